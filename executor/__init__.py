@@ -1,0 +1,1 @@
+"""Stateful actors on processes: reservations, streaming calls, and their causes of death."""

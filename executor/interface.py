@@ -1,0 +1,148 @@
+"""All that a caller such as `tune` needs of an executor: the contract that every implementation keeps in full."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from executor.messages import Call, Event, Reservation
+from executor.resources import Node, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a stepwise program emits next, and how many seconds of its life that took (virtual time uses them)."""
+
+    payload: Any
+    seconds: float = 0.0
+
+
+class Channel(ABC):
+    """The program's end of its call, inside the worker."""
+
+    @abstractmethod
+    def emit(self, payload: Any) -> Any:
+        """Send `payload` up and wait for the answer to it."""
+
+    @property
+    @abstractmethod
+    def cancelled(self) -> bool:
+        """Whether the caller asked this call to end soon."""
+
+
+class Program(ABC):
+    """What calls run. It is pickled once and sent to every worker, so it must not hold locks, sockets or open files.
+
+    A program is written as `steps`, a generator that yields what to emit and receives the answers; then every executor
+    runs it, the simulated one in virtual time. One that cannot be cut into steps overrides `run`, and does not simulate.
+    """
+
+    def preload(self) -> Sequence[str]:
+        """Modules worth importing before workers are forked; those that fail to import are left to the worker."""
+        return ()
+
+    @abstractmethod
+    def steps(self, argument: Any) -> Generator[Step, Any, Any]:
+        """Run on `argument`: yield what is emitted, receive each answer, return the call's value."""
+
+    def run(self, channel: Channel, argument: Any) -> Any:
+        """Run on `argument` in a process of its own; by default drives `steps`."""
+        steps = self.steps(argument)
+        answer = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                return end.value
+            answer = channel.emit(step.payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A program that an executor has taken over; `digest` names its code."""
+
+    program: Program
+    digest: str
+
+
+class TrialExecutor(ABC):
+    """Runs calls on reservations. A trial is one streaming call on one reservation.
+
+    For each started call, `events` yields any number of `Emitted`, with `seq` 1, 2, 3 and so on, then exactly one of
+    `Returned`, `Raised` or `Died`, and nothing after it. A program waits in `emit` until its `Emitted` is answered by
+    `reply`. All methods may be called from any thread, `events` from one thread at a time.
+    """
+
+    @abstractmethod
+    def nodes(self) -> tuple[Node, ...]:
+        """The machines there are, with all that each has."""
+
+    @abstractmethod
+    def clock(self) -> float:
+        """Seconds on this executor's own clock, which only goes forward."""
+
+    @abstractmethod
+    def wall_clock(self) -> float:
+        """Seconds since 1970, for people to read; never used to decide anything."""
+
+    @abstractmethod
+    def prepare(self, program: Program, *, environment: Mapping[str, str] | None = None) -> Prepared:
+        """Take over `program`, so that calls of it start quickly; returns at once, warming up goes on behind.
+
+        Raises:
+            ProgramNotPicklableError: the program cannot be sent to a worker process.
+        """
+
+    @abstractmethod
+    def reserve(self, request: Request) -> Reservation | None:
+        """Hold room for `request`, all of it or none; None when it does not fit just now.
+
+        Raises:
+            InfeasibleRequestError: it would not fit even if everything were idle.
+        """
+
+    @abstractmethod
+    def release(self, reservation: Reservation) -> None:
+        """Give the room back and end the worker process in it. `RoomFreed` follows once it can be reserved again.
+
+        A call that still runs there is killed and ends as `Died`. Releasing twice does nothing.
+        """
+
+    @abstractmethod
+    def start(self, prepared: Prepared, reservation: Reservation, call: Call) -> None:
+        """Begin `call` on a reservation that runs no other call. Failing to start is told as `Raised` or `Died`."""
+
+    @abstractmethod
+    def reply(self, call_id: str, seq: int, answer: Any) -> None:
+        """Answer the emission `seq`; does nothing when the call has ended."""
+
+    @abstractmethod
+    def cancel(self, call_id: str) -> None:
+        """Let the program see `channel.cancelled`; does nothing when the call has ended."""
+
+    @abstractmethod
+    def kill(self, call_id: str, reason: str) -> None:
+        """End the call's process and all that it started, at once; `Died` with `reason` follows."""
+
+    @abstractmethod
+    def events(self, until: float | None) -> list[Event]:
+        """What happened since the last call, waiting for the first until the clock reads `until` (None: no limit).
+
+        Returns an empty list when the time has come, and may do so earlier.
+        """
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Make a waiting `events` return now; safe from any thread and from a signal handler."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End every process, give everything back. Bounded in time, and calling it again does nothing."""
+
+    def __enter__(self) -> TrialExecutor:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -1,0 +1,117 @@
+"""What travels between a caller, its executor and the programs it runs. All values are frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from executor.resources import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Room held on nodes until released: one node name a bundle, the program's own first."""
+
+    reservation_id: int
+    request: Request
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One run of a prepared program on a reservation.
+
+    `call_id` is chosen by the caller and never used twice. `seed` seeds Python's, numpy's and torch's random state before
+    the program runs. With `fresh=False` the reservation's idle worker process is taken over when it ran the same program
+    before; otherwise, and always with `fresh=True`, the call gets a process of its own. `log_path` is where the process's
+    stdout and stderr go; None lets them pass through to the caller's own. `environment` is added to the process's own.
+    """
+
+    call_id: str
+    argument: Any
+    seed: int = 0
+    fresh: bool = True
+    log_path: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """The program sent `payload` and waits for its answer; `seq` counts from 1 within the call."""
+
+    call_id: str
+    seq: int
+    payload: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The program ended and returned `value`. Nothing of this call follows."""
+
+    call_id: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteError:
+    """An exception as text: safe to keep and to show, whatever its class.
+
+    `traceback` has the user's own frames only, `where` the innermost of them as ``file:line in function``; `log_tail` the
+    last lines that the process printed.
+    """
+
+    type_name: str
+    message: str
+    traceback: str
+    where: str = ""
+    log_tail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.message}" if self.message else self.type_name
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The program ended by an exception. Nothing of this call follows."""
+
+    call_id: str
+    error: RemoteError
+
+
+@dataclass(frozen=True, slots=True)
+class DeathCause:
+    """Why a worker process ended without returning or raising.
+
+    Exactly one of `exit_code` and `signal` (by name, ``SIGKILL``) is set when the system told us; `killed` is the reason
+    given to `kill` when the executor itself ended it; `log_tail` the last lines it printed.
+    """
+
+    exit_code: int | None = None
+    signal: str | None = None
+    killed: str | None = None
+    log_tail: str = ""
+
+    def __str__(self) -> str:
+        if self.killed:
+            return self.killed
+        if self.signal:
+            return f"the process was ended by {self.signal}"
+        if self.exit_code is not None:
+            return f"the process exited with code {self.exit_code} before the function returned"
+        return "the process is gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """The worker process ended without the program returning or raising. Nothing of this call follows."""
+
+    call_id: str
+    cause: DeathCause
+
+
+@dataclass(frozen=True, slots=True)
+class RoomFreed:
+    """Room that had been released can now be reserved again."""
+
+
+Event = Emitted | Returned | Raised | Died | RoomFreed

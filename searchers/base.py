@@ -1,0 +1,95 @@
+"""What a search algorithm is: something that suggests configurations and is told what became of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from random import Random
+from typing import Any, Final, Literal, Self
+
+from searchers.space import Domain
+
+
+class _Finished(Enum):
+    FINISHED = "finished"
+
+
+FINISHED: Final = _Finished.FINISHED
+"""What `suggest` answers when it will never suggest anything again."""
+
+Suggestion = dict[str, Any] | None | Literal[_Finished.FINISHED]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchContext:
+    """What a searcher is given before it is asked anything.
+
+    `space` is the user's configuration with `Domain` values anywhere in its nesting; `metrics` and `modes` (each ``min``
+    or ``max``) go in pairs and are empty when the run names none; `num_samples` is how often the space is sampled.
+    """
+
+    space: Mapping[str, Any] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
+    seed: int = 0
+    num_samples: int = 1
+
+
+class Searcher(ABC):
+    """Suggests configurations; only `suggest` must be written.
+
+    A suggestion is a function of the space, the seed, the trial's id and the history told so far, so that an experiment
+    killed and resumed goes on as it would have. Take randomness from `rng(trial_id)` and that holds. On resume the
+    searcher is told the whole history, in order, by the same hooks.
+
+    Results told are complete dictionaries whose decisive metrics are finite; a trial without such a result completes
+    with ``result=None``.
+    """
+
+    init_arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    context: SearchContext
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Remember the constructor's arguments: the experiment's recipe keeps them as data."""
+        self = super().__new__(cls)
+        self.init_arguments = (args, kwargs)
+        return self
+
+    def bind(self, context: SearchContext) -> None:
+        """Take the space, metrics and seed. Called once, before anything else.
+
+        Raises:
+            ValueError: the space or the metrics do not suit this algorithm.
+        """
+        self.context = context
+
+    def rng(self, *names: str) -> Random:
+        """A generator that depends on nothing but the seed and `names`."""
+        return Random("/".join((str(self.context.seed), *names)))
+
+    @property
+    def total_trials(self) -> int | None:
+        """How many trials the run consists of, None when that is not known; ``num_samples`` by default."""
+        return self.context.num_samples if self.context.num_samples >= 0 else None
+
+    @abstractmethod
+    def suggest(self, trial_id: str) -> Suggestion:
+        """A configuration for `trial_id`, None (ask again after the next event), or `FINISHED`."""
+
+    def suggest_parameter(self, trial_id: str, name: str, domain: Domain) -> Any:
+        """A value for one parameter that a running trial asks for (define-by-run). Asked once per trial and name."""
+        return domain.sample(self.rng(trial_id, name))
+
+    def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
+        """A trial with `config` exists: one suggested just now, given from outside, or read back on resume."""
+
+    def on_parameter(self, trial_id: str, name: str, domain: Domain, value: Any) -> None:
+        """A running trial was given `value` for `name`: answered just now, or read back on resume."""
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """A trial reported `result`."""
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """A trial ended for good, with its last result, or failed."""
