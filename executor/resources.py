@@ -73,7 +73,18 @@ class Resources:
         return {kind: count // _UNIT if count % _UNIT == 0 else count / _UNIT for kind, count in self._units}
 
     def __str__(self) -> str:
-        return ", ".join(f"{kind} {amount:g}" for kind, amount in self.as_dict().items()) or "nothing"
+        return ", ".join(f"{kind} {shown(kind, amount)}" for kind, amount in self.as_dict().items()) or "nothing"
+
+
+def shown(kind: str, amount: float) -> str:
+    """`amount` for people to read: memory in the unit that suits it, everything else as the number it is."""
+    if kind != "memory":
+        return f"{amount:g}"
+    for unit in ("bytes", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.4g} {unit}"
+        amount /= 1024
+    return f"{amount:.4g} GiB"
 
 
 @dataclass(frozen=True, slots=True)
