@@ -1,0 +1,44 @@
+# The only commands to learn. Each makes what it needs; PYTHON=python3.12 make test uses another interpreter.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check bench docs long
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.runtime  ## see it work, in seconds
+	$(BIN)/python examples/digits.py
+
+test: $(VENV)/.dev  ## every test but the long ones; ARGS="-k asha" narrows it
+	$(BIN)/python -m pytest $(ARGS)
+
+long: $(VENV)/.dev  ## the tests that take minutes
+	$(BIN)/python -m pytest -m long $(ARGS)
+
+check: $(VENV)/.dev  ## style, types, who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: $(VENV)/.dev  ## one JSON line for each benchmark
+	@for file in benchmarks/*.py; do $(BIN)/python "$$file" || exit 1; done
+
+docs: $(VENV)/.dev  ## every code block of the guides and the README, run
+	$(BIN)/python -m pytest tests/test_docs.py $(ARGS)
+
+# A stamp says that pyproject.toml's wishes are met; it lies in the venv, so the two are thrown away together.
+# The target is pip, not python: without Debian's python3-venv a venv is left half made, and is made again.
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install -q -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install -q -e '.[dev]'
+	@touch $(VENV)/.runtime $@
