@@ -1,0 +1,68 @@
+"""Search spaces, and which configuration to try next.
+
+Each name is imported when it is first used, so that ``import searchers`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from searchers.base import FINISHED, SearchContext, Searcher, Suggestion, trial_number
+    from searchers.choices import Choice, SampleFrom
+    from searchers.domain import Domain, Float, Integer, Normal
+    from searchers.limiter import ConcurrencyLimiter
+    from searchers.registry import SEARCHERS, create_searcher
+    from searchers.resolution import resolve
+    from searchers.space import (
+        DISTRIBUTIONS,
+        choice,
+        domains,
+        grid_axes,
+        grid_search,
+        lograndint,
+        loguniform,
+        qlograndint,
+        qloguniform,
+        qrandint,
+        qrandn,
+        quniform,
+        randint,
+        randn,
+        sample_from,
+        uniform,
+        validate_space,
+    )
+    from searchers.variants import BasicVariantGenerator, GridSearch, RandomSearch
+
+__all__ = ["BasicVariantGenerator", "ConcurrencyLimiter", "GridSearch", "RandomSearch"]
+__all__ += ["FINISHED", "SearchContext", "Searcher", "Suggestion", "trial_number"]
+__all__ += ["SEARCHERS", "create_searcher"]
+__all__ += ["uniform", "quniform", "loguniform", "qloguniform", "randn", "qrandn"]
+__all__ += ["randint", "qrandint", "lograndint", "qlograndint", "choice", "sample_from", "grid_search"]
+__all__ += ["Choice", "Domain", "Float", "Integer", "Normal", "SampleFrom"]
+__all__ += ["DISTRIBUTIONS", "domains", "grid_axes", "resolve", "validate_space"]
+
+_MODULES = {
+    "searchers.base": ("FINISHED", "SearchContext", "Searcher", "Suggestion", "trial_number"),
+    "searchers.choices": ("Choice", "SampleFrom"),
+    "searchers.domain": ("Domain", "Float", "Integer", "Normal"),
+    "searchers.limiter": ("ConcurrencyLimiter",),
+    "searchers.registry": ("SEARCHERS", "create_searcher"),
+    "searchers.resolution": ("resolve",),
+    "searchers.variants": ("BasicVariantGenerator", "GridSearch", "RandomSearch"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}  # the rest lives in searchers.space
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'searchers' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES.get(name, "searchers.space")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -9,7 +9,7 @@ from enum import Enum
 from random import Random
 from typing import Any, Final, Literal, Self
 
-from searchers.space import Domain
+from searchers.domain import Domain
 
 
 class _Finished(Enum):
@@ -26,8 +26,9 @@ Suggestion = dict[str, Any] | None | Literal[_Finished.FINISHED]
 class SearchContext:
     """What a searcher is given before it is asked anything.
 
-    `space` is the user's configuration with `Domain` values anywhere in its nesting; `metrics` and `modes` (each ``min``
-    or ``max``) go in pairs and are empty when the run names none; `num_samples` is how often the space is sampled.
+    `space` is the user's configuration with `Domain` values anywhere in its nesting; `metrics` and `modes` (each
+    ``min`` or ``max``) go in pairs and are empty when the run names none; `num_samples` is how often the space is
+    sampled, -1 for ever.
     """
 
     space: Mapping[str, Any] = field(default_factory=dict)
@@ -35,6 +36,18 @@ class SearchContext:
     modes: tuple[str, ...] = ()
     seed: int = 0
     num_samples: int = 1
+
+
+def trial_number(trial_id: str) -> int:
+    """The number that ends `trial_id`: 7 for ``t7`` and for ``f3a_00007``.
+
+    Raises:
+        ValueError: `trial_id` does not end in a number.
+    """
+    digits = trial_id[len(trial_id.rstrip("0123456789")) :]
+    if not digits:
+        raise ValueError(f"the trial's id {trial_id!r} must end in its number, as t7 does")
+    return int(digits)
 
 
 class Searcher(ABC):
