@@ -1,10 +1,11 @@
 """What can go wrong in the executor.
 
-    ExecutorError
-    ├── InfeasibleRequestError   no node can ever hold the request
-    ├── ProgramNotPicklableError the program cannot be sent to a worker process
-    ├── ExecutorClosedError      used after `close()`
-    └── UnsupportedPlatformError this operating system cannot run workers
+ExecutorError
+├── InfeasibleRequestError   no node can ever hold the request
+├── ProgramNotPicklableError the program cannot be sent to a worker process
+├── ExecutorClosedError      used after `close()`
+├── DeadlockError            waiting in virtual time for what can never happen
+└── UnsupportedPlatformError this operating system cannot run workers
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ class ProgramNotPicklableError(ExecutorError, TypeError):
 
 class ExecutorClosedError(ExecutorError):
     """The executor was closed; open a new one."""
+
+
+class DeadlockError(ExecutorError):
+    """A simulation waits without a limit, and nothing that it waits for is to come: says who waits for what."""
 
 
 class UnsupportedPlatformError(ExecutorError):

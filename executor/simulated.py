@@ -1,0 +1,238 @@
+"""Virtual time, one thread, no chance: the same calls and answers give the same events in the same order, always."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from executor.errors import DeadlockError, ExecutorClosedError, ExecutorError
+from executor.interface import Prepared, Program, Step, TrialExecutor
+from executor.messages import Call, DeathCause, Died, Emitted, Event, Reservation, RoomFreed
+from executor.placement import Room
+from executor.resources import Node, Request, Resources
+from executor.simulation.agenda import Agenda
+from executor.simulation.isolation import Steps, check_picklable, through_pickle, with_own_random_state
+from executor.simulation.running import RunningCall
+
+_EPOCH_S = 1_577_836_800.0  # the first second of 2020: a date that nobody takes for now
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A death by script: `call_id` dies of `cause` in place of its emission number `at_emission`, or `after_s` seconds.
+
+    `after_s` is virtual time since the call's start. A call that ends before is spared.
+    """
+
+    call_id: str
+    at_emission: int | None = None
+    after_s: float | None = None
+    cause: DeathCause = field(default_factory=lambda: DeathCause(signal="SIGKILL"))
+
+    def __post_init__(self) -> None:
+        if (self.at_emission is None) == (self.after_s is None):
+            raise ValueError(f"a fault needs either at_emission or after_s, got {self}")
+
+
+class SimulatedExecutor(TrialExecutor):
+    """Runs the steps of programs here and now, and lets virtual time pass only inside `events`.
+
+    `events` jumps to the next moment at which something happens, or to `until`, and returns all of that moment. A step
+    takes ``step.seconds / speed`` of the node that holds the first bundle; one of infinite seconds hangs for ever.
+    `speeds` are 1 unless given. Nothing is copied: programs, arguments, payloads and answers are the caller's own
+    objects, and a killed program's ``finally`` blocks run. What concerns processes has no meaning here: environments,
+    log files, `Call.fresh`; and a program that is written as steps cannot see that it was cancelled.
+
+    With `check_pickle` every value takes the way through pickle that it would take to a process. With `isolate_random`
+    each call has Python's and numpy's random state to itself, seeded from `Call.seed`; that costs some 150 us an event,
+    and without it programs use, unseeded, the random state of the caller.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node] | None = None,
+        *,
+        speeds: Mapping[str, float] | None = None,
+        faults: Iterable[Fault] = (),
+        check_pickle: bool = False,
+        isolate_random: bool = False,
+    ) -> None:
+        self._nodes = tuple(nodes) if nodes is not None else (Node("sim", Resources.of(cpu=4)),)
+        self._room = Room(self._nodes)
+        self._speeds = _checked_speeds(self._nodes, speeds or {})
+        self._faults: defaultdict[str, list[Fault]] = defaultdict(list)
+        for fault in faults:
+            self._faults[fault.call_id].append(fault)
+        self._check_pickle = check_pickle
+        self._isolate_random = isolate_random
+        self._lock = threading.RLock()
+        self._agenda = Agenda()
+        self._calls: dict[str, RunningCall] = {}
+        self._held: dict[int, RunningCall | None] = {}
+        self._reservation_ids = itertools.count(1)
+        self._woken = False
+        self._closed = False
+
+    def nodes(self) -> tuple[Node, ...]:
+        return self._nodes
+
+    def clock(self) -> float:
+        return self._agenda.now
+
+    def wall_clock(self) -> float:
+        return _EPOCH_S + self._agenda.now
+
+    def prepare(self, program: Program, *, environment: Mapping[str, str] | None = None) -> Prepared:
+        self._refuse_if_closed()
+        if self._check_pickle:
+            check_picklable(program)
+        return Prepared(program, f"{type(program).__module__}.{type(program).__qualname__}")
+
+    def reserve(self, request: Request) -> Reservation | None:
+        with self._lock:
+            self._refuse_if_closed()
+            nodes = self._room.reserve(request)
+            if nodes is None:
+                return None
+            reservation = Reservation(next(self._reservation_ids), request, nodes)
+            self._held[reservation.reservation_id] = None
+            return reservation
+
+    def release(self, reservation: Reservation) -> None:
+        with self._lock:
+            if reservation.reservation_id not in self._held:
+                return
+            call = self._held[reservation.reservation_id]
+            if call is not None:
+                self.kill(call.call_id, "its reservation was released")
+            del self._held[reservation.reservation_id]
+            self._room.give_back(reservation.request, reservation.nodes)
+            self._agenda.add(0.0, RoomFreed())
+
+    def start(self, prepared: Prepared, reservation: Reservation, call: Call) -> None:
+        with self._lock:
+            self._refuse_if_closed()
+            self._refuse_if_taken(reservation, call)
+            running = RunningCall(
+                call.call_id,
+                self._steps(prepared.program, call),
+                reservation.reservation_id,
+                self._speeds[reservation.nodes[0]],
+            )
+            self._calls[call.call_id] = self._held[reservation.reservation_id] = running
+            for fault in self._faults.get(call.call_id, ()):
+                if fault.after_s is not None:
+                    self._agenda.add(fault.after_s, Died(call.call_id, fault.cause), running)
+                elif fault.at_emission is not None:
+                    running.deaths.setdefault(fault.at_emission, fault.cause)
+            self._go_on(running, None)
+
+    def reply(self, call_id: str, seq: int, answer: object) -> None:
+        with self._lock:
+            running = self._calls.get(call_id)
+            if running is not None and running.unanswered == seq:
+                running.unanswered = None
+                self._go_on(running, answer)
+
+    def cancel(self, call_id: str) -> None:
+        """Do nothing: a program that is written as steps has nowhere to look."""
+
+    def kill(self, call_id: str, reason: str) -> None:
+        with self._lock:
+            running = self._calls.get(call_id)
+            if running is not None:
+                self._end(running)
+                self._agenda.add(0.0, Died(call_id, DeathCause(killed=reason)))
+
+    def events(self, until: float | None) -> list[Event]:
+        """Let time pass until something happens or the clock reads `until`, and return what happened then.
+
+        Raises:
+            DeadlockError: there is no `until`, and without a further call of another method nothing would ever happen.
+        """
+        with self._lock:
+            self._refuse_if_closed()
+            if self._woken:
+                self._woken = False
+            elif not self._agenda.advance(until):
+                raise DeadlockError(_why_nothing_happens(self._calls.values()))
+            happened: list[Event] = []
+            for event, running in self._agenda.due():
+                if running is not None:
+                    if isinstance(event, Emitted):
+                        running.unanswered = event.seq
+                    else:
+                        self._end(running)
+                happened.append(event)
+            return happened
+
+    def wake(self) -> None:
+        self._woken = True  # no lock: a signal handler may interrupt the thread that holds it
+
+    def close(self) -> None:
+        with self._lock:
+            for running in list(self._calls.values()):
+                self._end(running)
+            self._held.clear()
+            self._closed = True
+
+    def _steps(self, program: Program, call: Call) -> Steps:
+        """The call's steps; all that can fail in making them fails at the first, as an error of the program."""
+        steps = through_pickle(program, call.argument) if self._check_pickle else program.steps(call.argument)
+        return (yield from with_own_random_state(steps, call.seed) if self._isolate_random else steps)
+
+    def _go_on(self, running: RunningCall, answer: object) -> None:
+        outcome = running.resume(answer)
+        if not isinstance(outcome, Step):
+            self._end(running)
+            self._agenda.add(0.0, outcome)
+            return
+        seq = running.seq = running.seq + 1
+        event: Event = Emitted(running.call_id, seq, outcome.payload)
+        if seq in running.deaths:
+            event = Died(running.call_id, running.deaths[seq])
+        self._agenda.add(outcome.seconds / running.speed, event, running)
+
+    def _end(self, running: RunningCall) -> None:
+        del self._calls[running.call_id]
+        self._held[running.reservation_id] = None
+        running.close()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise ExecutorClosedError("this simulated executor was closed; make a new one")
+
+    def _refuse_if_taken(self, reservation: Reservation, call: Call) -> None:
+        number = reservation.reservation_id
+        if number not in self._held:
+            raise ExecutorError(f"call {call.call_id!r} cannot start: reservation {number} was released")
+        there = self._held[number]
+        if there is not None:
+            raise ExecutorError(f"call {call.call_id!r} cannot start: {there.call_id!r} runs on reservation {number}")
+        if call.call_id in self._calls:
+            raise ExecutorError(f"a call {call.call_id!r} runs already: every call needs an id of its own")
+
+
+def _checked_speeds(nodes: Sequence[Node], speeds: Mapping[str, float]) -> dict[str, float]:
+    known = {node.name: 1.0 for node in nodes}
+    for name, speed in speeds.items():
+        if name not in known:
+            raise ValueError(f"speeds names {name!r}, which is none of the nodes {', '.join(known)}")
+        if not 0 < speed < math.inf:
+            raise ValueError(f"the speed of {name!r} must be above 0 and finite, got {speed!r}")
+    return known | dict(speeds)
+
+
+def _why_nothing_happens(running: Iterable[RunningCall]) -> str:
+    waiting = [call for call in running if call.unanswered is not None]
+    if not waiting:
+        return "nothing can ever happen: no running call will emit or end, and events() was given no time limit"
+    first = waiting[0]
+    return (
+        f"nothing can ever happen: {len(waiting)} calls wait for an answer, the first is {first.call_id!r} at its "
+        f"emission {first.unanswered}, and events() was given no time limit"
+    )

@@ -1,0 +1,80 @@
+"""What separate processes keep apart, for programs that share one: pickled values and random state."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Generator
+from contextlib import closing
+from typing import Any
+
+import cloudpickle
+
+from executor.errors import ProgramNotPicklableError
+from executor.interface import Program, Step
+
+Steps = Generator[Step, Any, Any]
+
+
+def check_picklable(program: Program) -> None:
+    """Raise `ProgramNotPicklableError` for a program that could not be sent to a process."""
+    try:
+        cloudpickle.dumps(program)
+    except Exception as error:  # whatever a `__getstate__` of the user's raises
+        raise ProgramNotPicklableError(f"{type(program).__qualname__} cannot be pickled: {error}") from error
+
+
+def through_pickle(program: Program, argument: Any) -> Steps:
+    """The steps of a copy of `program`, with every value going in and out copied by pickling it."""
+    answer = None
+    with closing(_copy(program).steps(_copy(argument))) as steps:
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                return _copy(end.value)
+            answer = _copy((yield Step(_copy(step.payload), step.seconds)))
+
+
+def with_own_random_state(steps: Steps, seed: int) -> Steps:
+    """`steps` with Python's and numpy's global random state seeded from `seed` while they run, and put back after."""
+    answer = None
+    outside = _random_state()
+    _seed(seed)
+    inside = _random_state()
+    _set_random_state(outside)
+    with closing(steps):
+        while True:
+            outside = _random_state()
+            _set_random_state(inside)
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                return end.value
+            finally:
+                inside = _random_state()
+                _set_random_state(outside)
+            answer = yield step
+
+
+def _copy(value: Any) -> Any:
+    return cloudpickle.loads(cloudpickle.dumps(value))
+
+
+def _seed(seed: int) -> None:
+    import numpy
+
+    random.seed(seed)
+    numpy.random.seed(seed % 2**32)
+
+
+def _random_state() -> tuple[Any, Any]:
+    import numpy  # heavy, and most simulations never ask for this module's second half
+
+    return random.getstate(), numpy.random.get_state()
+
+
+def _set_random_state(state: tuple[Any, Any]) -> None:
+    import numpy
+
+    random.setstate(state[0])
+    numpy.random.set_state(state[1])
