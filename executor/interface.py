@@ -75,6 +75,9 @@ class TrialExecutor(ABC):
     `reply`. All methods may be called from any thread, `events` from one thread at a time.
     """
 
+    real_time = True
+    """False when time is virtual and passes only inside `events`: answer what was emitted before asking for more."""
+
     @abstractmethod
     def nodes(self) -> tuple[Node, ...]:
         """The machines there are, with all that each has."""
@@ -112,7 +115,11 @@ class TrialExecutor(ABC):
 
     @abstractmethod
     def start(self, prepared: Prepared, reservation: Reservation, call: Call) -> None:
-        """Begin `call` on a reservation that runs no other call. Failing to start is told as `Raised` or `Died`."""
+        """Begin `call` on a reservation that runs no other call. Failing to start is told as `Raised` or `Died`.
+
+        Raises:
+            ValueError: the reservation was released or runs another call, or a call of this id is running.
+        """
 
     @abstractmethod
     def reply(self, call_id: str, seq: int, answer: Any) -> None:

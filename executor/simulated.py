@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from executor.errors import DeadlockError, ExecutorClosedError, ExecutorError
+from executor.errors import DeadlockError, ExecutorClosedError
 from executor.interface import Prepared, Program, Step, TrialExecutor
 from executor.messages import Call, DeathCause, Died, Emitted, Event, Reservation, RoomFreed
 from executor.placement import Room
@@ -51,6 +51,8 @@ class SimulatedExecutor(TrialExecutor):
     each call has Python's and numpy's random state to itself, seeded from `Call.seed`; that costs some 150 us an event,
     and without it programs use, unseeded, the random state of the caller.
     """
+
+    real_time = False
 
     def __init__(
         self,
@@ -209,12 +211,12 @@ class SimulatedExecutor(TrialExecutor):
     def _refuse_if_taken(self, reservation: Reservation, call: Call) -> None:
         number = reservation.reservation_id
         if number not in self._held:
-            raise ExecutorError(f"call {call.call_id!r} cannot start: reservation {number} was released")
+            raise ValueError(f"call {call.call_id!r} cannot start: its reservation was released")
+        if call.call_id in self._calls:
+            raise ValueError(f"call {call.call_id!r} is running already: each call needs an id of its own")
         there = self._held[number]
         if there is not None:
-            raise ExecutorError(f"call {call.call_id!r} cannot start: {there.call_id!r} runs on reservation {number}")
-        if call.call_id in self._calls:
-            raise ExecutorError(f"a call {call.call_id!r} runs already: every call needs an id of its own")
+            raise ValueError(f"call {call.call_id!r} cannot start: its reservation still runs call {there.call_id!r}")
 
 
 def _checked_speeds(nodes: Sequence[Node], speeds: Mapping[str, float]) -> dict[str, float]:

@@ -1,0 +1,88 @@
+"""Hyperparameter tuning: `run` a function many times with different configurations, and lose nothing.
+
+Each name is imported when it is first used, so that ``import tune`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from schedulers import create_scheduler
+    from searchers import (
+        choice,
+        create_searcher,
+        grid_search,
+        lograndint,
+        loguniform,
+        qlograndint,
+        qloguniform,
+        qrandint,
+        qrandn,
+        quniform,
+        randint,
+        randn,
+        sample_from,
+        uniform,
+    )
+    from tune.callback import Callback
+    from tune.errors import (
+        CheckpointCorruptError,
+        ExperimentBusyError,
+        InvalidArgumentError,
+        JournalCorruptError,
+        MetricNotReportedError,
+        NotAnExperimentError,
+        NotInTrialError,
+        NotRebuildableError,
+        SearcherError,
+        TrialFailedError,
+        TuneError,
+    )
+    from tune.machine.stopping import CombinedStopper, FunctionStopper, MaximumIterationStopper, Stopper
+    from tune.doors import Tuner, resume, run
+    from tune.settings import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+    from tune.storage.checkpoints import Checkpoint
+    from tune.views.results import ExperimentAnalysis, Result, ResultGrid
+    from tune.worker.api import TuneContext, get_checkpoint, get_context, report, should_stop
+    from tune.worker.objective import TrialPruned
+    from tune.worker.trainable import Trainable
+    from tune.wrappers import PlacementGroupFactory, with_parameters, with_resources
+
+_MODULES = {
+    "schedulers": ("create_scheduler",),
+    "searchers": (
+        *("create_searcher", "uniform", "quniform", "loguniform", "qloguniform", "randn", "qrandn", "randint"),
+        *("qrandint", "lograndint", "qlograndint", "choice", "sample_from", "grid_search"),
+    ),
+    "tune.callback": ("Callback",),
+    "tune.errors": (
+        *("TuneError", "InvalidArgumentError", "MetricNotReportedError", "TrialFailedError", "SearcherError"),
+        *("NotAnExperimentError", "ExperimentBusyError", "JournalCorruptError", "NotRebuildableError"),
+        *("CheckpointCorruptError", "NotInTrialError"),
+    ),
+    "tune.machine.stopping": ("Stopper", "CombinedStopper", "FunctionStopper", "MaximumIterationStopper"),
+    "tune.doors": ("run", "resume", "Tuner"),
+    "tune.settings": ("TuneConfig", "RunConfig", "CheckpointConfig", "FailureConfig"),
+    "tune.storage.checkpoints": ("Checkpoint",),
+    "tune.views.results": ("ResultGrid", "Result", "ExperimentAnalysis"),
+    "tune.worker.api": ("report", "get_checkpoint", "get_context", "should_stop", "TuneContext"),
+    "tune.worker.objective": ("TrialPruned",),
+    "tune.worker.trainable": ("Trainable",),
+    "tune.wrappers": ("with_parameters", "with_resources", "PlacementGroupFactory"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+__all__ = sorted(_HOMES)  # noqa: PLE0605 (a list of strings)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tune' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,124 @@
+"""Hooks that a user may hang on a run: each does nothing by default, and one that raises ends nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from tune.machine.events import CheckpointRef, Dismissed, Ended, Entry, Failed, Finished, Launched, Reported, Saved
+from tune.machine.experiment import Experiment
+from tune.machine.trial import Trial, TrialState
+
+log = logging.getLogger(__name__)
+
+
+class TrialFacts(Protocol):
+    """What a callback sees of a trial."""
+
+    @property
+    def trial_id(self) -> str: ...
+    @property
+    def config(self) -> Mapping[str, Any]: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def last_result(self) -> Mapping[str, Any] | None: ...
+
+
+class Callback:
+    """Told what happens, in the driver's process, on the loop's thread: return quickly.
+
+    `iteration` counts all results of the experiment.
+    """
+
+    def setup(self, *, directory: str, name: str) -> None:
+        """The run begins, or goes on."""
+
+    def on_trial_start(self, iteration: int, trials: Sequence[TrialFacts], trial: TrialFacts) -> None:
+        """An attempt of `trial` starts."""
+
+    def on_trial_result(
+        self, iteration: int, trials: Sequence[TrialFacts], trial: TrialFacts, result: Mapping[str, Any]
+    ) -> None:
+        """`trial` reported `result`."""
+
+    def on_trial_save(self, iteration: int, trials: Sequence[TrialFacts], trial: TrialFacts) -> None:
+        """A checkpoint of `trial` is complete."""
+
+    def on_checkpoint(
+        self, iteration: int, trials: Sequence[TrialFacts], trial: TrialFacts, checkpoint: CheckpointRef
+    ) -> None:
+        """The same, with the checkpoint."""
+
+    def on_trial_complete(self, iteration: int, trials: Sequence[TrialFacts], trial: TrialFacts) -> None:
+        """`trial` ended for good."""
+
+    def on_trial_error(self, iteration: int, trials: Sequence[TrialFacts], trial: TrialFacts) -> None:
+        """`trial` failed for good."""
+
+    def on_experiment_end(self, trials: Sequence[TrialFacts]) -> None:
+        """The run ends."""
+
+
+class Dispatcher:
+    """Turns the experiment's entries into the hooks of callbacks; one that raises is told nothing more."""
+
+    def __init__(self, experiment: Experiment, callbacks: Sequence[Callback]) -> None:
+        self._experiment = experiment
+        self._callbacks = list(callbacks)
+
+    def __call__(self, entry: Entry) -> None:
+        event = entry.event
+        if isinstance(event, Finished):
+            self._each(lambda callback: callback.on_experiment_end(self._trials()))
+        elif isinstance(event, Launched | Reported | Saved | Ended | Failed | Dismissed):
+            self._trial(event, self._experiment.trials[event.trial_id])
+
+    def setup(self, directory: str, name: str) -> None:
+        """The run begins, or goes on."""
+        self._each(lambda callback: callback.setup(directory=directory, name=name))
+
+    def _trial(self, event: Launched | Reported | Saved | Ended | Failed | Dismissed, trial: Trial) -> None:
+        now = self._experiment.results
+        everyone = self._trials()
+        if isinstance(event, Launched):
+            self._each(lambda callback: callback.on_trial_start(now, everyone, trial))
+        if isinstance(event, Reported | Ended) and event.metrics is not None and trial.last_result is not None:
+            result = {**trial.last_result, "config": trial.config}
+            self._each(lambda callback: callback.on_trial_result(now, everyone, trial, result))
+        if isinstance(event, Reported | Saved) and event.checkpoint is not None:
+            checkpoint = event.checkpoint
+            self._each(lambda callback: callback.on_trial_save(now, everyone, trial))
+            self._each(lambda callback: callback.on_checkpoint(now, everyone, trial, checkpoint))
+        if isinstance(event, Ended | Failed | Dismissed) and trial.state is TrialState.TERMINATED:
+            self._each(lambda callback: callback.on_trial_complete(now, everyone, trial))
+        if isinstance(event, Failed) and trial.state is TrialState.ERROR:
+            self._each(lambda callback: callback.on_trial_error(now, everyone, trial))
+
+    def _trials(self) -> Sequence[TrialFacts]:
+        return _Everyone(self._experiment.trials)
+
+    def _each(self, call: Callable[[Callback], None]) -> None:
+        for callback in list(self._callbacks):
+            try:
+                call(callback)
+            except Exception:
+                log.exception("callback %s raised and is told nothing more", type(callback).__name__)
+                self._callbacks.remove(callback)
+
+
+class _Everyone(Sequence[TrialFacts]):
+    """All trials, in order, without copying them for every event."""
+
+    def __init__(self, trials: Mapping[str, Trial]) -> None:
+        self._by_id = trials
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __getitem__(self, at: Any) -> Any:
+        return list(self._by_id.values())[at]
+
+    def __iter__(self) -> Iterator[TrialFacts]:
+        return iter(self._by_id.values())

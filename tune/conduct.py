@@ -1,0 +1,189 @@
+"""Conducts one job from its description to its results: the one function behind both doors."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from executor.connect import connect
+from executor.interface import TrialExecutor
+from executor.resources import Request
+from tune.callback import Dispatcher
+from tune.errors import (
+    ExperimentBusyError,
+    InvalidArgumentError,
+    MetricNotReportedError,
+    NotRebuildableError,
+    SearcherError,
+    TrialFailedError,
+    TuneError,
+)
+from tune.job import Job
+from tune.loop import Loop, Observer
+from tune.machine.experiment import Experiment
+from tune.machine.trial import TrialState
+from tune.storage import data, directory, journal
+from tune.storage.journal import Journal, SqliteJournal
+from tune.storage.writer import WriterJournal
+from tune.views.progress import progress
+from tune.views.results import ResultGrid
+from tune.worker.program import TrialProgram
+from tune.worker.session import Setting
+
+__all__ = ["conduct"]
+
+
+def conduct(job: Job, *, resume: bool = False, raise_on_failed_trial: bool = False) -> ResultGrid:
+    """Run `job` to its end, or on from where its directory stands.
+
+    Raises:
+        InvalidArgumentError: the job has mistakes; nothing was started.
+        ExperimentBusyError: another process runs in its directory.
+        TuneError: it could not go on; what was reached is kept.
+    """
+    job.check()
+    if resume:
+        job.seed = _recorded_seed(job)
+    policies = job.policies()
+    experiment = Experiment(job.plan(), policies)
+    with _executor(job) as executor:
+        setting = Setting(str(job.directory), job.name, experiment.plan.metrics)
+        program = executor.prepare(TrialProgram(job.fitted.trainable, setting, job.fitted.parameters))
+        _check_feasible(executor, experiment.plan.request)
+        with _held(job, resume):
+            if resume:
+                _read_back(job, experiment)
+            with contextlib.closing(_journal(job, executor)) as written:
+                loop = Loop(
+                    experiment,
+                    executor,
+                    written,
+                    program,
+                    job.directory,
+                    reuse=job.tune.reuse_actors,
+                    logs=job.run.log_to_file,
+                    observers=_observers(job, experiment),
+                )
+                with _shown(job, experiment) as watch, _interruptible(loop):
+                    loop.observe(watch)
+                    loop.run()
+    return _conclude(job, experiment, raise_on_failed_trial)
+
+
+@contextlib.contextmanager
+def _executor(job: Job) -> Iterator[TrialExecutor]:
+    """The executor the job names; closed at the end unless the caller made it."""
+    given = job.run.executor
+    executor = connect(given)
+    try:
+        yield executor
+    finally:
+        if executor is not given:
+            executor.close()
+
+
+def _check_feasible(executor: TrialExecutor, request: Any) -> None:
+    """Refuse a request that no node can ever hold before anything starts."""
+    if isinstance(request, Request) and (reservation := executor.reserve(request)) is not None:
+        executor.release(reservation)
+
+
+@contextlib.contextmanager
+def _held(job: Job, resume: bool) -> Iterator[None]:
+    """Hold the experiment's directory, made new unless it is to go on."""
+    path = job.directory
+    exists = (path / journal.DATABASE).exists()
+    if exists and not resume:
+        if busy := directory.holder(path):
+            raise ExperimentBusyError(f"experiment {path} is run by process {busy.get('pid')} on {busy.get('host')}")
+        raise InvalidArgumentError(
+            [f"{path} holds an experiment already: pass resume=True to go on with it, or another name"]
+        )
+    path.mkdir(parents=True, exist_ok=True)
+    hold = directory.Hold(path)
+    try:
+        if not exists:
+            journal.create(path, job.facts())
+        (path / directory.LOGS).mkdir(exist_ok=True)
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            (path / directory.LOGS).rmdir()
+        hold.release()
+
+
+def _recorded_seed(job: Job) -> int:
+    with contextlib.closing(journal.open_readonly(job.directory)) as connection:
+        seed: int = journal.facts(connection)["seed"]
+    return seed
+
+
+def _read_back(job: Job, experiment: Experiment) -> None:
+    """Fold the journal, so that the experiment and its policies stand where they stood."""
+    with contextlib.closing(journal.open_readonly(job.directory)) as connection:
+        for _, entry in journal.entries(connection, code=True):
+            experiment.replay(entry)
+    trials = experiment.trials.values()
+    for trial in trials:
+        if not trial.state.final and (lost := data.lost_in(data.encode(trial.config))):
+            raise NotRebuildableError(
+                f"{trial.trial_id} cannot go on: {lost[0][0]!r} of its configuration was {lost[0][1]}, which data cannot"
+                " keep; use numbers, strings, or functions that can be imported"
+            )
+    directory.sweep(job.directory, [one for trial in trials for one in trial.checkpoints])
+
+
+def _journal(job: Job, executor: TrialExecutor) -> Journal:
+    inline = SqliteJournal(job.directory, durability=job.run.durability)
+    return WriterJournal(inline) if executor.real_time else inline
+
+
+def _observers(job: Job, experiment: Experiment) -> list[Observer]:
+    if not job.run.callbacks:
+        return []
+    dispatcher = Dispatcher(experiment, job.run.callbacks)
+    dispatcher.setup(str(job.directory), job.name)
+    return [dispatcher]
+
+
+@contextlib.contextmanager
+def _interruptible(loop: Loop) -> Iterator[None]:
+    """Let Ctrl-C and the like end the run gently, then at once; what handled them before does so again afterwards."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        loop.interrupt()
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _conclude(job: Job, experiment: Experiment, raise_on_failed_trial: bool) -> ResultGrid:
+    """The results, or the error that the run ended with: it carries them as `results`."""
+    results = ResultGrid(job.directory)
+    error: TuneError | None = None
+    if experiment.closing is not None and experiment.closing.error:
+        error = MetricNotReportedError(f"{experiment.closing.error}. Resume: audition resume {job.directory}")
+    elif experiment.search_error:
+        error = SearcherError(f"the search algorithm raised:\n{experiment.search_error}")
+    elif raise_on_failed_trial:
+        failed = [trial for trial in experiment.trials.values() if trial.state is TrialState.ERROR]
+        if failed and (failure := failed[0].failure):
+            more = f" ({len(failed)} trials failed)" if len(failed) > 1 else ""
+            told = failure.traceback or failure.summary
+            error = TrialFailedError(f"{failed[0].trial_id} failed{more}, with {failed[0].config}:\n{told}")
+    if error is None:
+        return results
+    error.results = results  # type: ignore[attr-defined]
+    raise error

@@ -1,0 +1,83 @@
+"""What can go wrong in an experiment.
+
+TuneError
+├── InvalidArgumentError     the arguments of a run are wrong: lists every mistake at once (also a ValueError)
+├── MetricNotReportedError   the metric that decisions rest on was never reported
+├── TrialFailedError         trials failed, and the run was asked to raise for them
+├── SearcherError            the search algorithm raised; what had finished is kept
+├── NotAnExperimentError     the directory holds no experiment
+├── ExperimentBusyError      another process runs this experiment
+├── JournalCorruptError      the experiment's journal was changed or cut
+├── NotRebuildableError      the recipe names something that cannot be made again from data
+├── CheckpointCorruptError   a checkpoint does not match its manifest
+└── NotInTrialError          a function for trainables was called outside of a trial
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class TuneError(Exception):
+    """Base of every error that tune raises."""
+
+
+class InvalidArgumentError(TuneError, ValueError, TypeError):
+    """The arguments of a run are wrong; `mistakes` lists all of them."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        self.mistakes = tuple(mistakes)
+        many = f"{len(mistakes)} mistakes:\n" if len(mistakes) > 1 else ""
+        super().__init__(many + "\n".join(f"- {one}" if many else one for one in mistakes))
+
+
+class MetricNotReportedError(TuneError):
+    """The metric that decisions rest on was never reported: names the nearest one that was."""
+
+
+class TrialFailedError(TuneError):
+    """Trials failed, and the run was asked to raise for them; `results` has everything that was reached."""
+
+    results: object = None
+
+
+class SearcherError(TuneError):
+    """The search algorithm raised; finished trials are kept and the run can be resumed."""
+
+
+class NotAnExperimentError(TuneError):
+    """The directory holds no experiment."""
+
+
+class ExperimentBusyError(TuneError):
+    """Another process runs this experiment: says which."""
+
+
+class JournalCorruptError(TuneError):
+    """The experiment's journal was changed or cut: says at which row."""
+
+
+class NotRebuildableError(TuneError):
+    """The recipe names something that cannot be made again from data: says what, and how to give it."""
+
+
+class CheckpointCorruptError(TuneError):
+    """A checkpoint does not match its manifest: says which file."""
+
+
+class NotInTrialError(TuneError):
+    """A function for trainables was called outside of a trial."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint such as ``; did you mean 'accuracy'?``, empty when nothing known is near."""
+    close = get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def never_reported(role: str, name: str, trial_id: str, reported: Sequence[str]) -> str:
+    """What to say when the first result lacks a name that decisions rest on."""
+    names = ", ".join(sorted(reported)) or "nothing"
+    hint = nearest(name, reported)
+    return f"{role} {name!r} was not reported: trial {trial_id} reported {names}{hint}"

@@ -1,0 +1,301 @@
+"""What happens to an experiment (events), what it then wants done (commands), and what the journal keeps (entries).
+
+Events are facts, named in the past; a verdict is what a policy decided on one; an entry is both, with its time. Folding
+the entries, in order, gives the experiment's state: nothing else is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from schedulers.base import Continue, Pause, Save, Stop
+from searchers.domain import Domain
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRef:
+    """A saved checkpoint: its directory relative to the experiment's, the iteration it was saved at, its size."""
+
+    path: str
+    iteration: int
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt ended early, as text: `kind` is ``raised``, ``died``, or ``killed`` when we ended it."""
+
+    kind: str
+    summary: str
+    traceback: str = ""
+    where: str = ""
+    log_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was decided on a report: the decision, and whether a checkpoint is wanted now."""
+
+    decision: Continue | Save | Pause | Stop = Continue()
+    save: bool = False
+
+
+# Events about the experiment as a whole.
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A process on `host` took the experiment up: for the first time, or again. Whatever ran before is gone."""
+
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchEnded:
+    """The searcher will suggest nothing more; `error` says what went wrong when it failed."""
+
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """No trial shall start any more, and those that run shall end.
+
+    With ``keep=True`` running trials save and wait for a resume (Ctrl-C); otherwise they end for good (a time budget, a
+    stopper, a first failure with ``fail_fast``). `error` is set when the run cannot go on.
+    """
+
+    reason: str
+    keep: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Nothing runs and nothing more can start."""
+
+
+# Events about one trial.
+
+
+@dataclass(frozen=True, slots=True)
+class Suggested:
+    """There is a new trial with `config`."""
+
+    trial_id: str
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """An attempt begins from `checkpoint` (None: from the beginning)."""
+
+    trial_id: str
+    attempt: int
+    checkpoint: CheckpointRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterGiven:
+    """A running define-by-run trial asked for a parameter of `domain` and was given `value`."""
+
+    trial_id: str
+    attempt: int
+    seq: int
+    name: str
+    domain: Domain
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A trial reported `metrics` after `seconds` of work.
+
+    `checkpoint` is set when it came saved with the report; `offers` when the trial could save one if asked.
+    """
+
+    trial_id: str
+    attempt: int
+    seq: int
+    metrics: dict[str, Any]
+    seconds: float
+    checkpoint: CheckpointRef | None = None
+    offers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A checkpoint that was asked for is complete."""
+
+    trial_id: str
+    attempt: int
+    seq: int
+    checkpoint: CheckpointRef
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRefused:
+    """The worker found `checkpoint` torn or changed and will not load it."""
+
+    trial_id: str
+    attempt: int
+    seq: int
+    checkpoint: CheckpointRef
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt's function returned; `by_order` when it was told to stop or pause.
+
+    `metrics` is what it returned, a last report without an answer.
+    """
+
+    trial_id: str
+    attempt: int
+    by_order: bool = False
+    metrics: dict[str, Any] | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An attempt raised or its process died. `final` when the trial's failures are used up."""
+
+    trial_id: str
+    attempt: int
+    failure: Failure
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """An attempt that was told to end has not done so in time."""
+
+    trial_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The process that ran the experiment was gone, and this attempt with it."""
+
+    trial_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissed:
+    """A trial that waited or was paused will not run again: the experiment is over."""
+
+    trial_id: str
+
+
+ExperimentEvent = Opened | SearchEnded | Closing | Finished
+TrialEvent = (
+    Suggested
+    | Launched
+    | ParameterGiven
+    | Reported
+    | Saved
+    | CheckpointRefused
+    | Ended
+    | Failed
+    | Overdue
+    | Interrupted
+    | Dismissed
+)
+Event = ExperimentEvent | TrialEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the journal: an event, the verdict on it, when (seconds of the experiment's life, and wall time).
+
+    `iteration` is the trial's, for results, checkpoints and launches; `state` is where the trial then stands.
+    """
+
+    time: float
+    wall: float
+    event: Event
+    verdict: Verdict | None = None
+    iteration: int | None = None
+    state: str | None = None
+
+
+# Commands: done only after the entry that led to them is committed.
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start an attempt, from `checkpoint` on."""
+
+    trial_id: str
+    attempt: int
+    config: dict[str, Any]
+    seed: int
+    checkpoint: CheckpointRef | None
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """Answer: carry on."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaveNow:
+    """Answer: save the checkpoint you offered, tell, and wait for the next answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Answer: end now; `why` is shown to nobody but the logs."""
+
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Answer: the value asked for."""
+
+    value: Any
+
+
+Answer = GoOn | SaveNow | Leave | Take
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer emission `seq` of an attempt."""
+
+    trial_id: str
+    attempt: int
+    seq: int
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """Let an attempt know that it shall end soon (it sees `should_stop()`)."""
+
+    trial_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """End an attempt's process."""
+
+    trial_id: str
+    attempt: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCheckpoint:
+    """Remove a checkpoint that nothing refers to any more."""
+
+    checkpoint: CheckpointRef
+
+
+Command = Start | Reply | Nudge | Kill | DeleteCheckpoint

@@ -1,0 +1,188 @@
+"""One trial: its life as a transition table, and the running totals that its results are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tune.machine.events import CheckpointRef, Failure
+
+
+class TrialState(StrEnum):
+    """Where a trial stands. The last two are final."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    PAUSING = "PAUSING"
+    PAUSED = "PAUSED"
+    STOPPING = "STOPPING"
+    SUSPENDING = "SUSPENDING"
+    TERMINATED = "TERMINATED"
+    ERROR = "ERROR"
+
+    @property
+    def final(self) -> bool:
+        """Whether the trial will never run again."""
+        return self in (TrialState.TERMINATED, TrialState.ERROR)
+
+    @property
+    def live(self) -> bool:
+        """Whether a process runs for it."""
+        return self in _LIVE
+
+
+class Turn(StrEnum):
+    """What can happen to a trial's life."""
+
+    LAUNCHED = "launched"
+    TOLD_TO_PAUSE = "told to pause"
+    TOLD_TO_STOP = "told to stop"
+    TOLD_TO_SUSPEND = "told to suspend"
+    LEFT = "left as told"
+    RETURNED = "returned by itself"
+    FAILED = "failed, another attempt is allowed"
+    FAILED_FOR_GOOD = "failed for good"
+    INTERRUPTED = "its controller was gone"
+    DISMISSED = "will never be chosen again"
+
+
+_S, _T = TrialState, Turn
+_LIVE = frozenset((_S.RUNNING, _S.PAUSING, _S.STOPPING, _S.SUSPENDING))
+
+# A decision taken stands, however the process then ends: a trial that was told to stop and crashed on its way out is
+# stopped, not failed; one that was told to pause and finished instead is finished.
+TRANSITIONS: dict[TrialState, dict[Turn, TrialState]] = {
+    _S.PENDING: {_T.LAUNCHED: _S.RUNNING, _T.DISMISSED: _S.TERMINATED, _T.INTERRUPTED: _S.PENDING},
+    _S.RUNNING: {
+        _T.TOLD_TO_PAUSE: _S.PAUSING,
+        _T.TOLD_TO_STOP: _S.STOPPING,
+        _T.TOLD_TO_SUSPEND: _S.SUSPENDING,
+        _T.LEFT: _S.PENDING,
+        _T.RETURNED: _S.TERMINATED,
+        _T.FAILED: _S.PENDING,
+        _T.FAILED_FOR_GOOD: _S.ERROR,
+        _T.INTERRUPTED: _S.PENDING,
+    },
+    _S.PAUSING: {
+        _T.TOLD_TO_PAUSE: _S.PAUSING,
+        _T.TOLD_TO_STOP: _S.STOPPING,
+        _T.TOLD_TO_SUSPEND: _S.PAUSING,
+        _T.LEFT: _S.PAUSED,
+        _T.RETURNED: _S.TERMINATED,
+        _T.FAILED: _S.PAUSED,
+        _T.FAILED_FOR_GOOD: _S.ERROR,
+        _T.INTERRUPTED: _S.PAUSED,
+    },
+    _S.STOPPING: {
+        _T.TOLD_TO_PAUSE: _S.STOPPING,
+        _T.TOLD_TO_STOP: _S.STOPPING,
+        _T.TOLD_TO_SUSPEND: _S.STOPPING,
+        _T.LEFT: _S.TERMINATED,
+        _T.RETURNED: _S.TERMINATED,
+        _T.FAILED: _S.TERMINATED,
+        _T.FAILED_FOR_GOOD: _S.TERMINATED,
+        _T.INTERRUPTED: _S.TERMINATED,
+    },
+    _S.SUSPENDING: {
+        _T.TOLD_TO_PAUSE: _S.PAUSING,
+        _T.TOLD_TO_STOP: _S.STOPPING,
+        _T.TOLD_TO_SUSPEND: _S.SUSPENDING,
+        _T.LEFT: _S.PENDING,
+        _T.RETURNED: _S.TERMINATED,
+        _T.FAILED: _S.PENDING,
+        _T.FAILED_FOR_GOOD: _S.PENDING,
+        _T.INTERRUPTED: _S.PENDING,
+    },
+    _S.PAUSED: {_T.LAUNCHED: _S.RUNNING, _T.DISMISSED: _S.TERMINATED, _T.INTERRUPTED: _S.PAUSED},
+    _S.TERMINATED: {_T.INTERRUPTED: _S.TERMINATED},
+    _S.ERROR: {_T.INTERRUPTED: _S.ERROR},
+}
+
+
+AUTOMATIC = frozenset(
+    "training_iteration time_this_iter_s time_total_s iterations_since_restore time_since_restore timestamp trial_id"
+    " timesteps_total episodes_total done".split()
+)
+"""The names in a result that we fill in."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """What accumulates over a trial's results; a checkpoint remembers them, so a restart goes on from them."""
+
+    iteration: int = 0
+    seconds: float = 0.0
+    timesteps: float | None = None
+    episodes: float | None = None
+
+    def add(self, metrics: dict[str, Any], seconds: float) -> Totals:
+        """The totals after one more result."""
+        return Totals(
+            self.iteration + 1,
+            self.seconds + seconds,
+            _plus(self.timesteps, metrics.get("timesteps_this_iter")),
+            _plus(self.episodes, metrics.get("episodes_this_iter")),
+        )
+
+
+def _plus(total: float | None, more: Any) -> float | None:
+    return total if more is None else (total or 0) + more
+
+
+@dataclass(slots=True)
+class Trial:
+    """A trial as the machine knows it. Only the machine's fold changes it."""
+
+    number: int
+    trial_id: str
+    config: dict[str, Any]
+    state: TrialState = TrialState.PENDING
+    attempt: int = 0
+    failures: int = 0
+    totals: Totals = field(default_factory=Totals)
+    restored: Totals = field(default_factory=Totals)
+    told_iteration: int = 0
+    last_result: dict[str, Any] | None = None
+    checkpoints: list[CheckpointRef] = field(default_factory=list)
+    saved_totals: dict[str, Totals] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
+    failure: Failure | None = None
+    reason: str = ""
+    deadline: float | None = None
+
+    @property
+    def checkpoint(self) -> CheckpointRef | None:
+        """The latest checkpoint, where the next attempt starts."""
+        return self.checkpoints[-1] if self.checkpoints else None
+
+    def turn(self, turn: Turn) -> None:
+        """Move on by the table; anything that is not in it is a defect of ours."""
+        following = TRANSITIONS[self.state].get(turn)
+        assert following is not None, f"{self.trial_id}: {turn} in {self.state}"
+        self.state = following
+
+    def result(self, metrics: dict[str, Any], seconds: float, wall: float) -> dict[str, Any]:
+        """`metrics` with the automatic ones that follow from the totals so far. Changes nothing."""
+        totals = self.totals.add(metrics, seconds)
+        result = {
+            **metrics,
+            "training_iteration": totals.iteration,
+            "time_this_iter_s": seconds,
+            "time_total_s": totals.seconds,
+            "iterations_since_restore": totals.iteration - self.restored.iteration,
+            "time_since_restore": totals.seconds - self.restored.seconds,
+            "timestamp": wall,
+            "trial_id": self.trial_id,
+        }
+        if totals.timesteps is not None:
+            result["timesteps_total"] = totals.timesteps
+        if totals.episodes is not None:
+            result["episodes_total"] = totals.episodes
+        result.setdefault("done", False)
+        return result
+
+    def restore(self, checkpoint: CheckpointRef | None) -> None:
+        """Go back to where `checkpoint` was saved; None goes back to the beginning."""
+        saved = self.saved_totals.get(checkpoint.path) if checkpoint else None
+        self.totals = self.restored = saved or Totals(iteration=checkpoint.iteration if checkpoint else 0)

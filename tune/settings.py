@@ -1,0 +1,77 @@
+"""The settings of a run as values, under Ray Tune's names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from schedulers.base import TrialScheduler
+from searchers.base import Searcher
+from tune.callback import Callback
+from tune.machine.stopping import StopCriterion
+
+Metric = str | Sequence[str] | None
+
+
+@dataclass(kw_only=True)
+class TuneConfig:
+    """How to search. `metric` and `mode` (``min`` or ``max``) may be lists of equal length for several objectives.
+
+    `num_samples` counts samples of the space, -1 without end; `time_budget_s` is seconds or a `timedelta`.
+    """
+
+    metric: Metric = None
+    mode: Metric = None
+    search_alg: Searcher | str | None = None
+    scheduler: TrialScheduler | str | None = None
+    num_samples: int = 1
+    max_concurrent_trials: int | None = None
+    time_budget_s: float | timedelta | None = None
+    reuse_actors: bool = False
+    seed: int | None = None
+
+
+@dataclass(kw_only=True)
+class CheckpointConfig:
+    """When checkpoints are saved and which are kept.
+
+    A trial that offers a checkpoint saves it at every `checkpoint_frequency`-th report (0: only when it pauses or is
+    suspended), and when it is stopped if `checkpoint_at_end`. Of each trial the latest is always kept, and of the others
+    the best by `checkpoint_score_attribute` (by default the run's metric), `num_to_keep` in all; None keeps all.
+    """
+
+    num_to_keep: int | None = 2
+    checkpoint_score_attribute: str | None = None
+    checkpoint_score_order: str = "max"
+    checkpoint_frequency: int = 1
+    checkpoint_at_end: bool = False
+
+
+@dataclass(kw_only=True)
+class FailureConfig:
+    """What a failing trial costs: `max_failures` further attempts, each from its last checkpoint (-1: without limit).
+
+    `fail_fast` ends the run at the first trial that fails for good; ``"raise"`` also raises for it.
+    """
+
+    max_failures: int = 0
+    fail_fast: bool | str = False
+
+
+@dataclass(kw_only=True)
+class RunConfig:
+    """Where a run lives and how it behaves. `storage_path` is the directory that holds the experiment's own, `name`."""
+
+    name: str | None = None
+    storage_path: str | os.PathLike[str] | None = None
+    stop: StopCriterion | Sequence[StopCriterion] | None = None
+    failure_config: FailureConfig = field(default_factory=FailureConfig)
+    checkpoint_config: CheckpointConfig = field(default_factory=CheckpointConfig)
+    verbose: int = 1
+    callbacks: Sequence[Callback] = ()
+    log_to_file: bool = True
+    durability: str = "process"
+    executor: Any = "local"

@@ -1,0 +1,175 @@
+"""Python values as JSON text and back, without a pickle: configurations, metrics, domains, and recipes of objects.
+
+Plain JSON values stay as they are. Everything else becomes an object with one key that starts with ``$``:
+``$float`` (nan, inf, -inf), ``$tuple``, ``$function`` and ``$class`` (importable by name), ``$object`` (a class path and the
+arguments it was made with: dataclasses and everything that remembers its ``init_arguments``), ``$range``, and ``$lost`` for
+what cannot be had again from text. Decoding imports nothing unless `code=True` is passed: reading never runs code.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from importlib import import_module
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+_TAGS = ("$float", "$tuple", "$function", "$class", "$object", "$range", "$lost", "$dict")
+_strict = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Stands for a value that text could not keep; `description` says what it was."""
+
+    description: str
+
+    def __repr__(self) -> str:
+        return f"<{self.description}>"
+
+
+def dumps(value: Any) -> str:
+    """`value` as one line of strict JSON."""
+    try:
+        return _strict.encode(value)
+    except (TypeError, ValueError):
+        return _strict.encode(encode(value))
+
+
+def loads(text: str, *, code: bool = False) -> Any:
+    """What `dumps` wrote. With `code=True` functions, classes and objects are imported and made again."""
+    value = json.loads(text)
+    return decode(value, code=code) if '"$' in text else value
+
+
+def encode(value: Any) -> Any:
+    """`value` as JSON values only."""
+    match value:
+        case bool() | int() | str() | None:
+            return value if type(value) in _PLAIN else _PLAIN_BASE[_base(value)](value)
+        case float():
+            return float(value) if math.isfinite(value) else {"$float": str(float(value))}
+        case list():
+            return [encode(one) for one in value]
+        case tuple():
+            return {"$tuple": [encode(one) for one in value]}
+        case range():
+            return {"$range": [value.start, value.stop, value.step]}
+        case Mapping():
+            return _encode_mapping(value)
+        case type():
+            return _by_name(value, "$class")
+        case FunctionType() | BuiltinFunctionType():
+            return _by_name(value, "$function")
+    return _encode_object(value)
+
+
+_PLAIN = (bool, int, str, type(None))
+_PLAIN_BASE: dict[type, Any] = {int: int, str: str}
+
+
+def _base(value: Any) -> type:
+    return int if isinstance(value, int) else str
+
+
+def _encode_mapping(value: Mapping[Any, Any]) -> Any:
+    if all(isinstance(key, str) for key in value) and not any(tag in value for tag in _TAGS):
+        return {key: encode(one) for key, one in value.items()}
+    return {"$dict": [[encode(key), encode(one)] for key, one in value.items()]}
+
+
+def _by_name(value: Any, tag: str) -> Any:
+    module, name = getattr(value, "__module__", None), value.__qualname__
+    if module and "<" not in name and _importable(module, name, value):
+        return {tag: f"{module}:{name}"}
+    code = getattr(value, "__code__", None)
+    where = f" of {code.co_filename}:{code.co_firstlineno}" if code else ""
+    return {"$lost": f"{'function' if tag == '$function' else 'class'} {name}{where}"}
+
+
+def _importable(module: str, name: str, value: Any) -> bool:
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found is value and module != "__main__"
+
+
+def _encode_object(value: Any) -> Any:
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        return encode(value.item())
+    path = _by_name(type(value), "$class").get("$class")
+    arguments = _arguments(value)
+    if path is None or arguments is None:
+        return {"$lost": f"{type(value).__module__}.{type(value).__qualname__} object"}
+    positional, named = arguments
+    return {"$object": path, "args": [encode(one) for one in positional], "kwargs": encode(dict(named))}
+
+
+def _arguments(value: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]] | None:
+    if hasattr(value, "init_arguments"):
+        remembered: tuple[tuple[Any, ...], Mapping[str, Any]] = value.init_arguments
+        return remembered
+    if is_dataclass(value):
+        return (), {each.name: getattr(value, each.name) for each in fields(value) if each.init}
+    return None
+
+
+def decode(value: Any, *, code: bool = False) -> Any:
+    """What `encode` made. Without `code`, functions, classes and objects come back as `Lost`."""
+    match value:
+        case list():
+            return [decode(one, code=code) for one in value]
+        case {"$float": text}:
+            return float(text)
+        case {"$tuple": items}:
+            return tuple(decode(one, code=code) for one in items)
+        case {"$range": bounds}:
+            return range(*bounds)
+        case {"$dict": pairs}:
+            return {decode(key, code=code): decode(one, code=code) for key, one in pairs}
+        case {"$lost": description}:
+            return Lost(description)
+        case {"$function": path} | {"$class": path}:
+            return load_named(path) if code else Lost(path)
+        case {"$object": path, "args": positional, "kwargs": named}:
+            if not code:
+                return Lost(f"{path} object")
+            return load_named(path)(*decode(positional, code=True), **decode(named, code=True))
+        case dict():
+            return {key: decode(one, code=code) for key, one in value.items()}
+    return value
+
+
+def load_named(path: str) -> Any:
+    """Import what ``module:name`` names.
+
+    Raises:
+        ImportError: there is no such module, or it has no such name.
+    """
+    module, _, name = path.partition(":")
+    found: Any = import_module(module)
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise ImportError(f"module {module!r} has no {name!r}") from None
+    return found
+
+
+def lost_in(value: Any, path: str = "") -> list[tuple[str, str]]:
+    """Where in encoded `value` something could not be kept, as (path, description)."""
+    match value:
+        case {"$lost": description}:
+            return [(path, description)]
+        case dict():
+            return [found for key, one in value.items() for found in lost_in(one, _join(path, key))]
+        case list():
+            return [found for at, one in enumerate(value) for found in lost_in(one, _join(path, str(at)))]
+    return []
+
+
+def _join(path: str, key: str) -> str:
+    return path if key.startswith("$") or key in ("args", "kwargs") else f"{path}/{key}" if path else key

@@ -1,0 +1,58 @@
+"""What a trial's process sends up while it runs; the answers are those of `tune.machine.events`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from searchers.domain import Domain
+from tune.machine.events import CheckpointRef
+
+
+class Task(NamedTuple):
+    """What one attempt is given: everything else is the same for all trials of the experiment."""
+
+    trial_id: str
+    attempt: int
+    config: dict[str, Any]
+    checkpoint: CheckpointRef | None
+    resources: dict[str, float]
+
+
+class Report(NamedTuple):
+    """A result, after `seconds` of work; `offers` when a checkpoint could be saved if asked."""
+
+    metrics: dict[str, Any]
+    seconds: float
+    checkpoint: CheckpointRef | None = None
+    offers: bool = False
+
+
+class Save(NamedTuple):
+    """The checkpoint that was asked for is complete."""
+
+    checkpoint: CheckpointRef
+
+
+class Ask(NamedTuple):
+    """A define-by-run trial asks for the value of a parameter."""
+
+    name: str
+    domain: Domain
+
+
+class Refuse(NamedTuple):
+    """The checkpoint to start from is damaged; the answer names another, or None."""
+
+    checkpoint: CheckpointRef
+    why: str
+
+
+class Outcome(NamedTuple):
+    """What the call returns: whether it ended because it was told to, and the last metrics it returned."""
+
+    by_order: bool
+    metrics: dict[str, Any] | None = None
+    seconds: float = 0.0
+
+
+Emission = Report | Save | Ask | Refuse

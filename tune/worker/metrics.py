@@ -1,0 +1,71 @@
+"""Reported metrics as JSON values: numpy and torch scalars converted, anything else refused at the user's own line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+__audition_internal__ = True
+
+_PLAIN = frozenset((float, int, str, bool, type(None)))
+
+
+def normalise(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """`metrics` with JSON values only.
+
+    Raises:
+        TypeError: a key is no string, or a value has no meaning in JSON.
+    """
+    if not isinstance(metrics, Mapping):
+        raise TypeError(f"tune.report needs a dictionary of metrics, got {metrics!r} ({type(metrics).__name__})")
+    return {_key(key): value if type(value) in _PLAIN else _value(value, key) for key, value in metrics.items()}
+
+
+def check_decisive(metrics: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Refuse a metric that trials are compared by and that is no number.
+
+    Raises:
+        TypeError: names the metric, its value and type.
+    """
+    for name in names:
+        value = metrics.get(name, 0)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise TypeError(
+                f"metric {name!r} is used to compare trials and must be a number, got {value!r} ({type(value).__name__})"
+            )
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"the names of metrics are strings, got {key!r} ({type(key).__name__})")
+    return key
+
+
+def _value(value: Any, path: str) -> Any:
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, Mapping):
+        return {_key(key): _value(one, f"{path}/{key}") for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_value(one, f"{path}/{at}") for at, one in enumerate(value)]
+    if isinstance(value, bool | int | float | str):
+        return next(kind for kind in (bool, int, float, str) if isinstance(value, kind))(value)
+    if _is_scalar(value):
+        return _value(value.item(), path)
+    if hasattr(value, "tolist") and hasattr(value, "shape"):
+        shape = tuple(value.shape)
+        raise TypeError(
+            f"metric {path!r} is an array of shape {shape}: report a number, or .tolist(); save arrays in a checkpoint"
+        )
+    raise TypeError(
+        f"metric {path!r} is {value!r} ({type(value).__name__}): report numbers, strings, booleans, None,"
+        " or lists and dictionaries of these; save anything else in a checkpoint"
+    )
+
+
+def _is_scalar(value: Any) -> bool:
+    """Numpy's scalars and zero-dimensional arrays, and torch tensors of one element."""
+    if not hasattr(value, "item"):
+        return False
+    shape = getattr(value, "shape", None)
+    return shape is not None and all(extent == 1 for extent in shape)

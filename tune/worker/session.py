@@ -1,0 +1,177 @@
+"""One attempt of a trial, inside its process: what `tune.report` and its sisters speak to.
+
+The dialogue of a report is written once, as a generator that yields what is sent and receives the answers. A live trial
+drives it over its channel; a simulated one hands it to the simulated executor.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from executor.interface import Channel
+from searchers.domain import Domain
+from tune.errors import CheckpointCorruptError, NotInTrialError
+from tune.machine.events import Answer, CheckpointRef, Leave, SaveNow, Take
+from tune.storage import checkpoints
+from tune.storage.checkpoints import Checkpoint, SaveFunction
+from tune.worker.messages import Ask, Emission, Refuse, Report, Save, Task
+from tune.worker.metrics import check_decisive, normalise
+
+__audition_internal__ = True
+
+CheckpointSource = str | os.PathLike[str] | Checkpoint | SaveFunction
+Dialogue = Generator[Emission, Answer, None]
+
+
+class TrialLeave(BaseException):
+    """Ends a trial that was told to stop or pause: raised by `tune.report`, so that ``finally`` blocks run.
+
+    Not an `Exception`, so that ``except Exception`` lets it through. Who swallows it meets it again at the next report.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all trials of an experiment share: where it lives, its name, and the metrics that decisions rest on."""
+
+    directory: str
+    experiment: str
+    metrics: tuple[str, ...] = ()
+
+
+class Session:
+    """The state of one attempt."""
+
+    def __init__(
+        self, setting: Setting, task: Task, channel: Channel | None, clock: Callable[[], float] | None
+    ) -> None:
+        self.setting = setting
+        self.task = task
+        self.channel = channel
+        self.iteration = task.checkpoint.iteration if task.checkpoint else 0
+        self.checkpoint = task.checkpoint
+        self.told_to_leave = False
+        self.knows = False
+        self._clock = clock
+        self._last = clock() if clock else 0.0
+
+    # What a live trial calls.
+
+    def report(self, metrics: Mapping[str, Any], checkpoint: CheckpointSource | None = None) -> None:
+        """Send a result and wait for the answer; raises `TrialLeave` when it is to leave."""
+        self.converse(self.reporting(metrics, checkpoint))
+        if self.told_to_leave:
+            raise TrialLeave
+
+    def ask(self, name: str, domain: Domain) -> Any:
+        """The value of a parameter that is asked for while the trial runs."""
+        assert self.channel is not None
+        answer = self.channel.emit(Ask(name, domain))
+        assert isinstance(answer, Take)
+        return answer.value
+
+    def converse(self, dialogue: Dialogue) -> None:
+        """Drive a dialogue over the channel, to its end."""
+        assert self.channel is not None
+        answer = None
+        while True:
+            try:
+                emission = dialogue.send(answer)  # type: ignore[arg-type]
+            except StopIteration:
+                return
+            answer = self.channel.emit(emission)
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the trial was told to end, or soon will be; one that returns after it knows has left as told."""
+        self.knows = self.told_to_leave or (self.channel is not None and self.channel.cancelled)
+        return self.knows
+
+    # The dialogues.
+
+    def reporting(self, metrics: Mapping[str, Any], checkpoint: CheckpointSource | None = None) -> Dialogue:
+        """Report a result; save the offered checkpoint when asked to."""
+        plain = normalise(metrics)
+        check_decisive(plain, self.setting.metrics)
+        seconds = self.lap(plain)
+        self.iteration += 1
+        saved, fill = None, None
+        if callable(checkpoint):
+            fill = checkpoint
+        elif checkpoint is not None:
+            saved = self._save(checkpoints.copy_from(_path_of(checkpoint)))
+        answer = yield Report(plain, seconds, saved, offers=fill is not None)
+        if isinstance(answer, SaveNow):
+            assert fill is not None
+            answer = yield Save(self._save(fill))
+        self.told_to_leave = isinstance(answer, Leave)
+        if self._clock:
+            self._last = self._clock()
+
+    def starting(self) -> Dialogue:
+        """Find a checkpoint that is whole, going back to earlier ones if need be."""
+        while self.checkpoint is not None:
+            try:
+                checkpoints.verify(self.path_of(self.checkpoint))
+                break
+            except CheckpointCorruptError as error:
+                answer = yield Refuse(self.checkpoint, str(error))
+                assert isinstance(answer, Take)
+                self.checkpoint = answer.value
+        self.iteration = self.checkpoint.iteration if self.checkpoint else 0
+        if self._clock:
+            self._last = self._clock()
+
+    def lap(self, metrics: Mapping[str, Any]) -> float:
+        """Seconds of work since the last report; in a simulation what the trial says it took, one second by default."""
+        if self._clock:
+            return self._clock() - self._last
+        return float(metrics.get("time_this_iter_s", 1.0))
+
+    def path_of(self, checkpoint: CheckpointRef) -> Path:
+        """Where a checkpoint's files are."""
+        return Path(self.setting.directory, checkpoint.path)
+
+    def _save(self, fill: SaveFunction) -> CheckpointRef:
+        directory = Path(self.setting.directory)
+        return checkpoints.save(directory, self.task.trial_id, self.task.attempt, self.iteration, fill)
+
+
+def _path_of(checkpoint: Any) -> str:
+    path = checkpoint.path if isinstance(checkpoint, Checkpoint) else checkpoint
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"checkpoint must be a directory, a Checkpoint or a function of a directory, got {path!r}")
+    if not Path(path).is_dir():
+        raise FileNotFoundError(f"checkpoint {os.fspath(path)!r} is no directory")
+    return os.fspath(path)
+
+
+# The session of this process. A worker runs one trial at a time, and its threads share it.
+_current: Session | None = None
+
+
+def enter(session: Session | None) -> None:
+    """Make `session` the one that this process's trial speaks to."""
+    global _current
+    _current = session
+
+
+def current(caller: str) -> Session:
+    """The session of this process.
+
+    Raises:
+        NotInTrialError: no trial runs here; names `caller`.
+    """
+    if _current is None:
+        raise NotInTrialError(f"{caller} works only inside a trial: call it from the function given to tune.run")
+    return _current
+
+
+def live_clock() -> Callable[[], float]:
+    """The clock of a trial in a process of its own."""
+    return time.monotonic
