@@ -1,0 +1,64 @@
+"""Which gpus of this machine go to which reservation: whole ones alone, fractions sharing one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+_UNIT = 10_000
+
+
+class Devices:
+    """Named devices and how much of each is free.
+
+    The amounts of a node say how much there is in all; this says whether it lies on devices in the right pieces.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._free = dict.fromkeys(names, _UNIT)
+
+    def take(self, amount: float) -> tuple[tuple[str, int], ...] | None:
+        """Shares of devices that make `amount`: that many whole ones, and for a fraction the fullest that has it.
+
+        None when the devices that are free just now do not have it in these pieces.
+        """
+        whole, fraction = divmod(round(amount * _UNIT), _UNIT)
+        taken = [(name, _UNIT) for name, free in self._free.items() if free == _UNIT][:whole]
+        if len(taken) < whole:
+            return None
+        if fraction:
+            rest = {name: free for name, free in self._free.items() if (name, _UNIT) not in taken and free >= fraction}
+            if not rest:
+                return None
+            taken.append((min(rest, key=rest.__getitem__), fraction))
+        for name, share in taken:
+            self._free[name] -= share
+        return tuple(taken)
+
+    def give_back(self, shares: Sequence[tuple[str, int]]) -> None:
+        """Free what `take` gave."""
+        for name, share in shares:
+            self._free[name] += share
+
+
+def discover() -> tuple[str, ...]:
+    """The names of this machine's gpus, as ``CUDA_VISIBLE_DEVICES`` knows them; loads nothing where there are none."""
+    if not os.path.exists("/dev/nvidiactl"):
+        return ()
+    count = _count()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return tuple(map(str, range(count)))
+    return tuple(name.strip() for name in visible.split(",") if name.strip() not in ("", "-1"))[:count]
+
+
+def _count() -> int:
+    try:
+        import pynvml  # nvidia-ml-py, from the extra audition[gpu]; the device files say nearly as much without it
+    except ImportError:
+        return sum(name.startswith("nvidia") and name[6:].isdigit() for name in os.listdir("/dev"))
+    pynvml.nvmlInit()
+    try:
+        return int(pynvml.nvmlDeviceGetCount())
+    finally:
+        pynvml.nvmlShutdown()

@@ -1,0 +1,232 @@
+"""Trials as processes on this machine: embedded, no port, nothing left behind."""
+
+from __future__ import annotations
+
+import socket
+import time
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from executor.devices import Devices, discover
+from executor.errors import InfeasibleRequestError
+from executor.framing import pack
+from executor.interface import Prepared, Program, TrialExecutor
+from executor.messages import Call, Event, Raised, RemoteError, Reservation, RoomFreed
+from executor.placement import Room
+from executor.platform import check, here
+from executor.processes.link import Link, RunningCall
+from executor.processes.pool import Pool
+from executor.processes.protocol import Order
+from executor.resources import Node, Request, Resources
+
+_LOG_CAP_BYTES = 50 * 2**20
+
+Shares = tuple[tuple[str, int], ...]
+
+
+@dataclass(slots=True)
+class _Held:
+    """A reservation, the gpus it has, and the worker processes in it: mostly one, two while one is leaving."""
+
+    reservation: Reservation
+    gpus: tuple[Shares, ...]
+    links: list[Link] = field(default_factory=list)
+    released: bool = False
+
+
+class LocalExecutor(TrialExecutor):
+    """Runs each call in a worker process on this machine.
+
+    What is not given is discovered: the cpus that this process may use, the machine's memory, its gpus. Custom kinds
+    of resources are given as `resources`. A log larger than `log_cap_bytes` loses its oldest part.
+
+    Raises:
+        UnsupportedPlatformError: on Windows.
+    """
+
+    def __init__(
+        self,
+        *,
+        cpus: float | None = None,
+        gpus: float | None = None,
+        memory: int | None = None,
+        resources: Mapping[str, float] | None = None,
+        log_cap_bytes: int = _LOG_CAP_BYTES,
+    ) -> None:
+        check()
+        names = discover() if gpus is None else tuple(map(str, range(int(gpus))))
+        amounts = {
+            "cpu": here.usable_cpus() if cpus is None else cpus,
+            "gpu": len(names),
+            "memory": here.usable_memory() if memory is None else memory,
+        }
+        self._node = Node(socket.gethostname(), Resources.of({**(resources or {}), **amounts}))
+        self._room = Room([self._node])
+        self._devices = Devices(names) if names else None
+        self._held: dict[int, _Held] = {}
+        self._reservations = 0
+        # The pool must not keep us alive: when we are forgotten without being closed, it is closed.
+        ourselves = weakref.ref(self)
+        self._pool = Pool(lambda link: _tell(ourselves, link), log_cap_bytes=log_cap_bytes)
+        weakref.finalize(self, self._pool.close)
+
+    def nodes(self) -> tuple[Node, ...]:
+        return (self._node,)
+
+    def clock(self) -> float:
+        return time.monotonic()
+
+    def wall_clock(self) -> float:
+        return time.time()
+
+    def prepare(self, program: Program, *, environment: Mapping[str, str] | None = None) -> Prepared:
+        self._pool.check_open()
+        return Prepared(program, self._pool.prepare(program, program.preload(), environment or {}))
+
+    def reserve(self, request: Request) -> Reservation | None:
+        with self._pool.lock:
+            self._pool.check_open()
+            for bundle in request.bundles:
+                if bundle["gpu"] > 1 and bundle["gpu"] % 1:
+                    raise InfeasibleRequestError(f"more than one gpu must be whole ones, got {bundle['gpu']:g}")
+            nodes = self._room.reserve(request)
+            if nodes is None:
+                return None
+            gpus = self._take_gpus(request)
+            if gpus is None:
+                self._room.give_back(request, nodes)
+                return None
+            self._reservations += 1
+            reservation = Reservation(self._reservations, request, nodes)
+            self._held[reservation.reservation_id] = _Held(reservation, gpus)
+            return reservation
+
+    def _take_gpus(self, request: Request) -> tuple[Shares, ...] | None:
+        taken: list[Shares] = []
+        for bundle in request.bundles:
+            shares = self._devices.take(bundle["gpu"]) if self._devices else ()
+            if shares is None:
+                self._give_gpus_back(taken)
+                return None
+            taken.append(shares)
+        return tuple(taken)
+
+    def _give_gpus_back(self, taken: list[Shares] | tuple[Shares, ...]) -> None:
+        for shares in taken if self._devices else ():
+            assert self._devices is not None
+            self._devices.give_back(shares)
+
+    def release(self, reservation: Reservation) -> None:
+        with self._pool.lock:
+            held = self._held.get(reservation.reservation_id)
+            if self._pool.is_closed() or held is None or held.released:
+                return
+            held.released = True
+            for link in list(held.links):
+                if link.call is not None:
+                    self._pool.kill(link.call.call_id, "its reservation was released")
+                elif link.idle:
+                    link.leave()
+            self._free(held)
+
+    def _free(self, held: _Held) -> None:
+        """Give the room back, once it is released and its last process is gone."""
+        reservation = held.reservation
+        if held.links or not held.released or self._held.pop(reservation.reservation_id, None) is None:
+            return
+        self._room.give_back(reservation.request, reservation.nodes)
+        self._give_gpus_back(held.gpus)
+        self._tell(RoomFreed())
+
+    def _tell(self, event: Event) -> None:
+        self._pool.events.append(event)
+        self._pool.wake()
+
+    def link_gone(self, link: Link) -> None:
+        """A worker process has ended; called by the pool."""
+        for held in self._held.values():
+            if link in held.links:
+                held.links.remove(link)
+                self._free(held)
+                return
+
+    def start(self, prepared: Prepared, reservation: Reservation, call: Call) -> None:
+        order = self._order(reservation, call)
+        try:
+            pieces = [*pack(tuple(order)), *pack(call.argument)]
+        except TypeError as error:
+            with self._pool.lock:
+                self._pool.check_open()
+                text = f"the call's argument cannot be sent to a worker process: {error}"
+                self._tell(Raised(call.call_id, RemoteError("TypeError", text, text)))
+            return
+        with self._pool.lock:
+            self._pool.check_open()
+            held = self._startable(reservation, call)
+            link = self._link(held, prepared.digest, fresh=call.fresh)
+            self._pool.begin(link, RunningCall(call.call_id, call.log_path), pieces, last=call.fresh)
+
+    def _order(self, reservation: Reservation, call: Call) -> Order:
+        held = self._held.get(reservation.reservation_id)
+        devices = None
+        if held is not None and self._devices is not None:
+            devices = ",".join(name for name, _ in held.gpus[0])
+        threads = max(1, int(reservation.request.bundles[0]["cpu"]))
+        return Order(call.seed, call.fresh, call.log_path, call.environment, threads, devices)
+
+    def _startable(self, reservation: Reservation, call: Call) -> _Held:
+        held = self._held.get(reservation.reservation_id)
+        if held is None or held.released:
+            raise ValueError(f"call {call.call_id!r}: its reservation was released")
+        if self._pool.is_running(call.call_id):
+            raise ValueError(f"call {call.call_id!r} is running already: each call needs an id of its own")
+        running = next((link.call.call_id for link in held.links if link.call is not None), None)
+        if running is not None:
+            raise ValueError(f"call {call.call_id!r}: its reservation still runs call {running!r}")
+        return held
+
+    def _link(self, held: _Held, digest: str, *, fresh: bool) -> Link:
+        """The reservation's idle worker if it will do, otherwise a new one."""
+        for link in held.links:
+            if link.idle and link.digest == digest and not fresh:
+                return link
+            if link.idle:
+                link.leave()
+        link = self._pool.open_link(digest)
+        held.links.append(link)
+        return link
+
+    def reply(self, call_id: str, seq: int, answer: object) -> None:
+        if not self._pool.is_closed():
+            self._pool.reply(call_id, seq, answer)
+
+    def cancel(self, call_id: str) -> None:
+        if not self._pool.is_closed():
+            self._pool.cancel(call_id)
+
+    def kill(self, call_id: str, reason: str) -> None:
+        if not self._pool.is_closed():
+            self._pool.kill(call_id, reason)
+
+    def events(self, until: float | None) -> list[Event]:
+        pool = self._pool
+        pool.check_open()
+        if not pool.events:
+            pool.turn(None if until is None else max(0.0, until - time.monotonic()))
+        # New events are only ever appended, so that nothing is lost between these two lines, nor to an interrupt.
+        taken = pool.events[:]
+        del pool.events[: len(taken)]
+        return taken
+
+    def wake(self) -> None:
+        self._pool.wake()
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+def _tell(executor: weakref.ref[LocalExecutor], link: Link) -> None:
+    alive = executor()
+    if alive is not None:
+        alive.link_gone(link)

@@ -1,0 +1,121 @@
+"""What any POSIX system can do for worker processes: process groups, and watching the parent from a thread."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+CAN_FORK = False
+
+_PARENT_CHECK_S = 0.25
+
+
+class _Poll:
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._wakers = os.pipe()
+        for fd in self._wakers:
+            os.set_blocking(fd, False)
+        self._poll.register(self._wakers[0], select.POLLIN)
+        self._closed = False
+
+    def register(self, fd: int) -> None:
+        self._poll.register(fd, select.POLLIN)
+        self.wake()  # a poll that already waits does not learn of it otherwise
+
+    def watch_writes(self, fd: int, wanted: bool) -> None:
+        self._poll.modify(fd, select.POLLIN | select.POLLOUT if wanted else select.POLLIN)
+        self.wake()
+
+    def unregister(self, fd: int) -> None:
+        self._poll.unregister(fd)
+
+    def poll(self, timeout_s: float | None) -> list[tuple[int, int]]:
+        ready = self._poll.poll(None if timeout_s is None else max(0, timeout_s * 1000))
+        if any(fd == self._wakers[0] for fd, _ in ready):
+            os.read(self._wakers[0], 4096)
+        return [(fd, mask) for fd, mask in ready if fd != self._wakers[0] and not mask & select.POLLNVAL]
+
+    def wake(self) -> None:
+        try:
+            os.write(self._wakers[1], b"w")
+        except BlockingIOError:
+            pass  # full: it will wake anyhow
+
+    def wake_on_signals(self) -> None:
+        signal.set_wakeup_fd(self._wakers[1], warn_on_full_buffer=False)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            for fd in self._wakers:
+                os.close(fd)
+
+
+def poller() -> _Poll:
+    return _Poll()
+
+
+def anonymous_file() -> int:
+    folder = os.environ.get("TMPDIR") or "/tmp"
+    path = os.path.join(folder, f"audition-{secrets.token_hex(8)}")
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    os.unlink(path)
+    return fd
+
+
+def die_with_parent(parent: int) -> None:
+    if os.getppid() != parent:
+        os._exit(1)
+    threading.Thread(target=_watch, args=(parent,), daemon=True, name="audition-lifeline").start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_PARENT_CHECK_S)
+    os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """No such thing here: a worker's process group is all that can be ended with it."""
+
+
+def die_on_hangup(fd: int, wanted: bool) -> None:
+    """Not needed: without forking, the server loads nothing of the user's that could take long."""
+
+
+def reap(just_ended: Callable[[int], None]) -> tuple[int, int] | None:
+    pid, status = os.waitpid(-1, os.WNOHANG)
+    if pid == 0:
+        return None
+    just_ended(pid)  # too late to be sure that the id is still taken, but not every system can tell before
+    return pid, status
+
+
+def children() -> set[int]:
+    return set()
+
+
+def marked(mark: str) -> list[int]:
+    return []
+
+
+def thread_count() -> int:
+    return threading.active_count()
+
+
+def flush_c_streams() -> None:
+    """Left to the C library's own exit, which a worker does not reach: what C code buffers may be lost."""
+
+
+def usable_cpus() -> float:
+    return float(os.cpu_count() or 1)
+
+
+def usable_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

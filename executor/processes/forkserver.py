@@ -1,0 +1,276 @@
+"""A process that has loaded the program once and forks a worker for each call.
+
+It is started by exec with one socket to the driver, takes over what the driver sends, and then only forks, reaps and
+kills. As the subreaper of its workers it becomes the parent of all that a worker leaves behind, and ends that too.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import importlib
+import os
+import pickle
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from functools import cache
+from typing import NoReturn
+
+from executor.platform import here
+from executor.processes.interpreter import command_line
+from executor.processes.protocol import COMMAND, NOTICE, Command, Load, Notice
+from executor.processes.worker import Loaded, work
+from executor.tracebacks import describe
+
+__audition_internal__ = True
+
+_STRAY_PATIENCE_S = 2.0
+_LAST_SWEEP_S = 1.5
+
+
+def main(fd: int) -> NoReturn:
+    """Be the fork server of the driver at the other end of the socket `fd`."""
+    code = 1
+    try:
+        prepare_process()
+        here.adopt_orphans()
+        code = ForkServer(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd)).run()
+    finally:
+        os._exit(code)
+
+
+def main_spawned(parent: int, load_fd: int, data_fd: int, control_fd: int) -> NoReturn:
+    """Be a worker in an interpreter of its own, started by the fork server `parent`."""
+    prepare_process()
+    load = read_load(load_fd)
+    enter(load)
+    become_worker(parent)
+    work(cache(lambda: load_program(load)), load.overrides, data_fd, control_fd)
+
+
+def prepare_process() -> None:
+    """What every process of ours has, also the workers forked from it: stdin, streams, fault reports, signals."""
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    os.dup2(null, 0)
+    os.close(null)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    faulthandler.enable(2)
+    faulthandler.register(signal.SIGUSR1, 2, all_threads=True)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def become_worker(parent: int) -> None:
+    """Lead a session of our own, and end with `parent`."""
+    os.setsid()
+    here.die_with_parent(parent)
+    here.adopt_orphans()
+
+
+def read_load(fd: int) -> Load:
+    """The `Load` in the file `fd`, which others may read at the same time."""
+    return Load(*pickle.loads(os.pread(fd, os.fstat(fd).st_size, 0)))
+
+
+def enter(load: Load) -> None:
+    """Stand where the driver stood."""
+    os.environ.clear()
+    os.environ.update(load.environment)
+    sys.path[:] = load.path
+    sys.argv[:] = load.arguments
+    with suppress(OSError):
+        os.chdir(load.folder)
+
+
+def load_program(load: Load) -> Loaded:
+    """Unpickle the program; what goes wrong is told by each call of it."""
+    try:
+        return Loaded(pickle.loads(load.program), None)
+    except BaseException as error:
+        return Loaded(None, describe(error))
+
+
+class ForkServer:
+    """Takes commands from the driver and reaps; single-threaded, and it never waits for anything else."""
+
+    def __init__(self, driver: socket.socket) -> None:
+        self._driver = driver
+        self._workers: dict[int, int] = {}
+        self._ended: list[tuple[int, int]] = []
+        self._patience = 0.0
+        self._bystanders: set[int] = set()
+        self._load_fd = -1
+        self._overrides: dict[str, str] = {}
+        self._loaded: Loaded | None = None
+        self._poller = here.poller()
+
+    def run(self) -> int:
+        """Serve until the driver is gone; the exit code."""
+        # Loaded while the driver is still pickling what it will send.
+        importlib.import_module("cloudpickle")
+        gc.disable()
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._poller.wake_on_signals()
+        self._poller.register(self._driver.fileno())
+        while self._obey_all():
+            self._reap()
+            self._poller.poll(0.05 if self._ended else None)
+        self._end_everything()
+        return 0
+
+    def _obey_all(self) -> bool:
+        """Obey what has been said; False when the driver is gone."""
+        while True:
+            try:
+                record, fds = _receive(self._driver)
+            except BlockingIOError:
+                return True
+            except (EOFError, ConnectionResetError):
+                return False
+            self._obey(record, fds)
+
+    def _obey(self, record: bytes, fds: list[int]) -> None:
+        command, number = COMMAND.unpack(record)
+        match Command(command):
+            case Command.LOAD:
+                self._load(fds[0])
+            case Command.START:
+                self._start(number, *fds)
+            case Command.KILL:
+                pid = next((pid for pid, worker in self._workers.items() if worker == number), None)
+                if pid is not None:
+                    os.kill(pid, signal.SIGKILL)
+
+    def _load(self, fd: int) -> None:
+        self._load_fd = fd
+        load = read_load(fd)
+        self._overrides = load.overrides
+        reason = "this system is not known to fork safely" if not load.can_fork else self._load_program(load)
+        if reason:
+            self._loaded = None
+        else:
+            os.close(fd)
+        text = reason.encode()
+        self._tell(Notice.READY, 0, len(text), text)
+
+    def _load_program(self, load: Load) -> str:
+        """Load all that workers share; why they must not be forked, or nothing."""
+        here.die_on_hangup(self._driver.fileno(), True)
+        enter(load)
+        for name in load.preload:
+            with suppress(BaseException):  # the worker meets it again, in the user's own frames
+                importlib.import_module(name)
+        self._loaded = load_program(load)
+        here.die_on_hangup(self._driver.fileno(), False)
+        self._bystanders = here.children()
+        gc.collect()
+        gc.freeze()
+        threads = here.thread_count()
+        return f"loading it started {threads - 1} thread(s)" if threads > 1 else ""
+
+    def _start(self, number: int, data_fd: int, control_fd: int) -> None:
+        try:
+            pid = self._fork(data_fd, control_fd) if self._loaded else self._spawn(data_fd, control_fd)
+        except OSError as error:
+            self._tell(Notice.REFUSED, number, error.errno or 0)
+        else:
+            self._workers[pid] = number
+        os.close(data_fd)
+        os.close(control_fd)
+
+    def _fork(self, data_fd: int, control_fd: int) -> int:
+        server, loaded = os.getpid(), self._loaded
+        assert loaded is not None
+        pid = os.fork()
+        if pid == 0:
+            try:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                become_worker(server)
+                self._driver.close()
+                self._poller.close()
+                gc.enable()
+            except BaseException:
+                os._exit(1)
+            work(lambda: loaded, self._overrides, data_fd, control_fd)
+        return pid
+
+    def _spawn(self, data_fd: int, control_fd: int) -> int:
+        fds = (self._load_fd, data_fd, control_fd)
+        arguments = command_line("main_spawned", os.getpid(), *fds)
+        inherited = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in fds]
+        return os.posix_spawn(
+            arguments[0], arguments, os.environ, file_actions=inherited, setsigmask=[], setsigdef=[signal.SIGCHLD]
+        )
+
+    def _reap(self) -> None:
+        """Reap what has ended; tell of ended workers once all that they started is gone too."""
+        with suppress(ChildProcessError):
+            while ended := here.reap(self._kill_group_of_worker):
+                pid, status = ended
+                number = self._workers.pop(pid, None)
+                if number is not None:
+                    self._ended.append((number, status))
+                    self._patience = time.monotonic() + _STRAY_PATIENCE_S
+        if self._ended and (not self._kill_strays() or time.monotonic() > self._patience):
+            for number, status in self._ended:
+                self._tell(Notice.ENDED, number, status)
+            self._ended.clear()
+
+    def _kill_group_of_worker(self, pid: int) -> None:
+        if pid in self._workers:
+            _kill_group(pid)
+
+    def _kill_strays(self) -> bool:
+        """Kill what ended workers have left behind, which has become ours; whether there was anything."""
+        strays = here.children() - self._workers.keys() - self._bystanders
+        for pid in strays:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return bool(strays)
+
+    def _tell(self, notice: Notice, number: int, value: int, text: bytes = b"") -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):  # gone: the next read will say so
+            self._driver.sendall(NOTICE.pack(notice, number, value) + text)
+
+    def _end_everything(self) -> None:
+        self._bystanders.clear()
+        deadline = time.monotonic() + _LAST_SWEEP_S
+        for pid in self._workers:
+            _kill_group(pid)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)  # it may not lead its group yet
+        while time.monotonic() < deadline:
+            self._reap()
+            if not self._workers and not self._kill_strays():
+                return
+            self._poller.poll(0.02)
+
+
+def _kill_group(pid: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _receive(sock: socket.socket) -> tuple[bytes, list[int]]:
+    """One record and its descriptors, without waiting.
+
+    Raises:
+        EOFError: the driver is gone.
+        BlockingIOError: nothing has come.
+    """
+    flags = socket.MSG_DONTWAIT | getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+    data, ancillary, _, _ = sock.recvmsg(COMMAND.size, socket.CMSG_LEN(8), flags)
+    if not data:
+        raise EOFError
+    fds: list[int] = []
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.extend(memoryview(content[: len(content) // 4 * 4]).cast("i"))
+    for fd in fds:
+        os.set_inheritable(fd, False)
+    return data, fds

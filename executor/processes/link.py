@@ -1,0 +1,118 @@
+"""The driver's end of one worker process: its sockets, and the call that it runs."""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from executor.framing import Frame, FrameReader
+from executor.platform import Poller
+from executor.processes.launcher import Launcher
+
+
+@dataclass(slots=True)
+class RunningCall:
+    """A call between its start and its end."""
+
+    call_id: str
+    log_path: str | None
+    emitted: int = 0
+    answered: int = 0
+    killed: str | None = None
+
+
+class Link:
+    """One worker process, seen from the driver. At any time it runs at most one call."""
+
+    def __init__(self, number: int, digest: str, launcher: Launcher, poller: Poller) -> None:
+        self.number = number
+        self.digest = digest
+        self.launcher = launcher
+        self.call: RunningCall | None = None
+        self.leaving = False
+        self.log_path: str | None = None
+        self._poller = poller
+        self._data, data = socket.socketpair()
+        self._control, control = socket.socketpair()
+        self._data.setblocking(False)
+        self._control.setblocking(False)
+        self._reader = FrameReader(self._data)
+        self._outbox: deque[bytes] = deque()
+        self.fd = self._data.fileno()
+        launcher.start(number, data, control)
+
+    @property
+    def idle(self) -> bool:
+        """Whether another call may be sent."""
+        return self.call is None and not self.leaving
+
+    def begin(self, call: RunningCall, pieces: Sequence[bytes | memoryview], *, last: bool) -> None:
+        """Send an order; after the `last` one the process ends by itself."""
+        self.call, self.leaving, self.log_path = call, last, call.log_path
+        self.send(pieces)
+
+    def send(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """Send without ever waiting; what does not fit now is copied and sent later."""
+        if not self._outbox:
+            pieces = self._send_now(pieces)
+            if not pieces:
+                return
+            self._poller.watch_writes(self.fd, True)
+        self._outbox.extend(map(bytes, pieces))
+
+    def _send_now(self, pieces: Sequence[bytes | memoryview]) -> Sequence[bytes | memoryview]:
+        """Send what fits; what is left."""
+        for index, piece in enumerate(pieces):
+            view = memoryview(piece).cast("B") if len(piece) else memoryview(b"")
+            while view:
+                try:
+                    view = view[self._data.send(view) :]
+                except BlockingIOError:
+                    return [view, *pieces[index + 1 :]]
+                except OSError:
+                    return []  # it has ended, which is told elsewhere
+        return []
+
+    def flush(self) -> None:
+        """Send more of what is left, now that there is room."""
+        left = self._send_now(list(self._outbox))
+        self._outbox = deque(map(bytes, left))
+        if not left:
+            self._poller.watch_writes(self.fd, False)
+
+    def read(self) -> list[Frame]:
+        """What has arrived.
+
+        Raises:
+            EOFError: the worker closed its end, mostly by ending.
+            BlockingIOError: nothing has.
+        """
+        try:
+            return self._reader.read()
+        except ConnectionResetError:
+            raise EOFError from None
+
+    def cancel(self) -> None:
+        """Let the program see that it should end."""
+        with suppress(OSError):
+            self._control.send(b"c")
+
+    def leave(self) -> None:
+        """Ask an idle worker to end."""
+        self.leaving = True
+        with suppress(OSError):
+            self._data.shutdown(socket.SHUT_WR)
+
+    def end_of_reading(self) -> None:
+        """Wait for nothing more on the data socket."""
+        if self.fd >= 0:
+            self._poller.unregister(self.fd)
+            self.fd = -1
+
+    def close(self) -> None:
+        """Close both sockets."""
+        self._data.close()
+        self._control.close()

@@ -1,0 +1,73 @@
+"""What the driver, its fork servers and their workers say to each other.
+
+Between driver and fork server: records of fixed size, so that file descriptors stay with theirs. Between driver and
+worker: frames on the data socket, single bytes on the control socket. The only peer is our own child process, so what
+it pickles is trusted as much as the program it runs.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from struct import Struct
+from typing import NamedTuple
+
+COMMAND = Struct("<II")
+"""Driver to fork server: a `Command` and the worker's number, with the descriptors that it needs."""
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+"""What numerical libraries read when they are loaded to know how many threads to start."""
+
+NOTICE = Struct("<IIi")
+"""Fork server to driver: a `Notice`, the worker's number and a value."""
+
+
+class Command(IntEnum):
+    """What a fork server is asked to do."""
+
+    LOAD = 1  # with a file that holds a pickled `Load`
+    START = 2  # a worker; with its data and control sockets
+    KILL = 3
+
+
+class Notice(IntEnum):
+    """What a fork server tells."""
+
+    READY = 1  # value: bytes of the text that follows, which says why workers are not forked; 0 when they are
+    ENDED = 2  # value: the wait status; the worker and all that it started are gone
+    REFUSED = 3  # value: the errno for which no process could be started
+
+
+class Load(NamedTuple):
+    """All that a fork server takes over from the driver."""
+
+    path: list[str]
+    arguments: list[str]
+    folder: str
+    environment: dict[str, str]
+    overrides: dict[str, str]  # the part of `environment` that wins over what a call's cpus ask for
+    preload: tuple[str, ...]
+    program: bytes
+    can_fork: bool
+
+
+class Order(NamedTuple):
+    """How a worker runs its next call; the pickled argument follows in a frame of its own."""
+
+    seed: int
+    last: bool
+    log_path: str | None
+    environment: dict[str, str]
+    threads: int
+    devices: str | None
+
+
+# What a worker sends up is a tuple that begins with one of these; plain integers, because enums are slow to pickle.
+EMITTED = 1  # seq, payload
+RETURNED = 2  # value
+RAISED = 3  # RemoteError

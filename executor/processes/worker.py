@@ -1,0 +1,185 @@
+"""The inside of a worker process: takes orders from the driver, runs the program, sends up what becomes of it."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from executor.framing import Frame, FrameReader, pack, unpack
+from executor.interface import Channel, Program
+from executor.messages import RemoteError
+from executor.platform import here
+from executor.processes.protocol import EMITTED, RAISED, RETURNED, Order
+from executor.processes.surroundings import Surroundings
+from executor.tracebacks import describe
+
+__audition_internal__ = True
+
+_EXIT_GRACE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The program, or why there is none."""
+
+    program: Program | None
+    error: RemoteError | None
+
+
+def work(load: Callable[[], Loaded], overrides: Mapping[str, str], data_fd: int, control_fd: int) -> NoReturn:
+    """Run orders until the last one, or until the driver closes the data socket; then end the process.
+
+    `load` is called once the process is set up for its first order, so that what it imports sees the right devices.
+    """
+    code = 1
+    try:
+        code = _Worker(load, overrides, data_fd, control_fd).serve()
+    except BaseException as error:
+        sys.stderr.write(describe(error).traceback)
+    finally:
+        _end(code)
+
+
+class _Worker:
+    def __init__(self, load: Callable[[], Loaded], overrides: Mapping[str, str], data_fd: int, control_fd: int) -> None:
+        self._load = load
+        self._surroundings = Surroundings(overrides)
+        self._data = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, data_fd)
+        self._control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, control_fd)
+        self._reader = FrameReader(self._data)
+
+    def serve(self) -> int:
+        """Run one order after another; the process's exit code."""
+        while (head := self._reader.receive()) is not None and (argument := self._reader.receive()) is not None:
+            order = Order(*unpack(head))
+            channel = _SocketChannel(self._data, self._control, self._reader)
+            try:
+                last_words = self._run(order, channel, argument)
+            except SystemExit as exit:
+                return _exit_code(exit)
+            finally:
+                channel.close()
+            _flush()
+            send(self._data, last_words)
+            if order.last:
+                break
+        return 0
+
+    def _run(self, order: Order, channel: Channel, argument: Frame) -> list[bytes | memoryview]:
+        """The frame that ends the call."""
+        try:
+            self._surroundings.enter(order)
+            loaded = self._load()
+            if loaded.program is None:
+                return pack((RAISED, loaded.error))
+            value = loaded.program.run(channel, unpack(argument))
+        except SystemExit:
+            raise
+        except BaseException as error:
+            return pack((RAISED, describe(error)))
+        return _pack_value(value)
+
+
+def _pack_value(value: Any) -> list[bytes | memoryview]:
+    try:
+        return pack((RETURNED, value))
+    except TypeError:
+        try:
+            pack(value)  # again without our own tuple around it, for a message about the user's value alone
+        except TypeError as error:
+            return pack((RAISED, describe(TypeError(f"the returned value cannot be sent back: {error}"))))
+        raise
+
+
+class _SocketChannel(Channel):
+    def __init__(self, data: socket.socket, control: socket.socket, reader: FrameReader) -> None:
+        self._data, self._control, self._reader = data, control, reader
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._seq = 0
+        self._open = True
+        self._cancelled = False
+        # A cancellation of the call before this one may have come too late for it.
+        _take_byte(control)
+
+    def emit(self, payload: Any) -> Any:
+        if os.getpid() != self._pid:
+            raise RuntimeError("emit was called in a process forked from the worker: only the worker itself can")
+        with self._lock:
+            if not self._open:
+                raise RuntimeError("emit was called after the program had ended")
+            try:
+                frame = pack((EMITTED, self._seq + 1, payload))
+            except TypeError:
+                pack(payload)  # for a message about the user's value alone
+                raise
+            self._seq += 1
+            send(self._data, frame)
+            answer = self._reader.receive()
+        if answer is None:
+            os._exit(1)  # the driver is gone, and nobody is left to tell
+        return unpack(answer)
+
+    @property
+    def cancelled(self) -> bool:
+        self._cancelled = self._cancelled or _take_byte(self._control)
+        return self._cancelled
+
+    def close(self) -> None:
+        """Refuse whatever a thread that outlives the program still wants to say."""
+        self._open = False
+
+
+def _take_byte(control: socket.socket) -> bool:
+    """Whether something had arrived, or the driver is gone."""
+    try:
+        control.recv(64, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def send(sock: socket.socket, pieces: list[bytes | memoryview]) -> None:
+    """Send all `pieces`; ends the process when the driver is gone."""
+    try:
+        for piece in pieces:
+            sock.sendall(piece)
+    except (BrokenPipeError, ConnectionResetError):
+        os._exit(1)
+
+
+def _exit_code(exit: SystemExit) -> int:
+    if exit.code is None or isinstance(exit.code, int):
+        return (exit.code or 0) & 0xFF
+    sys.stderr.write(f"{exit.code}\n")
+    return 1
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass  # the program closed or replaced it, or the disk is full: no reason to lose its value
+    here.flush_c_streams()
+
+
+def _end(code: int) -> NoReturn:
+    """Leave as the interpreter does, without tearing it down; a hanging exit function is ended by the alarm."""
+    try:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, _EXIT_GRACE_S)
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for the threads that are no daemons
+        atexit._run_exitfuncs()
+        _flush()
+    finally:
+        os._exit(code)
