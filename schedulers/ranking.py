@@ -1,0 +1,45 @@
+"""A sorted collection that only grows and knows places: how many of its entries sort before a given one."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+
+Entry = tuple[float, int, str]
+"""A score with its sign turned, how many came before, and the trial: the best, then the earliest, sorts first."""
+
+_BLOCK = 2000
+
+
+class Ranking:
+    """Entries in order, cut into blocks.
+
+    One long list would do up to some 50,000 entries; beyond that moving its tail costs more than all else a scheduler
+    does, the more so when results get better and each new one comes first.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: list[list[Entry]] = [[]]
+        self._lasts: list[Entry] = []
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(self, entry: Entry) -> None:
+        """Put `entry` in its place."""
+        index = min(bisect_left(self._lasts, entry), len(self._blocks) - 1)
+        block = self._blocks[index]
+        insort(block, entry)
+        self._lasts[index : index + 1] = [block[-1]]
+        self._size += 1
+        if len(block) > _BLOCK:
+            upper = block[_BLOCK // 2 :]
+            del block[_BLOCK // 2 :]
+            self._blocks.insert(index + 1, upper)
+            self._lasts.insert(index, block[-1])
+
+    def before(self, entry: tuple[float, int, str] | tuple[float]) -> int:
+        """How many entries sort before `entry`; given a score alone, how many scores are better."""
+        index = bisect_left(self._lasts, entry)
+        inside = bisect_left(self._blocks[index], entry) if index < len(self._blocks) else 0
+        return sum(map(len, self._blocks[:index])) + inside
