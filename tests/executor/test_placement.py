@@ -135,8 +135,8 @@ def test_equal_names_are_refused() -> None:
             Request((Resources.of(cpu=3, memory=2**31), Resources.of(cpu=3)), "STRICT_PACK"),
             nodes_of(a=Resources.of(cpu=4, memory=2**30), b=Resources.of(cpu=8)),
             (
-                "no node can ever hold one trial: it asks for cpu 6, memory 2 GiB, all 2 bundles together (STRICT_PACK); "
-                "a has cpu 4, memory 1 GiB (2 cpu, 1 GiB memory missing); b has cpu 8 (2 GiB memory missing)"
+                "no node can ever hold one trial: it asks for cpu 6, memory 2 GiB, all 2 bundles together "
+                "(STRICT_PACK); a has cpu 4, memory 1 GiB (2 cpu, 1 GiB memory missing); b has cpu 8 (2 GiB memory missing)"
             ),
         ),
         (
@@ -151,16 +151,16 @@ def test_equal_names_are_refused() -> None:
             Request((Resources.of(cpu=3),) * 3),
             nodes_of(a=Resources.of(cpu=4), b=Resources.of(cpu=5)),
             (
-                "the nodes can never hold the request (cpu 3) + (cpu 3) + (cpu 3): each of its bundles fits on some node, "
-                "but not all of them at once; a has cpu 4; b has cpu 5"
+                "the nodes can never hold the request (cpu 3) + (cpu 3) + (cpu 3): each of its bundles fits on some "
+                "node, but not all of them at once; a has cpu 4; b has cpu 5"
             ),
         ),
         (
             Request((Resources.of(cpu=1),) * 2, "STRICT_SPREAD"),
             nodes_of(a=Resources.of(cpu=4)),
             (
-                "the nodes can never hold the request (cpu 1) + (cpu 1): STRICT_SPREAD asks for 2 different nodes that fit "
-                "its 2 bundles; a has cpu 4"
+                "the nodes can never hold the request (cpu 1) + (cpu 1): STRICT_SPREAD asks for 2 different nodes "
+                "that fit its 2 bundles; a has cpu 4"
             ),
         ),
     ],
