@@ -1,0 +1,160 @@
+"""Programs that the contract suite runs. They are found by import in worker processes, as a user's own modules are."""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+from collections.abc import Generator
+from typing import Any
+
+import numpy
+
+from executor.interface import Program, Step
+
+Steps = Generator[Step, Any, Any]
+
+
+class Echo(Program):
+    """Emits each item of its argument and returns the answers."""
+
+    def steps(self, argument: Any) -> Steps:
+        answers = []
+        for item in argument:
+            answer = yield Step(item)
+            answers.append(answer)
+        return answers
+
+
+class Answer(Program):
+    """Returns its argument, having emitted nothing."""
+
+    def steps(self, argument: Any) -> Steps:
+        return argument
+        yield
+
+
+class Describe(Program):
+    """Emits how its argument looks from inside, and then the argument itself."""
+
+    def steps(self, argument: Any) -> Steps:
+        yield Step((type(argument).__name__, repr(argument)[:200]))
+        yield Step(argument)
+
+
+class Follow(Program):
+    """Emits what it was last answered, until it is answered "stop"."""
+
+    def __init__(self, first: Any) -> None:
+        self.first = first
+
+    def steps(self, argument: Any) -> Steps:
+        answer = self.first
+        while answer != "stop":
+            answer = yield Step(answer)
+        return "stopped"
+
+
+class Draw(Program):
+    """Emits two random numbers of Python's and two of numpy's, one each on either side of an answer."""
+
+    def steps(self, argument: Any) -> Steps:
+        yield Step((random.random(), float(numpy.random.random())))
+        yield Step((random.random(), float(numpy.random.random())))
+
+
+class Exit(Program):
+    """Leaves by `sys.exit`, with its argument as the code, after one emission."""
+
+    def steps(self, argument: Any) -> Steps:
+        yield Step("still here")
+        sys.exit(argument)
+
+
+class OutOfLuckError(Exception):
+    """An exception of the user's own, which takes more arguments than pickle knows of."""
+
+    def __init__(self, what: str, count: int) -> None:
+        super().__init__(f"{what} ran out after {count}")
+
+
+class Stubborn(BaseException):
+    """What frameworks raise to get past ``except Exception``."""
+
+
+class UnprintableError(Exception):
+    """An exception whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class Fail(Program):
+    """Raises what its argument names, after one emission."""
+
+    def steps(self, argument: str) -> Steps:
+        yield Step("still here")
+        match argument:
+            case "own":
+                raise OutOfLuckError("luck", 3)
+            case "chained":
+                fail_with_a_cause()
+            case "base":
+                raise Stubborn("told to stop")
+            case "unprintable":
+                raise UnprintableError
+            case _:
+                raise ValueError(argument)
+
+
+def fail_with_a_cause() -> None:
+    try:
+        {"height": 1}["width"]
+    except KeyError as error:
+        raise ValueError("the configuration has no width") from error
+
+
+class FailAtOnce(Program):
+    """Is no generator: it raises when its steps are asked for."""
+
+    def steps(self, argument: Any) -> Steps:
+        raise LookupError("nothing to do")
+
+
+class Lock(Program):
+    """Holds what cannot leave a process."""
+
+    def __init__(self) -> None:
+        self.guard = threading.Lock()
+
+    def steps(self, argument: Any) -> Steps:
+        yield Step(None)
+
+
+class SendLock(Program):
+    """Emits or returns, as its argument says, what cannot leave a process."""
+
+    def steps(self, argument: str) -> Steps:
+        if argument == "emit":
+            yield Step(threading.Lock())
+        return threading.Lock()
+
+
+def refuse_to_load() -> Any:
+    raise RuntimeError("this machine lacks what the program needs")
+
+
+class Unloadable(Answer):
+    """Can be pickled, and raises when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return refuse_to_load, ()
+
+
+class Blow(Program):
+    """Emits and returns as many bytes as its argument says, and tells how many it was answered."""
+
+    def steps(self, argument: int) -> Steps:
+        answer = yield Step(numpy.arange(argument, dtype=numpy.uint8))
+        yield Step((len(answer), int(answer[-1])))
+        return b"x" * argument
