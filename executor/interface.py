@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from executor.messages import Call, Event, Reservation
 from executor.resources import Node, Request
@@ -36,7 +36,8 @@ class Program(ABC):
     """What calls run. It is pickled once and sent to every worker, so it must not hold locks, sockets or open files.
 
     A program is written as `steps`, a generator that yields what to emit and receives the answers; then every executor
-    runs it, the simulated one in virtual time. One that cannot be cut into steps overrides `run`, and does not simulate.
+    runs it, the simulated one in virtual time. One that cannot be cut into steps overrides `run`, and does not
+    simulate.
     """
 
     def preload(self) -> Sequence[str]:
@@ -123,7 +124,11 @@ class TrialExecutor(ABC):
 
     @abstractmethod
     def reply(self, call_id: str, seq: int, answer: Any) -> None:
-        """Answer the emission `seq`; does nothing when the call has ended."""
+        """Answer the emission `seq`; does nothing when the call has ended, or when `seq` does not wait for an answer.
+
+        Raises:
+            TypeError: `answer` cannot be sent to a worker process; the emission still waits.
+        """
 
     @abstractmethod
     def cancel(self, call_id: str) -> None:
@@ -148,7 +153,7 @@ class TrialExecutor(ABC):
     def close(self) -> None:
         """End every process, give everything back. Bounded in time, and calling it again does nothing."""
 
-    def __enter__(self) -> TrialExecutor:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

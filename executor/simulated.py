@@ -15,7 +15,7 @@ from executor.messages import Call, DeathCause, Died, Emitted, Event, Reservatio
 from executor.placement import Room
 from executor.resources import Node, Request, Resources
 from executor.simulation.agenda import Agenda
-from executor.simulation.isolation import Steps, check_picklable, through_pickle, with_own_random_state
+from executor.simulation.isolation import Steps, check_picklable, copied, through_pickle, with_own_random_state
 from executor.simulation.running import RunningCall
 
 _EPOCH_S = 1_577_836_800.0  # the first second of 2020: a date that nobody takes for now
@@ -137,8 +137,9 @@ class SimulatedExecutor(TrialExecutor):
         with self._lock:
             running = self._calls.get(call_id)
             if running is not None and running.unanswered == seq:
+                sent = copied(answer) if self._check_pickle else answer
                 running.unanswered = None
-                self._go_on(running, answer)
+                self._go_on(running, sent)
 
     def cancel(self, call_id: str) -> None:
         """Do nothing: a program that is written as steps has nowhere to look."""

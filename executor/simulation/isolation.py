@@ -24,15 +24,15 @@ def check_picklable(program: Program) -> None:
 
 
 def through_pickle(program: Program, argument: Any) -> Steps:
-    """The steps of a copy of `program`, with every value going in and out copied by pickling it."""
+    """The steps of a copy of `program`, with its argument, its emissions and its value copied by pickling them."""
     answer = None
-    with closing(_copy(program).steps(_copy(argument))) as steps:
+    with closing(copied(program).steps(copied(argument))) as steps:
         while True:
             try:
                 step = steps.send(answer)
             except StopIteration as end:
-                return _copy(end.value)
-            answer = _copy((yield Step(_copy(step.payload), step.seconds)))
+                return copied(end.value)
+            answer = yield Step(copied(step.payload), step.seconds)
 
 
 def with_own_random_state(steps: Steps, seed: int) -> Steps:
@@ -56,7 +56,12 @@ def with_own_random_state(steps: Steps, seed: int) -> Steps:
             answer = yield step
 
 
-def _copy(value: Any) -> Any:
+def copied(value: Any) -> Any:
+    """`value` as it comes out of a pickle.
+
+    Raises:
+        TypeError: it cannot be pickled.
+    """
     return cloudpickle.loads(cloudpickle.dumps(value))
 
 

@@ -6,6 +6,8 @@ To bind one: a class that inherits from `ExecutorContract` and overrides `make_e
 from __future__ import annotations
 
 import math
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -119,6 +121,13 @@ class CallContract(Bound):
         emitted = talk.emission_of(waiting)
         assert len(talk.returned_by(other)) == 20
         assert talk.returned_by_from(emitted, "stop") == "stopped"
+
+    def test_many_calls_run_side_by_side(self, talk: Conversation) -> None:
+        fifth = Request((Resources.of(cpu=0.2),))
+        calls = [talk.start(programs.Follow(number), on=talk.reserve(fifth)) for number in range(20)]
+        emissions = [talk.emission_of(call) for call in calls]
+        assert [emitted.payload for emitted in emissions] == list(range(20))
+        assert {talk.returned_by_from(emitted, "stop") for emitted in emissions} == {"stopped"}
 
     def test_different_programs_run_side_by_side(self, talk: Conversation) -> None:
         calls = [talk.start(programs.Answer(), 1), talk.start(programs.Echo(), [2]), talk.start(programs.Follow(3))]
@@ -459,14 +468,18 @@ class TimeContract(Bound):
         assert talk.executor.events(before + DEADLINE_S) == []
         assert talk.executor.clock() < before + DEADLINE_S
 
-    def test_another_thread_wakes_a_wait(self, talk: Conversation) -> None:
-        waker = threading.Timer(0.05, talk.executor.wake)
+    @pytest.mark.parametrize("by_signal", [False, True])
+    def test_a_wait_is_woken_by_another_thread_or_a_signal(self, talk: Conversation, by_signal: bool) -> None:
+        before = signal.signal(signal.SIGUSR1, lambda *_: talk.executor.wake())
+        wake = (lambda: os.kill(os.getpid(), signal.SIGUSR1)) if by_signal else talk.executor.wake
+        waker = threading.Timer(0.05, wake)
         waker.start()
         started_at = time.monotonic()
         assert talk.executor.events(talk.executor.clock() + 2 * DEADLINE_S) == []
         assert time.monotonic() - started_at < DEADLINE_S
         waker.join()
         talk.executor.events(talk.executor.clock())  # in virtual time the wait was over before the waker came
+        signal.signal(signal.SIGUSR1, before)
 
     def test_other_threads_may_start_answer_and_release(self, talk: Conversation) -> None:
         reservation = self.in_a_thread(talk.reserve)
@@ -516,6 +529,40 @@ class PayloadContract(Bound):
         (back,) = talk.returned_by(talk.start(programs.Echo(), [0]), array)
         assert back.dtype == array.dtype
         assert numpy.array_equal(back, array)
+
+    def test_arrays_that_arrive_can_be_written_to(self, talk: Conversation) -> None:
+        call = talk.start(programs.Double(), numpy.ones(3))
+        first = talk.emission_of(call)
+        first.payload[0] = 100
+        talk.answer(first, first.payload)
+        assert talk.emission_of(call).payload.tolist() == [200, 4, 4]
+
+    def test_what_was_sent_may_be_changed_at_once(self, talk: Conversation) -> None:
+        array = numpy.ones(3_000_000)
+        call = talk.start(programs.Double(), array)
+        array[:] = 7
+        first = talk.emission_of(call)
+        assert set(first.payload) == {2}
+        array[:] = 3
+        talk.answer(first, array)
+        array[:] = 7
+        assert set(talk.emission_of(call).payload) == {6}
+
+    def test_a_call_can_be_killed_while_a_large_answer_is_on_its_way(self, talk: Conversation) -> None:
+        reservation = talk.reserve()
+        call = talk.start(programs.Follow(0), on=reservation, fresh=False)
+        talk.answer(talk.emission_of(call), b"y" * 10_000_000)
+        talk.executor.kill(call, "enough")
+        while isinstance(event := talk.next_of(call), Emitted):
+            pass  # the answer may have been quicker
+        assert isinstance(event, Died)
+        assert talk.returned_by(talk.start(programs.Answer(), 1, on=reservation, fresh=False)) == 1
+
+    def test_an_answer_that_cannot_be_sent_is_the_callers_error(self, talk: Conversation) -> None:
+        emitted = talk.emission_of(talk.start(programs.Follow(0)))
+        with pytest.raises(TypeError, match="lock"):
+            talk.answer(emitted, threading.Lock())
+        assert talk.returned_by_from(emitted, "stop") == "stopped"
 
     def test_ten_megabytes_travel_both_ways(self, talk: Conversation) -> None:
         size = 10_000_000

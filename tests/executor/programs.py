@@ -151,6 +151,16 @@ class Unloadable(Answer):
         return refuse_to_load, ()
 
 
+class Double(Program):
+    """Doubles arrays in place: its argument, and each that it is answered, until it is answered None."""
+
+    def steps(self, argument: Any) -> Steps:
+        array = argument
+        while array is not None:
+            array *= 2
+            array = yield Step(array)
+
+
 class Blow(Program):
     """Emits and returns as many bytes as its argument says, and tells how many it was answered."""
 

@@ -136,7 +136,8 @@ def test_equal_names_are_refused() -> None:
             nodes_of(a=Resources.of(cpu=4, memory=2**30), b=Resources.of(cpu=8)),
             (
                 "no node can ever hold one trial: it asks for cpu 6, memory 2 GiB, all 2 bundles together "
-                "(STRICT_PACK); a has cpu 4, memory 1 GiB (2 cpu, 1 GiB memory missing); b has cpu 8 (2 GiB memory missing)"
+                "(STRICT_PACK); a has cpu 4, memory 1 GiB (2 cpu, 1 GiB memory missing); "
+                "b has cpu 8 (2 GiB memory missing)"
             ),
         ),
         (
