@@ -1,0 +1,27 @@
+"""Every implementation keeps the whole contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from executor.local import LocalExecutor
+from executor.resources import Node, Resources
+from executor.simulated import SimulatedExecutor
+from tests.executor.contract import ExecutorContract
+
+
+class TestSimulated(ExecutorContract):
+    """With the options that keep calls apart as processes are."""
+
+    @staticmethod
+    def make_executor(
+        *, cpus: float, gpus: float = 0, resources: Mapping[str, float] | None = None
+    ) -> SimulatedExecutor:
+        node = Node("sim", Resources.of({"cpu": cpus, "gpu": gpus, **(resources or {})}))
+        return SimulatedExecutor([node], check_pickle=True, isolate_random=True)
+
+
+class TestLocal(ExecutorContract):
+    @staticmethod
+    def make_executor(*, cpus: float, gpus: float = 0, resources: Mapping[str, float] | None = None) -> LocalExecutor:
+        return LocalExecutor(cpus=cpus, gpus=gpus, resources=resources)
