@@ -21,10 +21,11 @@ class Reservation:
 class Call:
     """One run of a prepared program on a reservation.
 
-    `call_id` is chosen by the caller and never used twice. `seed` seeds Python's, numpy's and torch's random state before
-    the program runs. With `fresh=False` the reservation's idle worker process is taken over when it ran the same program
-    before; otherwise, and always with `fresh=True`, the call gets a process of its own. `log_path` is where the process's
-    stdout and stderr go; None lets them pass through to the caller's own. `environment` is added to the process's own.
+    `call_id` is chosen by the caller and never used twice. `seed` seeds Python's, numpy's and torch's random state
+    before the program runs. With `fresh=False` the reservation's idle worker process is taken over when it ran the same
+    program before; otherwise, and always with `fresh=True`, the call gets a process of its own. `log_path` is where the
+    process's stdout and stderr go; None lets them pass through to the caller's own. `environment` is added to the
+    process's own.
     """
 
     call_id: str
@@ -56,8 +57,8 @@ class Returned:
 class RemoteError:
     """An exception as text: safe to keep and to show, whatever its class.
 
-    `traceback` has the user's own frames only, `where` the innermost of them as ``file:line in function``; `log_tail` the
-    last lines that the process printed.
+    `traceback` has the user's own frames only, `where` the innermost of them as ``file:line in function``; `log_tail`
+    the last lines that the process printed.
     """
 
     type_name: str
@@ -82,8 +83,8 @@ class Raised:
 class DeathCause:
     """Why a worker process ended without returning or raising.
 
-    Exactly one of `exit_code` and `signal` (by name, ``SIGKILL``) is set when the system told us; `killed` is the reason
-    given to `kill` when the executor itself ended it; `log_tail` the last lines it printed.
+    Exactly one of `exit_code` and `signal` (by name, ``SIGKILL``) is set when the system told us; `killed` is the
+    reason given to `kill` when the executor itself ended it; `log_tail` the last lines it printed.
     """
 
     exit_code: int | None = None

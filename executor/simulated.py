@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from executor.errors import DeadlockError, ExecutorClosedError
 from executor.interface import Prepared, Program, Step, TrialExecutor
 from executor.messages import Call, DeathCause, Died, Emitted, Event, Reservation, RoomFreed
+from executor.pickling import dump
 from executor.placement import Room
 from executor.resources import Node, Request, Resources
 from executor.simulation.agenda import Agenda
-from executor.simulation.isolation import Steps, check_picklable, copied, through_pickle, with_own_random_state
+from executor.simulation.isolation import Steps, copied, through_pickle, with_own_random_state
 from executor.simulation.running import RunningCall
 
 _EPOCH_S = 1_577_836_800.0  # the first second of 2020: a date that nobody takes for now
@@ -48,7 +49,7 @@ class SimulatedExecutor(TrialExecutor):
     log files, `Call.fresh`; and a program that is written as steps cannot see that it was cancelled.
 
     With `check_pickle` every value takes the way through pickle that it would take to a process. With `isolate_random`
-    each call has Python's and numpy's random state to itself, seeded from `Call.seed`; that costs some 150 us an event,
+    each call has Python's and numpy's random state to itself, seeded from `Call.seed`; that costs some 200 us an event,
     and without it programs use, unseeded, the random state of the caller.
     """
 
@@ -91,7 +92,7 @@ class SimulatedExecutor(TrialExecutor):
     def prepare(self, program: Program, *, environment: Mapping[str, str] | None = None) -> Prepared:
         self._refuse_if_closed()
         if self._check_pickle:
-            check_picklable(program)
+            dump(program)
         return Prepared(program, f"{type(program).__module__}.{type(program).__qualname__}")
 
     def reserve(self, request: Request) -> Reservation | None:

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from collections.abc import Generator
 from contextlib import closing
 from typing import Any
 
-import cloudpickle
-
-from executor.errors import ProgramNotPicklableError
 from executor.interface import Program, Step
+from executor.pickling import encode
 
 Steps = Generator[Step, Any, Any]
-
-
-def check_picklable(program: Program) -> None:
-    """Raise `ProgramNotPicklableError` for a program that could not be sent to a process."""
-    try:
-        cloudpickle.dumps(program)
-    except Exception as error:  # whatever a `__getstate__` of the user's raises
-        raise ProgramNotPicklableError(f"{type(program).__qualname__} cannot be pickled: {error}") from error
 
 
 def through_pickle(program: Program, argument: Any) -> Steps:
@@ -62,7 +53,9 @@ def copied(value: Any) -> Any:
     Raises:
         TypeError: it cannot be pickled.
     """
-    return cloudpickle.loads(cloudpickle.dumps(value))
+    body, buffers = encode(value)
+    # Buffers of their own, as the ones behind the value are its owner's to change.
+    return pickle.loads(body, buffers=[bytearray(buffer) for buffer in buffers])  # noqa: S301  made a line ago
 
 
 def _seed(seed: int) -> None:
