@@ -107,7 +107,7 @@ class SampleFrom(Domain):
         return True
 
     def __repr__(self) -> str:
-        return f"sample_from({getattr(self.function, '__qualname__', self.function)})"
+        return f"sample_from({getattr(self.function, '__name__', self.function)})"
 
 
 def holds_domain(template: Any) -> bool:
