@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from searchers.choices import Choice, SampleFrom
     from searchers.domain import Domain, Float, Integer, Normal
     from searchers.limiter import ConcurrencyLimiter
+    from searchers.optuna import OptunaSearch
     from searchers.registry import SEARCHERS, create_searcher
     from searchers.resolution import resolve
     from searchers.space import (
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     )
     from searchers.variants import BasicVariantGenerator, GridSearch, RandomSearch
 
-__all__ = ["BasicVariantGenerator", "ConcurrencyLimiter", "GridSearch", "RandomSearch"]
+__all__ = ["BasicVariantGenerator", "ConcurrencyLimiter", "GridSearch", "OptunaSearch", "RandomSearch"]
 __all__ += ["FINISHED", "SearchContext", "Searcher", "Suggestion", "trial_number"]
 __all__ += ["SEARCHERS", "create_searcher"]
 __all__ += ["uniform", "quniform", "loguniform", "qloguniform", "randn", "qrandn"]
@@ -49,6 +50,7 @@ _MODULES = {
     "searchers.choices": ("Choice", "SampleFrom"),
     "searchers.domain": ("Domain", "Float", "Integer", "Normal"),
     "searchers.limiter": ("ConcurrencyLimiter",),
+    "searchers.optuna": ("OptunaSearch",),
     "searchers.registry": ("SEARCHERS", "create_searcher"),
     "searchers.resolution": ("resolve",),
     "searchers.variants": ("BasicVariantGenerator", "GridSearch", "RandomSearch"),

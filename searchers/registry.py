@@ -13,6 +13,8 @@ SEARCHERS = {
     "random": "searchers.variants:RandomSearch",
     "grid": "searchers.variants:GridSearch",
     "variant_generator": "searchers.variants:BasicVariantGenerator",
+    "tpe": "searchers.optuna:OptunaSearch",
+    "optuna": "searchers.optuna:OptunaSearch",
 }
 
 

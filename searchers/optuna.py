@@ -1,0 +1,250 @@
+"""Optuna's samplers over our spaces: the tree-structured Parzen estimator (TPE) unless another is named.
+
+TPE: Bergstra, Bardenet, Bengio and Kégl, Algorithms for Hyper-Parameter Optimization, NeurIPS 2011. Sampling all
+parameters jointly: Falkner, Klein and Hutter, BOHB, ICML 2018. What each part does: Watanabe, arXiv 2304.11127, 2023.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from searchers.base import SearchContext, Searcher, Suggestion, trial_number
+from searchers.choices import Choice, holds_domain
+from searchers.domain import Domain
+from searchers.objectives import Names, agree_on_objectives, finite_values
+from searchers.points import read_points
+from searchers.resolution import NOTHING, draw, resolve_with
+from searchers.space import grid_axes, validate_space, walk
+
+if TYPE_CHECKING:  # importing Optuna takes most of a second: that is left until a searcher is bound
+    import optuna
+    from optuna.samplers import BaseSampler
+
+    from searchers.optuna_history import History, Notes
+    from searchers.optuna_space import Parameter
+
+logger = logging.getLogger(__name__)
+
+DefineByRun = Callable[["optuna.Trial"], Mapping[str, Any] | None]
+"""A function that asks the trial for its parameters and may return constants to be added to them."""
+
+SAMPLERS = ("tpe", "random", "gp", "cmaes", "nsgaii", "nsgaiii", "qmc")
+
+
+class OptunaSearch(Searcher):
+    """Suggestions of an Optuna sampler that has seen every trial told.
+
+    A suggestion depends on the space, the seed, the trial's id and the history told, and on nothing else: the sampler
+    is taken as it was made and seeded anew each time. That holds for Optuna's samplers, whose state is their random
+    generators and notes in the study; one of your own that hides other state is not exact after a resume.
+
+    How a trial ended counts so. A value, also of a trial stopped early, is told as complete: Optuna's PRUNED would rank
+    below every finished trial however good its value, and the last value says more. A trial without a finite value has
+    failed and is overlooked: it neither attracts nor repels. A running trial repels (TPE's constant liar), so that
+    parallel trials spread out.
+
+    Choices that hold parameters of their own are told to Optuna as a conditional space. `randn`, `qrandn` and
+    `sample_from` have no counterpart there: they are drawn from the run's seed, and the sampler does not learn from
+    them. `qloguniform` and `qlograndint` are sampled on the logarithmic scale, then rounded.
+
+    Args:
+        space: The search space, when the run's configuration holds none: a dict with domains, or a define-by-run
+            function of an Optuna trial, which may return a dict of constants.
+        metric: What to optimise, when the run does not say; several names for several objectives.
+        mode: ``min`` or ``max``, one for each metric.
+        points_to_evaluate: Configurations to try first; the sampler completes partial ones.
+        sampler: An Optuna sampler, or its name: tpe, random, gp, cmaes, nsgaii, nsgaiii, qmc.
+        seed: In place of the run's seed.
+        evaluated_rewards: The values of `points_to_evaluate`, when they are known: they are then learned from and not
+            tried. One number each, or one for each metric.
+    """
+
+    def __init__(
+        self,
+        space: Mapping[str, Any] | DefineByRun | None = None,
+        *,
+        metric: Names = None,
+        mode: Names = None,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        sampler: BaseSampler | str | None = None,
+        seed: int | None = None,
+        evaluated_rewards: Sequence[float | Sequence[float]] | None = None,
+    ) -> None:
+        self.space = space
+        self.metric, self.mode = metric, mode
+        self.points_to_evaluate = list(points_to_evaluate or ())
+        self.sampler = sampler
+        self.seed = seed
+        self.evaluated_rewards = list(evaluated_rewards or ())
+        _check_sampler(sampler)
+        if self.evaluated_rewards and len(self.evaluated_rewards) != len(self.points_to_evaluate):
+            counts = f"{len(self.evaluated_rewards)} for {len(self.points_to_evaluate)}"
+            raise ValueError(f"evaluated_rewards must give one value for each of points_to_evaluate, not {counts}")
+        self._notes: dict[str, Notes] = {}
+        self._known_at_start: dict[str, History] = {}
+
+    def bind(self, context: SearchContext) -> None:
+        from searchers.optuna_history import History, make_sampler
+
+        metrics, modes = agree_on_objectives(context, self.metric, self.mode)
+        space, self._define = _search_space(self.space, context.space)
+        seed = context.seed if self.seed is None else self.seed
+        super().bind(replace(context, space=space, metrics=metrics, modes=modes, seed=seed))
+        # Without domains the parameters are asked for one by one: by the function, or by the running trials.
+        self._is_define_by_run = not holds_domain(dict(space))
+        varying = self._is_define_by_run or _is_conditional(space)
+        sampler = make_sampler(self.sampler, objectives=len(modes), varying=varying, seed=self._seed())
+        self._history: History = History(modes, sampler)
+        self._points = (
+            self.points_to_evaluate if self._is_define_by_run else read_points(space, self.points_to_evaluate)
+        )
+        self._learn_evaluated()
+
+    def suggest(self, trial_id: str) -> Suggestion:
+        rng, point = self.rng(trial_id), self._point(trial_id)
+        trial = self._history.draft(self._seed(trial_id), fixed=point if self._define else None)
+        if self._define is not None:
+            constants = self._define(trial) or {}
+            config = {**resolve_with(self.context.space, partial(draw, rng), rng, NOTHING), **constants, **trial.params}
+        else:
+            fixed = NOTHING if self._is_define_by_run else point
+            config = resolve_with(self.context.space, partial(_draw_by, trial, rng), rng, fixed)
+        if self._history.keeps_notes:
+            _ = trial.relative_params  # drawn now, if no parameter was asked for: the notes are made meanwhile
+            self._notes[trial_id] = self._history.notes_of(trial)
+        return config
+
+    def suggest_parameter(self, trial_id: str, name: str, domain: Domain) -> Any:
+        from searchers.optuna_history import reseed
+
+        point = self._point(trial_id)
+        if name in point:
+            if not domain.contains(point[name]):
+                index = trial_number(trial_id)
+                raise ValueError(f"points_to_evaluate[{index}]: {name} = {point[name]!r} is not in {domain}")
+            return domain.cast(point[name])
+        given = self._history.parameters(trial_id) if trial_id in self._history else ()
+        trial = self._known_at_start.get(trial_id, self._history).draft(self._seed(trial_id), given)
+        # All parameters of a trial come from one joint draw, the same each time it is made again here. What is not in
+        # it is drawn alone, from a generator of its own: else every such parameter would get the same random number.
+        _ = trial.relative_params
+        reseed(trial.study.sampler, self._seed(trial_id, name))
+        rng = self.rng(trial_id, name)
+        return resolve_with({name: domain}, partial(_draw_by, trial, rng), rng, NOTHING)[name]
+
+    def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
+        if trial_id in self._history:
+            return
+        try:
+            parameters = self._parameters(config)
+        except ValueError as error:
+            logger.warning("trial %s is outside the search space, the sampler will overlook it: %s", trial_id, error)
+            return
+        notes = self._notes_on(trial_id)
+        if self._is_define_by_run and self._define is None:
+            self._known_at_start[trial_id] = self._history.copy()
+        self._history.add(trial_id, parameters, notes)
+
+    def on_parameter(self, trial_id: str, name: str, domain: Domain, value: Any) -> None:
+        from searchers.optuna_space import parameters_of_value
+
+        if trial_id not in self._history:
+            return
+        try:
+            self._history.extend(trial_id, parameters_of_value(name, domain, value))
+        except ValueError as error:
+            logger.warning("trial %s: the sampler will overlook a parameter: %s", trial_id, error)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        self._known_at_start.pop(trial_id, None)
+        if trial_id in self._history:
+            values = None if error or result is None else finite_values(result, self.context.metrics)
+            self._history.complete(trial_id, values)
+
+    def _seed(self, *names: str) -> int:
+        return self.rng("optuna", *names).getrandbits(32)
+
+    def _point(self, trial_id: str) -> Mapping[str, Any]:
+        if not self._points or self.evaluated_rewards:
+            return NOTHING
+        number = trial_number(trial_id)
+        return self._points[number] if number < len(self._points) else NOTHING
+
+    def _parameters(self, config: Mapping[str, Any]) -> list[Parameter]:
+        """What the sampler is told of `config`."""
+        from searchers.optuna_space import parameters_asked_by, parameters_of
+
+        if self._define is not None:
+            return parameters_asked_by(self._define, config)
+        return parameters_of(self.context.space, config)
+
+    def _notes_on(self, trial_id: str) -> Notes | None:
+        """What the sampler wrote down when it suggested this trial. After a resume it is asked again, for that."""
+        if not self._history.keeps_notes:
+            return None
+        if trial_id not in self._notes:
+            self.suggest(trial_id)
+        return self._notes.pop(trial_id)
+
+    def _learn_evaluated(self) -> None:
+        if self.evaluated_rewards and self._is_define_by_run and self._define is None:
+            raise ValueError("evaluated_rewards needs a search space: what an objective will ask for is not known yet")
+        for index, (point, rewards) in enumerate(zip(self._points, self.evaluated_rewards, strict=False)):
+            rewarded = dict(
+                zip(self.context.metrics, rewards if isinstance(rewards, Sequence) else [rewards], strict=False)
+            )
+            values = finite_values(rewarded, self.context.metrics)
+            if values is None:
+                raise ValueError(f"evaluated_rewards[{index}] must be a finite number for each metric, not {rewards!r}")
+            try:
+                parameters = self._parameters(point)
+            except ValueError as error:
+                raise ValueError(
+                    f"points_to_evaluate[{index}] was evaluated, so it must be complete: {error}"
+                ) from None
+            self._history.add(f"evaluated/{index}", parameters)
+            self._history.complete(f"evaluated/{index}", values)
+
+
+def _draw_by(trial: optuna.Trial, rng: Random, path: str, domain: Domain) -> Any:
+    from searchers.optuna_space import distribution_of, suggest
+
+    distribution = distribution_of(domain)
+    return draw(rng, path, domain) if distribution is None else suggest(trial, path, domain, distribution)
+
+
+def _check_sampler(sampler: Any) -> None:
+    if isinstance(sampler, str) and sampler not in SAMPLERS:
+        nearest = get_close_matches(sampler, SAMPLERS, n=1)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(SAMPLERS)}"
+        raise ValueError(f"Optuna has no sampler {sampler!r}; {hint}")
+    if type(sampler).__name__ in ("GridSampler", "BruteForceSampler"):
+        raise ValueError(
+            f"{type(sampler).__name__} ends a study by itself: use GridSearch with grid_search([...]) axes"
+        )
+
+
+def _search_space(own: Any, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], DefineByRun | None]:
+    """The space to search, and the define-by-run function if there is one."""
+    if own is not None and not isinstance(own, Mapping) and not callable(own):
+        raise ValueError(f"space must be a dict with domains or a function of an Optuna trial, not {own!r}")
+    if own is not None and holds_domain(dict(given)):
+        raise ValueError("a search space was given to OptunaSearch and to the run; give it once")
+    space = {**given, **own} if isinstance(own, Mapping) else given
+    if axes := ", ".join(grid_axes(space)):
+        raise ValueError(
+            f"OptunaSearch lays out no grid, but {axes} is a grid_search; use choice, or BasicVariantGenerator"
+        )
+    if mistakes := validate_space(space):
+        raise ValueError("; ".join(mistakes))
+    return space, own if callable(own) else None
+
+
+def _is_conditional(space: Mapping[str, Any]) -> bool:
+    return any(isinstance(node, Choice) and holds_domain(node.options) for _, node in walk(space))

@@ -1,0 +1,117 @@
+"""Every searcher keeps the contract."""
+
+from typing import Any, ClassVar
+
+from optuna.samplers import NSGAIISampler, TPESampler
+
+from searchers import (
+    BasicVariantGenerator,
+    ConcurrencyLimiter,
+    GridSearch,
+    OptunaSearch,
+    RandomSearch,
+    Searcher,
+    grid_search,
+    uniform,
+)
+from tests.searchers.contract import CONDITIONAL, SearcherContract
+
+
+class TestRandomSearch(SearcherContract):
+    def make(self) -> Searcher:
+        return RandomSearch(points_to_evaluate=[{"lr": 1e-3}])
+
+
+class TestRandomSearchOfAConditionalSpace(SearcherContract):
+    space = CONDITIONAL
+
+    def make(self) -> Searcher:
+        return RandomSearch()
+
+
+class TestVariants(SearcherContract):
+    def make(self) -> Searcher:
+        return BasicVariantGenerator(max_concurrent=50)
+
+
+class TestTPE(SearcherContract):
+    def make(self) -> Searcher:
+        return OptunaSearch(sampler=TPESampler(n_startup_trials=3, seed=0))
+
+
+class TestTPEOfAConditionalSpace(SearcherContract):
+    space = CONDITIONAL
+
+    def make(self) -> Searcher:
+        return OptunaSearch(points_to_evaluate=[{"model": {"kind": "svm"}}])
+
+
+class TestOptunasRandomSampler(SearcherContract):
+    space = CONDITIONAL
+
+    def make(self) -> Searcher:
+        return OptunaSearch(sampler="random")
+
+
+class TestASamplerThatKeepsNotes(SearcherContract):
+    def make(self) -> Searcher:
+        return OptunaSearch(sampler=NSGAIISampler(population_size=4))
+
+
+class TestASequenceOfPoints(SearcherContract):
+    def make(self) -> Searcher:
+        return OptunaSearch(sampler="qmc")
+
+
+def define(trial: Any) -> dict[str, Any]:
+    trial.suggest_float("lr", 1e-5, 1e-1, log=True)
+    if trial.suggest_categorical("optimizer", ["adam", "sgd"]) == "sgd":
+        trial.suggest_float("momentum", 0, 1)
+    return {"epochs": 3}
+
+
+class TestADefineByRunFunction(SearcherContract):
+    space: ClassVar[dict[str, Any]] = {"fixed": {"depth": 1}}
+
+    def make(self) -> Searcher:
+        return OptunaSearch(define, sampler=TPESampler(n_startup_trials=3))
+
+    def test_suggestions_lie_in_the_space(self) -> None:
+        config = self.bound().suggest("t0")
+        assert isinstance(config, dict)
+        assert config.keys() - {"momentum"} == {"lr", "optimizer", "epochs", "fixed"}
+
+    def test_points_from_outside_are_welcome(self) -> None:
+        searcher = self.bound()
+        searcher.on_trial_add("t0", {"lr": 5.0, "optimizer": "adam"})
+        searcher.on_trial_add("t1", {"something": "else"})
+        assert isinstance(searcher.suggest("t2"), dict)
+
+    def test_each_suggestion_is_a_container_of_its_own(self) -> None:
+        searcher = self.bound()
+        first, second = searcher.suggest("t0"), searcher.suggest("t1")
+        assert isinstance(first, dict)
+        assert isinstance(second, dict)
+        assert first["fixed"] is not second["fixed"]
+
+
+class TestLimitedTPE(SearcherContract):
+    def make(self) -> Searcher:
+        return ConcurrencyLimiter(OptunaSearch(), max_concurrent=60)
+
+
+class TestGridSearch(SearcherContract):
+    space: ClassVar[dict[str, Any]] = {"a": grid_search([1, 2, 3]), "x": uniform(0, 1)}
+
+    def make(self) -> Searcher:
+        return GridSearch()
+
+    def test_suggestions_lie_in_the_space(self) -> None:
+        searcher = self.bound()
+        configs = [searcher.suggest(f"t{number}") for number in range(6)]
+        assert [config["a"] for config in configs if isinstance(config, dict)] == [1, 2, 3, 1, 2, 3]
+
+    def test_points_from_outside_are_welcome(self) -> None:
+        searcher = self.bound()
+        searcher.on_trial_add("t0", {"a": 7})
+        assert isinstance(searcher.suggest("t1"), dict)
