@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         uniform,
     )
     from tune.callback import Callback
+    from tune.doors import Tuner, resume, run
     from tune.errors import (
         CheckpointCorruptError,
         ExperimentBusyError,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
         TuneError,
     )
     from tune.machine.stopping import CombinedStopper, FunctionStopper, MaximumIterationStopper, Stopper
-    from tune.doors import Tuner, resume, run
     from tune.settings import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
     from tune.storage.checkpoints import Checkpoint
     from tune.views.results import ExperimentAnalysis, Result, ResultGrid
@@ -73,7 +73,27 @@ _MODULES = {
     "tune.wrappers": ("with_parameters", "with_resources", "PlacementGroupFactory"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
-__all__ = sorted(_HOMES)  # noqa: PLE0605 (a list of strings)
+__all__ = ["create_scheduler", "create_searcher", "uniform", "quniform", "loguniform", "qloguniform", "randn"]
+__all__ += ["qrandn", "randint", "qrandint", "lograndint", "qlograndint", "choice", "sample_from", "grid_search"]
+__all__ += ["Callback", "TuneError", "InvalidArgumentError", "MetricNotReportedError", "TrialFailedError"]
+__all__ += [
+    "SearcherError",
+    "NotAnExperimentError",
+    "ExperimentBusyError",
+    "JournalCorruptError",
+    "NotRebuildableError",
+]
+__all__ += [
+    "CheckpointCorruptError",
+    "NotInTrialError",
+    "Stopper",
+    "CombinedStopper",
+    "FunctionStopper",
+    "MaximumIterationStopper",
+]
+__all__ += ["run", "resume", "Tuner", "TuneConfig", "RunConfig", "CheckpointConfig", "FailureConfig", "Checkpoint"]
+__all__ += ["ResultGrid", "Result", "ExperimentAnalysis", "report", "get_checkpoint", "get_context", "should_stop"]
+__all__ += ["TuneContext", "TrialPruned", "Trainable", "with_parameters", "with_resources", "PlacementGroupFactory"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
@@ -30,7 +29,6 @@ from tune.machine.trial import TrialState
 from tune.storage import data, directory, journal
 from tune.storage.journal import Journal, SqliteJournal
 from tune.storage.writer import WriterJournal
-from tune.views.progress import progress
 from tune.views.results import ResultGrid
 from tune.worker.program import TrialProgram
 from tune.worker.session import Setting
@@ -132,8 +130,8 @@ def _read_back(job: Job, experiment: Experiment) -> None:
     for trial in trials:
         if not trial.state.final and (lost := data.lost_in(data.encode(trial.config))):
             raise NotRebuildableError(
-                f"{trial.trial_id} cannot go on: {lost[0][0]!r} of its configuration was {lost[0][1]}, which data cannot"
-                " keep; use numbers, strings, or functions that can be imported"
+                f"{trial.trial_id} cannot go on: {lost[0][0]!r} of its configuration was {lost[0][1]}, which data"
+                " cannot keep; use numbers, strings, or functions that can be imported"
             )
     directory.sweep(job.directory, [one for trial in trials for one in trial.checkpoints])
 
@@ -158,7 +156,7 @@ def _interruptible(loop: Loop) -> Iterator[None]:
         yield
         return
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
         loop.interrupt()
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}

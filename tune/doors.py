@@ -22,7 +22,7 @@ from tune.storage.journal import DATABASE
 from tune.views.results import ResultGrid
 
 
-def run(
+def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
     trainable: Any,
     *,
     config: Mapping[str, Any] | None = None,
@@ -54,15 +54,16 @@ def run(
     """Run `trainable` with configurations drawn from `config`, and return all that was found.
 
     Args:
-        trainable: a function of a configuration that calls `tune.report` or returns metrics, a `tune.Trainable` class, or
-            an Optuna objective (its first parameter is called ``trial``).
+        trainable: a function of a configuration that calls `tune.report` or returns metrics, a `tune.Trainable` class,
+            or an Optuna objective (its first parameter is called ``trial``).
         config: the search space: a dictionary that holds domains such as `tune.loguniform(1e-5, 1e-1)` anywhere in it.
-        metric, mode: what to compare trials by, and whether less is better (``min``) or more (``max``).
+        metric: what to compare trials by: the name of what they report.
+        mode: whether less of it is better (``min``) or more (``max``).
         num_samples: how often the space is sampled; a grid is run through that many times. -1: until stopped.
         search_alg: which configuration to try next: a `Searcher` or its name; random and grid search by default.
         scheduler: which trials to stop early: a `TrialScheduler` or its name; none by default.
-        stop: when a trial has done enough: ``{"training_iteration": 27}``, a function of (trial id, result), a `Stopper`.
-            A value stops its trial from below; the metric itself under ``mode="min"`` from above.
+        stop: when a trial has done enough: ``{"training_iteration": 27}``, a function of (trial id, result), or a
+            `Stopper`. A value stops its trial from below; the metric itself under ``mode="min"`` from above.
         time_budget_s: seconds of the experiment's life after which it ends.
         max_concurrent_trials: how many trials run at the same time at most; as many as there is room for by default.
         resources_per_trial: ``{"cpu": 2, "gpu": 0.5}``; one cpu by default.
@@ -71,7 +72,8 @@ def run(
         fail_fast: end the run when a trial fails for good.
         raise_on_failed_trial: raise at the end when trials failed; the error carries the results.
         checkpoint_config: when checkpoints are saved, and which are kept.
-        name, storage_path: the experiment's directory is ``storage_path/name``.
+        name: what the experiment is called; the trainable's name and the time by default.
+        storage_path: the directory that holds the experiment's own, ``results`` by default.
         resume: go on with the experiment in that directory, or in the one given as a path; ``"AUTO"`` if there is one.
         seed: makes the run reproducible; drawn and recorded when None.
         verbose: 0 is silent.
@@ -79,6 +81,7 @@ def run(
         callbacks: told what happens.
         durability: ``"process"`` survives the death of any process, ``"power"`` also that of the machine.
         executor: where trials run: ``"local"`` or an executor.
+        **unknown: refused, each with the keyword that is probably meant.
 
     Raises:
         InvalidArgumentError: lists every mistake in the arguments; nothing was started.
@@ -164,8 +167,8 @@ class Tuner:
             NotRebuildableError: the recipe names something that only the caller has.
         """
         tuner = cls.__new__(cls)
-        tuner._job = Job.from_recipe(Path(path), trainable)
-        tuner._resume, tuner._results = True, None
+        tuner._job = Job.from_recipe(Path(path), trainable)  # noqa: SLF001 (its own new object)
+        tuner._resume, tuner._results = True, None  # noqa: SLF001
         return tuner
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""One run, completely described: what both doors build, what is checked before anything starts, what the recipe keeps."""
+"""One run, completely described: what both doors build, what is checked before it starts, what the recipe keeps."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Job:
         self.fitted: Fitted = as_fitted(self.trainable)
         self.mistakes: list[str] = []
         self.metrics, self.modes = self._objectives()
-        self.name = self.run.name or f"{self.trainable_name}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
+        self.name = self.run.name or f"{self.trainable_name}_{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
         self.seed = int.from_bytes(os.urandom(4)) if self.tune.seed is None else self.tune.seed
 
     @property
@@ -93,7 +93,8 @@ class Job:
         stopper = _attempt(mistakes, self._stopper)
         if mistakes:
             raise InvalidArgumentError(mistakes)
-        assert scheduler is not None and searcher is not None
+        assert scheduler is not None
+        assert searcher is not None
         metrics, modes = self.metrics, self.modes
         if not metrics and getattr(scheduler, "metric", None):
             metrics, modes = (scheduler.metric,), (scheduler.mode,)
@@ -213,7 +214,7 @@ class Job:
             self.mistakes.append(f"the trainable must be a function or a class, got {trainable!r}")
         elif not _takes_argument(trainable):
             self.mistakes.append(
-                f"{self.trainable_name} must take the configuration as its first argument: def {self.trainable_name}(config)"
+                f"{self.trainable_name} must take the configuration: def {self.trainable_name}(config)"
             )
 
     def _check_numbers(self) -> None:

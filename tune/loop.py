@@ -1,7 +1,7 @@
 """Joins machine, journal and executor: the only room that knows all three.
 
-One turn of the loop: fill the free room, commit what happened (the journal then lets the commands out), wait for the next
-events. Nothing leaves this process before the entry that led to it is committed.
+One turn of the loop: fill the free room, commit what happened (the journal then lets the commands out), wait for the
+next events. Nothing leaves this process before the entry that led to it is committed.
 """
 
 from __future__ import annotations

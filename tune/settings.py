@@ -39,7 +39,7 @@ class CheckpointConfig:
     """When checkpoints are saved and which are kept.
 
     A trial that offers a checkpoint saves it at every `checkpoint_frequency`-th report (0: only when it pauses or is
-    suspended), and when it is stopped if `checkpoint_at_end`. Of each trial the latest is always kept, and of the others
+    suspended), and when it is stopped if `checkpoint_at_end`. Of each trial the latest is always kept, of the others
     the best by `checkpoint_score_attribute` (by default the run's metric), `num_to_keep` in all; None keeps all.
     """
 

@@ -1,4 +1,4 @@
-"""`with_parameters` and `with_resources`: a trainable together with what it needs. The trainable itself is not changed."""
+"""`with_parameters` and `with_resources`: a trainable together with what it needs; itself it is not changed."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The pure part of an experiment: events, its state, its decisions."""

@@ -31,14 +31,14 @@ class Retention:
 class Plan:
     """The settings of one experiment. Times are seconds of the experiment's own life.
 
-    `grace_s` is how long a trial may take to end after it was told to; `suspend_s` the same for the first Ctrl-C, when it
-    also saves.
+    `grace_s` is how long a trial may take to end after it was told to; `suspend_s` the same for the first Ctrl-C,
+    when it also saves.
     """
 
     metrics: tuple[str, ...] = ()
     modes: tuple[str, ...] = ()
     seed: int = 0
-    request: RequestRule = Request()
+    request: RequestRule = field(default_factory=Request)
     max_concurrent: int | None = None
     max_failures: int = 0
     fail_fast: bool = False

@@ -1,6 +1,6 @@
 """The three policies of an experiment behind one door: told what happens, asked what to do, and kept from harm.
 
-A policy that raises ends nothing by itself: the error is logged with the trial's id, and the answer is the harmless one.
+A policy that raises ends nothing by itself: the error is logged with the trial's id, and the answer is a harmless one.
 """
 
 from __future__ import annotations

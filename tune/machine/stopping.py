@@ -1,7 +1,7 @@
 """When a trial, or the whole experiment, has done enough.
 
-`tune.run(stop=...)` takes a dictionary of thresholds, a function of (trial id, result), a `Stopper`, or a list of these:
-any of them ends the trial.
+`tune.run(stop=...)` takes a dictionary of thresholds, a function of (trial id, result), a `Stopper`, or a list of
+these: any of them ends the trial.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ class CombinedStopper(Stopper):
         return ", ".join(reason for reason in reasons if reason)
 
     def stop_all(self) -> bool:
-        return any([stopper.stop_all() for stopper in self._stoppers])
+        answers = [stopper.stop_all() for stopper in self._stoppers]
+        return any(answers)
 
 
 StopCriterion = Stopper | Mapping[str, float] | Callable[[str, Mapping[str, Any]], bool]

@@ -1,8 +1,8 @@
 """Checkpoints on disk: written by the trial's process beside their place, then renamed into it, with a manifest.
 
-A checkpoint is a directory ``checkpoints/<trial>/<iteration>-<attempt>`` below the experiment's. Its manifest lists every
-file with size and checksum, so that a torn or changed one is noticed before it is loaded. The attempt's number in the name
-keeps a process that should be gone from writing into its successor's.
+A checkpoint is a directory ``checkpoints/<trial>/<iteration>-<attempt>`` below the experiment's. Its manifest lists
+every file with size and checksum, so that a torn or changed one is noticed before it is loaded. The attempt's number in
+the name keeps a process that should be gone from writing into its successor's.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def save(directory: Path, trial_id: str, attempt: int, iteration: int, fill: Sav
     try:
         fill(str(unfinished))
         size = _write_manifest(unfinished)
-        os.rename(unfinished, folder / name)
+        unfinished.rename(folder / name)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise

@@ -1,9 +1,10 @@
 """Python values as JSON text and back, without a pickle: configurations, metrics, domains, and recipes of objects.
 
-Plain JSON values stay as they are. Everything else becomes an object with one key that starts with ``$``:
-``$float`` (nan, inf, -inf), ``$tuple``, ``$function`` and ``$class`` (importable by name), ``$object`` (a class path and the
-arguments it was made with: dataclasses and everything that remembers its ``init_arguments``), ``$range``, and ``$lost`` for
-what cannot be had again from text. Decoding imports nothing unless `code=True` is passed: reading never runs code.
+Plain JSON values stay as they are. Everything else becomes an object with one key that starts with ``$``: ``$float``
+(nan, inf, -inf), ``$tuple``, ``$range``, ``$dict`` (keys that are no strings), ``$function`` and ``$class``
+(importable by name), ``$object`` (a class path and the arguments it was made with: dataclasses, and all that remembers
+its ``init_arguments``), and ``$lost`` for what cannot be had again from text. Decoding imports nothing unless
+``code=True`` is passed: reading never runs code.
 """
 
 from __future__ import annotations
@@ -132,15 +133,18 @@ def decode(value: Any, *, code: bool = False) -> Any:
             return {decode(key, code=code): decode(one, code=code) for key, one in pairs}
         case {"$lost": description}:
             return Lost(description)
-        case {"$function": path} | {"$class": path}:
-            return load_named(path) if code else Lost(path)
-        case {"$object": path, "args": positional, "kwargs": named}:
-            if not code:
-                return Lost(f"{path} object")
-            return load_named(path)(*decode(positional, code=True), **decode(named, code=True))
+        case {"$function": path} | {"$class": path} | {"$object": path}:
+            return _decode_code(path, value) if code else Lost(path)
         case dict():
             return {key: decode(one, code=code) for key, one in value.items()}
     return value
+
+
+def _decode_code(path: str, value: dict[str, Any]) -> Any:
+    named = load_named(path)
+    if "$object" not in value:
+        return named
+    return named(*decode(value["args"], code=True), **decode(value["kwargs"], code=True))
 
 
 def load_named(path: str) -> Any:

@@ -23,7 +23,7 @@ class Hold:
     """Exclusive use of an experiment's directory, until `release` or the death of this process."""
 
     def __init__(self, directory: Path) -> None:
-        self._file: IO[str] = open(directory / LOCK, "a+")  # noqa: SIM115 (held open as long as the lock is)
+        self._file: IO[str] = (directory / LOCK).open("a+")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -46,7 +46,7 @@ class Hold:
 def holder(directory: Path) -> dict[str, Any] | None:
     """Who runs the experiment now, None when nobody does."""
     try:
-        with open(directory / LOCK) as file:
+        with (directory / LOCK).open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:

@@ -1,8 +1,8 @@
 """The experiment's journal: one append-only table in SQLite, with views for people, and a checksum chained row to row.
 
 A group of entries is committed whole or not at all. ``durability="process"`` survives the death of any process (the
-system holds the pages); ``"power"`` also survives the loss of power (each commit is flushed to the disk). Anybody may read
-while it is written.
+system holds the pages); ``"power"`` also survives the loss of power (each commit is flushed to the disk). Anybody may
+read while it is written.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What an experiment is made of, as data: enough to make it again, and honest about what is not.
 
-A trainable is kept as ``module:name``, or ``file.py:name`` when it came from a script, with a hash of its source. Policies
-and domains are kept as class path and arguments. What text cannot keep (a lambda, a closure, a large array) is marked, and
-`rebuild` names it.
+A trainable is kept as ``module:name``, or ``file.py:name`` when it came from a script, with a hash of its source.
+Policies and domains are kept as class path and arguments. What text cannot keep (a lambda, a closure, a large array) is
+marked, and named on resume.
 """
 
 from __future__ import annotations

@@ -18,10 +18,11 @@ def report(
     """Report one result of the running trial, and wait until it is taken in.
 
     Args:
-        metrics: a dictionary of metrics; further ones may be given as keywords. Any JSON value is kept, numpy and torch
-            scalars are converted; what trials are compared by must be a number.
-        checkpoint: a directory already written (or a `Checkpoint`), saved with this result; or a function of a directory
-            that writes the files into it, called only when a save is wanted.
+        metrics: a dictionary of metrics. Any JSON value is kept, numpy and torch scalars are converted; what trials
+            are compared by must be a number.
+        checkpoint: a directory already written (or a `Checkpoint`), saved with this result; or a function of a
+            directory that writes the files into it, called only when a save is wanted.
+        **named: further metrics, as keywords.
 
     Raises:
         TypeError: a metric cannot be kept.

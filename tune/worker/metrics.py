@@ -31,7 +31,8 @@ def check_decisive(metrics: Mapping[str, Any], names: Iterable[str]) -> None:
         value = metrics.get(name, 0)
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise TypeError(
-                f"metric {name!r} is used to compare trials and must be a number, got {value!r} ({type(value).__name__})"
+                f"metric {name!r} is used to compare trials and must be a number, got {value!r}"
+                f" ({type(value).__name__})"
             )
 
 

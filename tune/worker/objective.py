@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from searchers.domain import Domain
+from searchers.space import choice, lograndint, loguniform, randint, uniform
 from searchers.stepped import Stepped
-from searchers.space import choice, loguniform, lograndint, randint, uniform
 from tune.worker.session import Session, TrialLeave
 
 __audition_internal__ = True

@@ -13,7 +13,7 @@ from typing import Any
 from executor.interface import Channel, Program, Step
 from tune.machine.events import Answer
 from tune.worker import session as sessions
-from tune.worker.messages import Emission, Outcome, Task
+from tune.worker.messages import Emission, Outcome
 from tune.worker.metrics import check_decisive, normalise
 from tune.worker.objective import ObjectiveTrial, final_metrics, is_objective, is_pruned
 from tune.worker.session import Session, Setting, TrialLeave

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from tune.machine.events import Answer
-from tune.storage.checkpoints import Checkpoint
 from tune.worker.messages import Emission
 from tune.worker.session import Session
 
@@ -21,9 +20,9 @@ _DICT_FILE = "_dict_checkpoint.pkl"
 class Trainable:
     """Base of class trainables; only `step` must be written.
 
-    The life of one: ``setup(config)``, then ``load_checkpoint`` when the trial goes on from one, then ``step()`` until it
-    returns ``done=True`` or is told to end, ``save_checkpoint`` whenever a save is wanted, at last ``cleanup()``. With
-    ``reuse_actors=True`` the object is kept for the next trial when ``reset_config(config)`` returns True.
+    The life of one: ``setup(config)``, then ``load_checkpoint`` when the trial goes on from one, then ``step()`` until
+    it returns ``done=True`` or is told to end, ``save_checkpoint`` whenever a save is wanted, at last ``cleanup()``.
+    With ``reuse_actors=True`` the object is kept for the next trial when ``reset_config(config)`` returns True.
     """
 
     config: dict[str, Any]
@@ -105,7 +104,7 @@ def _make(session: Session, cls: type[Trainable], parameters: dict[str, Any]) ->
     config = session.task.config
     kept, _kept = _kept, None
     if kept is not None and type(kept) is cls:
-        kept._session = session
+        kept._session = session  # noqa: SLF001 (ours)
         if kept.reset_config(config):
             kept.config = config
             return kept
@@ -121,7 +120,7 @@ def _make(session: Session, cls: type[Trainable], parameters: dict[str, Any]) ->
 def _put_away(trainable: Trainable) -> None:
     """Keep the object when it may serve another trial of this process, let it clean up otherwise."""
     global _kept
-    simulated = trainable._session.channel is None
+    simulated = trainable._session.channel is None  # noqa: SLF001 (ours)
     if simulated or type(trainable).reset_config is Trainable.reset_config:
         trainable.cleanup()
     else:
@@ -156,4 +155,5 @@ def _saver(trainable: Trainable) -> Any:
 def _load(trainable: Trainable, path: Path) -> None:
     """Load what this trial's own process saved earlier: the dictionary was pickled by it, and only it unpickles it."""
     file = path / _DICT_FILE
-    trainable.load_checkpoint(pickle.loads(file.read_bytes()) if file.is_file() else os.fspath(Checkpoint(path).path))
+    state = pickle.loads(file.read_bytes()) if file.is_file() else os.fspath(path)  # noqa: S301 (its own, verified)
+    trainable.load_checkpoint(state)
