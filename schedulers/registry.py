@@ -27,7 +27,7 @@ def create_scheduler(name: str, **kwargs: Any) -> TrialScheduler:
         raise ValueError(f"there is no scheduler {name!r}{_nearest(name, list(SCHEDULERS))}")
     module, class_name = SCHEDULERS[name].split(":")
     cls: type[TrialScheduler] = getattr(import_module(module), class_name)
-    # Not signature(cls): that would tell of the base's __new__, which takes anything.
+    # Not signature(cls): of a class without a constructor that tells the base's __new__, which takes anything.
     taken = [] if cls.__init__ is object.__init__ else list(signature(cls.__init__).parameters)[1:]
     unknown = [f"{key!r}{_nearest(key, taken)}" for key in kwargs if key not in taken]
     if unknown:
