@@ -20,6 +20,7 @@ from optuna.trial import FixedTrial, TrialState, create_trial
 
 from searchers.choices import Choice, holds_domain
 from searchers.domain import Domain, Float, Integer
+from searchers.stepped import Stepped
 
 Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
 
@@ -48,6 +49,8 @@ def distribution_of(domain: Domain) -> Distribution | None:
             return IntDistribution(domain.first * domain.q, domain.last * domain.q, log=True)
         case Integer():
             return IntDistribution(domain.first, domain.last)
+        case Stepped():
+            return IntDistribution(0, domain.size - 1)
         case _:
             return None
 
@@ -61,7 +64,8 @@ def suggest(trial: Trial, name: str, domain: Domain, distribution: Distribution)
             return domain.cast(trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log))
         case IntDistribution():
             count = trial.suggest_int(name, distribution.low, distribution.high, log=distribution.log)
-            return domain.cast(count * _unit(domain))
+            origin, unit = _scale(domain)
+            return domain.cast(origin + count * unit)
 
 
 def parameters_of(space: Mapping[str, Any], config: Mapping[str, Any]) -> list[Parameter]:
@@ -112,12 +116,17 @@ def _parameters_within(domain: Domain, value: Any, path: str) -> Iterator[Parame
         yield Parameter(path, index, distribution)
         yield from _parameters(domain.options[index], (value,), 0, f"{path}[{index}]")
     elif distribution is not None:
-        count = value / _unit(domain)
+        origin, unit = _scale(domain)
+        count = (value - origin) / unit
         yield Parameter(path, round(count) if isinstance(distribution, IntDistribution) else float(count), distribution)
 
 
-def _unit(domain: Domain) -> float | int:
-    """What one step of Optuna's whole numbers is worth."""
-    if isinstance(domain, Float | Integer) and not domain.log and domain.q is not None:
-        return domain.q
-    return 1
+def _scale(domain: Domain) -> tuple[float, float]:
+    """Where Optuna's numbers start in the domain's, and what one of them is worth there."""
+    match domain:
+        case Stepped():
+            return domain.low, domain.step
+        case Float(log=False, q=q) | Integer(log=False, q=q) if q is not None:
+            return 0, q
+        case _:
+            return 0, 1

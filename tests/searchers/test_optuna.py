@@ -28,6 +28,7 @@ from searchers import (
     sample_from,
     uniform,
 )
+from searchers.stepped import Stepped
 
 LINE = {"x": uniform(-1, 1)}
 
@@ -88,6 +89,8 @@ def test_tpe_learns_which_branch_is_good() -> None:
         choice([None, (1, 2), len, True, 1]),
         choice([uniform(0, 1), uniform(2, 3)]),
         randn(0, 2),
+        Stepped(0.05, 1.0, 0.25),
+        Stepped(1, 12, 5),
     ],
     ids=repr,
 )
