@@ -55,9 +55,9 @@ class ASHAScheduler(TrialScheduler):
     """Compares each trial, when it reaches a rung, with all that have reached it before.
 
     ``type="stopping"``, as in Ray: a trial stops unless its result is among the best 1/eta of its rung, itself
-    included; at least one place is always free, so the first to arrive goes on, and so does who ties with the last
-    that may. (Ray compares with a percentile interpolated between the others; a place can be told to people, and at
-    few trials is up to two places stricter.)
+    included, rounded up; so the first to arrive goes on, and so does who ties with the last that may. (Ray compares
+    with a percentile interpolated between the others, which is the same to within a place; a place can be told to
+    people.)
 
     ``type="promotion"``, the paper's Algorithm 2: a trial pauses at every rung, and goes on when it is among the best
     1/eta of it, rounded down; of equal results the earlier counts as better. Free room goes to the best such trial of
@@ -159,7 +159,7 @@ class ASHAScheduler(TrialScheduler):
 
     def _stop_unless_good(self, climber: _Climber, rung: Rung) -> Decision:
         assert climber.entry is not None
-        place, needed = rung.place(climber.entry), max(1, rung.quota)
+        place, needed = rung.place(climber.entry), math.ceil(len(rung) / self._reduction_factor)
         if place <= needed:
             return Continue()
         return Stop(f"{_ordinal(place)} of {len(rung)} at {self._named(rung)}, needed {_ordinal(needed)}")
