@@ -32,7 +32,7 @@ def describe(error: BaseException, log_tail: str = "") -> RemoteError:
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # the text of a user's exception is the user's code, and must not hide what happened
+    except Exception:  # noqa: BLE001  it is the user's code, and must not hide what happened
         return "<its message could not be printed>"
 
 
