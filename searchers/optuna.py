@@ -22,7 +22,7 @@ from searchers.points import read_points
 from searchers.resolution import NOTHING, draw, resolve_with
 from searchers.space import grid_axes, validate_space, walk
 
-if TYPE_CHECKING:  # importing Optuna takes 0.2 s and more: that is left until a searcher is bound
+if TYPE_CHECKING:  # importing Optuna takes 150 ms: that is left until a searcher is bound
     import optuna
     from optuna.samplers import BaseSampler
 
