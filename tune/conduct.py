@@ -150,6 +150,12 @@ def _observers(job: Job, experiment: Experiment) -> list[Observer]:
 
 
 @contextlib.contextmanager
+def _shown(job: Job, experiment: Experiment) -> Iterator[Observer]:
+    """The view of the run while it goes on."""
+    yield lambda entry: None
+
+
+@contextlib.contextmanager
 def _interruptible(loop: Loop) -> Iterator[None]:
     """Let Ctrl-C and the like end the run gently, then at once; what handled them before does so again afterwards."""
     if threading.current_thread() is not threading.main_thread():
