@@ -56,6 +56,7 @@ def conduct(job: Job, *, resume: bool = False, raise_on_failed_trial: bool = Fal
         with _held(job, resume):
             if resume:
                 _read_back(job, experiment)
+                journal.restate(job.directory, job.facts())
             with contextlib.closing(_journal(job, executor)) as written:
                 loop = Loop(
                     experiment,
@@ -178,14 +179,15 @@ def _conclude(job: Job, experiment: Experiment, raise_on_failed_trial: bool) -> 
     results = ResultGrid(job.directory)
     error: TuneError | None = None
     if experiment.closing is not None and experiment.closing.error:
-        error = MetricNotReportedError(f"{experiment.closing.error}. Resume: audition resume {job.directory}")
+        hint = f"Nothing is lost: give the right name and go on with tune.run(..., resume={str(job.directory)!r})"
+        error = MetricNotReportedError(f"{experiment.closing.error}\n{hint}")
     elif experiment.search_error:
         error = SearcherError(f"the search algorithm raised:\n{experiment.search_error}")
     elif raise_on_failed_trial:
         failed = [trial for trial in experiment.trials.values() if trial.state is TrialState.ERROR]
         if failed and (failure := failed[0].failure):
             more = f" ({len(failed)} trials failed)" if len(failed) > 1 else ""
-            told = failure.traceback or failure.summary
+            told = failure.traceback or "\n".join(filter(None, (failure.summary, failure.log_tail)))
             error = TrialFailedError(f"{failed[0].trial_id} failed{more}, with {failed[0].config}:\n{told}")
     if error is None:
         return results

@@ -141,6 +141,18 @@ def create(directory: Path, facts: dict[str, Any]) -> None:
         connection.close()
 
 
+def restate(directory: Path, facts: dict[str, Any]) -> None:
+    """Keep what a resumed run was given, except when the experiment was created."""
+    connection = connect(directory / DATABASE, "power")
+    try:
+        pairs = [(data.dumps(value), key) for key, value in facts.items() if key != "created"]
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("UPDATE experiment SET value = ? WHERE key = ?", pairs)
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+
+
 def connect(path: Path, durability: str = "process") -> sqlite3.Connection:
     """A connection for writing; may be handed from one thread to another."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
