@@ -1,0 +1,95 @@
+"""Which trial is best: a metric looked up in results, reduced by a scope, compared by a mode. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tune.errors import InvalidArgumentError, TuneError
+from tune.machine.stopping import nested
+
+History = Sequence[Mapping[str, Any]]
+
+
+class NoBestTrialError(TuneError, RuntimeError):
+    """No trial can be called the best one: nothing was reported yet, or no value was a finite number."""
+
+
+def metric_of(result: Mapping[str, Any], name: str) -> float | None:
+    """A result's value of the metric `name`, nested ones by path; None when it is missing or no number."""
+    value = result[name] if name in result else nested(result, name)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else math.nan
+
+
+SCOPES = ("last", "all", "avg", "last-5-avg", "last-10-avg")
+"""What of a trial's values it is compared by. Names and meaning are Ray Tune's."""
+
+
+def _reduced(values: Sequence[float], mode: str, scope: str) -> float:
+    match scope:
+        case "all":
+            return extreme(values, mode)
+        case "avg":
+            return _mean(values)
+        case "last-5-avg":
+            return _mean(values[-5:])
+        case "last-10-avg":
+            return _mean(values[-10:])
+    return values[-1]
+
+
+def check(scope: str, mode: str) -> None:
+    """Refuse words that are not known.
+
+    Raises:
+        InvalidArgumentError: names the known ones.
+    """
+    mistakes = []
+    if scope not in SCOPES:
+        mistakes.append(f"scope must be one of {', '.join(SCOPES)}, got {scope!r}")
+    if mode not in ("min", "max"):
+        mistakes.append(f"mode must be 'min' or 'max', got {mode!r}")
+    if mistakes:
+        raise InvalidArgumentError(mistakes)
+
+
+def score(history: History, metric: str, mode: str, scope: str) -> float | None:
+    """What a trial is compared by under `scope`; None when it never reported the metric as a number."""
+    values = [value for result in history if (value := metric_of(result, metric)) is not None]
+    return _reduced(values, mode, scope) if values else None
+
+
+def extreme(values: Iterable[float], mode: str) -> float:
+    """The least or greatest of `values`; NaN only when there is nothing else."""
+    pick = min if mode == "min" else max
+    numbers = [value for value in values if not math.isnan(value)]
+    finite = [value for value in numbers if math.isfinite(value)]
+    return pick(finite or numbers, default=math.nan)
+
+
+def ascending(value: float | None, mode: str) -> float:
+    """`value` so that more is better; what is missing or NaN is worse than anything."""
+    if value is None or math.isnan(value):
+        return -math.inf
+    return -value if mode == "min" else value
+
+
+def best(scores: Mapping[str, float | None], mode: str, *, filter_nan_and_inf: bool = True) -> str | None:
+    """The id of the trial with the best score, the earlier one of equals; None when no score qualifies.
+
+    NaN never does; infinity only without the filter.
+    """
+    refused = (lambda value: not math.isfinite(value)) if filter_nan_and_inf else math.isnan
+    known = {trial_id: value for trial_id, value in scores.items() if value is not None and not refused(value)}
+    return max(known, key=lambda trial_id: ascending(known[trial_id], mode), default=None)
+
+
+def best_row(history: History, metric: str, mode: str) -> Mapping[str, Any] | None:
+    """The result of a trial with the best finite value of the metric, the earliest of equals."""
+    rows = [(value, row) for row in history if (value := metric_of(row, metric)) is not None and math.isfinite(value)]
+    return max(rows, key=lambda pair: ascending(pair[0], mode))[1] if rows else None

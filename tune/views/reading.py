@@ -1,0 +1,163 @@
+"""Reads an experiment's journal for the views: plain SQL, short connections, no code ever run."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tune.machine.events import Failure
+from tune.machine.trial import Trial
+from tune.storage import data, journal
+
+_TRIALS = """
+SELECT s.trial, s.data, l.state, l.kind, s.position,
+       (SELECT count(*) FROM events AS a WHERE a.kind = 'launched' AND a.trial = s.trial) AS attempts
+FROM events AS s JOIN events AS l ON l.position = (SELECT max(position) FROM events WHERE trial = s.trial)
+WHERE s.kind = 'suggested' ORDER BY s.position
+"""
+_LAST = """
+SELECT s.trial, json_extract(e.data, '$.metrics')
+FROM events AS s JOIN events AS e ON e.position = (
+    SELECT r.position FROM events AS r
+    WHERE r.trial = s.trial AND r.kind IN ('reported', 'ended') AND r.iteration IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM events AS l
+        WHERE l.kind = 'launched' AND l.trial = r.trial AND l.position > r.position
+              AND coalesce(l.iteration, 0) < r.iteration)
+    ORDER BY r.position DESC LIMIT 1)
+WHERE s.kind = 'suggested'
+"""
+_RESULTS = "SELECT trial, iteration, attempt, timestamp, time_this_iter_s, metrics FROM results"
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """A trial as the journal had it: `parameters` were given while it ran, beyond the configuration it began with."""
+
+    number: int
+    trial_id: str
+    state: str
+    attempts: int
+    suggestion: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def config(self) -> dict[str, Any]:
+        """The configuration; values that text could not keep are `Lost`."""
+        found: dict[str, Any] = data.loads(self.suggestion).get("config", {})
+        return {**found, **self.parameters}
+
+
+class SavedCheckpoint(NamedTuple):
+    """A checkpoint that was committed: where, and of which iteration."""
+
+    path: str
+    iteration: int
+
+
+def last_position(connection: sqlite3.Connection) -> tuple[int, bool]:
+    """Where the journal ends, and whether with the end of the run."""
+    row = connection.execute("SELECT position, kind FROM events ORDER BY position DESC LIMIT 1").fetchone()
+    return (row[0], row[1] == "finished") if row else (0, False)
+
+
+@contextlib.contextmanager
+def reading(directory: Path) -> Iterator[sqlite3.Connection]:
+    """A connection on which every question sees the same moment."""
+    with contextlib.closing(journal.open_readonly(directory)) as connection:
+        connection.execute("BEGIN")
+        yield connection
+
+
+def read_trials(connection: sqlite3.Connection) -> list[TrialRecord]:
+    """All trials, in the order they were suggested."""
+    given: dict[str, dict[str, Any]] = {}
+    for trial_id, text in connection.execute(
+        "SELECT trial, data FROM events WHERE kind = 'parameter' ORDER BY position"
+    ):
+        content = data.loads(text)
+        given.setdefault(trial_id, {})[content["name"]] = content.get("value")
+    return [
+        TrialRecord(number, trial_id, state, attempts, text, given.get(trial_id, {}))
+        for number, (trial_id, text, state, _, _, attempts) in enumerate(connection.execute(_TRIALS))
+    ]
+
+
+def read_last_metrics(connection: sqlite3.Connection) -> dict[str, dict[str, Any]]:
+    """What each trial reported last, by trial id; automatic metrics are not in it."""
+    return {trial_id: data.loads(text) for trial_id, text in connection.execute(_LAST)}
+
+
+def read_histories(
+    connection: sqlite3.Connection, trial_ids: Iterable[str] | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """Every result that counts, with the automatic metrics, by trial id; of all trials or of those given."""
+    if trial_ids is None:
+        rows: Iterable[Any] = connection.execute(f"{_RESULTS} ORDER BY trial, iteration")
+    else:
+        query = f"{_RESULTS} WHERE trial = ? ORDER BY iteration"
+        rows = (row for trial_id in trial_ids for row in connection.execute(query, (trial_id,)))
+    return {trial_id: _history(trial_id, own) for trial_id, own in groupby(rows, key=lambda row: row[0])}
+
+
+def _history(trial_id: str, rows: Iterable[Any]) -> list[dict[str, Any]]:
+    """One trial's results, their automatic metrics added as the machine adds them while it runs."""
+    trial = Trial(0, trial_id, {})
+    history = []
+    for _, _, attempt, wall, seconds, text in rows:
+        if attempt != trial.attempt:
+            trial.attempt, trial.restored = attempt, trial.totals
+        metrics = data.loads(text)
+        result = trial.result(metrics, seconds or 0.0, wall)
+        trial.totals = trial.totals.add(metrics, seconds or 0.0)
+        history.append(result)
+    return history
+
+
+def read_failure(connection: sqlite3.Connection, trial_id: str) -> Failure | None:
+    """Why the trial's last failed attempt ended."""
+    query = "SELECT data FROM events WHERE trial = ? AND kind = 'failed' ORDER BY position DESC"
+    for (text,) in connection.execute(query, (trial_id,)):
+        failure = Failure(**data.loads(text)["failure"])
+        if failure.kind != "killed":
+            return failure
+    return None
+
+
+def read_reason(connection: sqlite3.Connection, trial_id: str) -> str:
+    """Why the trial was stopped or paused: the scheduler's or stopper's words, else why the run closed."""
+    query = "SELECT position, kind, state, data FROM events WHERE trial = ? ORDER BY position DESC"
+    events = connection.execute(query, (trial_id,))
+    position, kind, state, text = events.fetchone()
+    told = kind == "dismissed" or (kind == "ended" and data.loads(text).get("by_order", False))
+    if not told and not (kind == "failed" and state == "TERMINATED") and state != "PAUSED":
+        return ""
+    for _, earlier, _, text in events:
+        if earlier == "launched":
+            break
+        if earlier == "reported" and data.loads(text).get("decision") in ("stop", "pause"):
+            return str(data.loads(text).get("reason", ""))
+    return _closing_reason(connection, position)
+
+
+def _closing_reason(connection: sqlite3.Connection, position: int) -> str:
+    query = "SELECT data FROM events WHERE kind = 'closing' AND position < ? ORDER BY position DESC LIMIT 1"
+    row = connection.execute(query, (position,)).fetchone()
+    return str(data.loads(row[0]).get("reason", "")) if row else ""
+
+
+def read_checkpoints(connection: sqlite3.Connection, trial_id: str) -> list[SavedCheckpoint]:
+    """The trial's checkpoints in the order they were saved, without those that were found damaged."""
+    refused = "SELECT json_extract(data, '$.checkpoint.path') FROM events WHERE trial = ? AND kind = 'refused'"
+    damaged = {path for (path,) in connection.execute(refused, (trial_id,))}
+    query = "SELECT path, iteration FROM checkpoints WHERE trial = ? ORDER BY iteration, attempt"
+    return [SavedCheckpoint(*row) for row in connection.execute(query, (trial_id,)) if row[0] not in damaged]
+
+
+def date_text(wall: float) -> str:
+    """Wall time as Ray's ``date`` metric has it, in local time."""
+    return datetime.fromtimestamp(wall, tz=UTC).astimezone().strftime("%Y-%m-%d_%H-%M-%S")

@@ -1,0 +1,213 @@
+"""What an experiment found: read from its journal while it runs, when it is over, and from any process."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from tune.errors import MetricNotReportedError, TrialFailedError, nearest
+from tune.machine.trial import AUTOMATIC, TrialState
+from tune.views import listing, ranking, tables
+from tune.views.analysis import ExperimentNames
+from tune.views.ranking import NoBestTrialError
+from tune.views.reading import TrialRecord
+from tune.views.result import Result, objective
+from tune.views.snapshot import Snapshot
+from tune.views.wording import flatten
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["ExperimentAnalysis", "NoBestTrialError", "Result", "ResultGrid"]
+
+
+class ResultGrid(ExperimentNames):
+    """The trials of the experiment in `directory`, in the order they were suggested.
+
+    Always answers from the journal as it stands now; a `Result` stays as it was when it was asked for. Once the run has
+    finished nothing is read twice; `refresh` looks again. `metric` and `mode` are the experiment's own unless given; of
+    several metrics the first counts.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], metric: str | None = None, mode: str | None = None) -> None:
+        """Open the experiment in `directory`.
+
+        Raises:
+            NotAnExperimentError: there is none.
+            InvalidArgumentError: `mode` is neither ``min`` nor ``max``.
+        """
+        self._directory = Path(directory).expanduser().absolute()
+        self._taken: Snapshot | None = None
+        facts = self._snapshot.facts
+        modes = dict(zip(facts.get("metrics", []), facts.get("modes", []), strict=False))
+        self.metric: str | None = metric or next(iter(modes), None)
+        self.mode: str | None = mode or modes.get(self.metric or "")
+        ranking.check("last", self.mode or "min")
+
+    def refresh(self) -> ResultGrid:
+        """Forget what was read, and return the grid itself."""
+        self._taken = None
+        return self
+
+    @property
+    def _snapshot(self) -> Snapshot:
+        if self._taken is None or not self._taken.current:
+            self._taken = Snapshot(self._directory)
+        return self._taken
+
+    # A sequence of results.
+
+    def __len__(self) -> int:
+        return len(self._snapshot.trials)
+
+    @overload
+    def __getitem__(self, at: int | str) -> Result: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Result]: ...
+    def __getitem__(self, at: int | str | slice) -> Result | list[Result]:
+        snapshot = self._snapshot
+        if isinstance(at, slice):
+            return [self._result(snapshot, record) for record in snapshot.trials[at]]
+        if isinstance(at, str):
+            if at not in snapshot.by_id:
+                raise KeyError(f"there is no trial {at!r}{nearest(at, snapshot.by_id)}")
+            return self._result(snapshot, snapshot.by_id[at])
+        return self._result(snapshot, snapshot.trials[at])
+
+    def __iter__(self) -> Iterator[Result]:
+        snapshot = self._snapshot
+        return (self._result(snapshot, record) for record in snapshot.trials)
+
+    def _result(self, snapshot: Snapshot, record: TrialRecord) -> Result:
+        return Result(snapshot, record, self.metric, self.mode)
+
+    # The best of them.
+
+    def get_best_result(
+        self, metric: str | None = None, mode: str | None = None, scope: str = "last", filter_nan_and_inf: bool = True
+    ) -> Result:
+        """The trial that is best by `metric`, compared by what `scope` makes of each trial's values.
+
+        Args:
+            metric: the experiment's own by default.
+            mode: ``min`` or ``max``; the metric's own by default.
+            scope: ``last`` compares the last values, ``all`` the best ever, ``avg``, ``last-5-avg`` and ``last-10-avg``
+                means.
+            filter_nan_and_inf: whether infinite values are passed over; NaN is never best.
+
+        Raises:
+            InvalidArgumentError: there is no metric to compare by, or an argument is unknown.
+            MetricNotReportedError: no trial reported `metric`: names the nearest one that was.
+            NoBestTrialError: nothing was reported yet, or no value was finite.
+        """
+        snapshot = self._snapshot
+        if len(snapshot.trials) == 1 and (metric or self.metric) is None:
+            return self[0]
+        metric, mode = objective((self.metric, self.mode), metric, mode)
+        ranking.check(scope, mode)
+        scores = _scores(snapshot, metric, mode, scope)
+        best = ranking.best(scores, mode, filter_nan_and_inf=filter_nan_and_inf)
+        if best is None:
+            raise self._no_best(snapshot, metric, scores)
+        return self._result(snapshot, snapshot.by_id[best])
+
+    def _no_best(self, snapshot: Snapshot, metric: str, scores: dict[str, float | None]) -> Exception:
+        reported = sorted({name for result in snapshot.last_metrics.values() for name in flatten(result)})
+        if any(value is not None for value in scores.values()):
+            return NoBestTrialError(f"no trial has a finite value of {metric!r}: all are NaN or infinite")
+        if reported:
+            hint = nearest(metric, reported)
+            return MetricNotReportedError(
+                f"metric {metric!r} was never reported as a number: trials reported {', '.join(reported)}{hint}"
+            )
+        failed = self.num_errors
+        told = f"; {failed} failed, see results.errors" if failed else ""
+        return NoBestTrialError(f"none of {len(snapshot.trials)} trials has reported anything{told}")
+
+    # Tables.
+
+    def get_dataframe(self, filter_metric: str | None = None, filter_mode: str | None = None) -> DataFrame:
+        """One row a trial: its last result, or with `filter_metric` the one with its best value.
+
+        Metrics are columns, nested ones joined by ``/``; parameters are under ``config/``; ``logdir`` is where
+        the trial's own files are.
+
+        Raises:
+            InvalidArgumentError: `filter_metric` has no mode, or the other way round.
+        """
+        chosen: tuple[str, str] | None = None
+        if filter_metric is not None or filter_mode is not None:
+            chosen = objective((self.metric, self.mode), filter_metric, filter_mode)
+            ranking.check("all", chosen[1])
+        snapshot = self._snapshot
+        return tables.frame(_row(self._result(snapshot, record), snapshot, chosen) for record in snapshot.trials)
+
+    # What became of them.
+
+    @property
+    def experiment_path(self) -> str:
+        """The experiment's directory."""
+        return str(self._directory)
+
+    @property
+    def errors(self) -> list[TrialFailedError]:
+        """Why trials failed for good, one for each that did."""
+        return [result.error for result in self if result.state == TrialState.ERROR and result.error]
+
+    @property
+    def num_errors(self) -> int:
+        """How many trials failed for good."""
+        return self._count(TrialState.ERROR)
+
+    @property
+    def num_terminated(self) -> int:
+        """How many trials ended without failing."""
+        return self._count(TrialState.TERMINATED)
+
+    def stats(self) -> dict[str, Any]:
+        """The experiment in numbers: its name, when it began (seconds since 1970), trials by state, results."""
+        snapshot = self._snapshot
+        return {
+            "name": snapshot.facts.get("name", self._directory.name),
+            "created": snapshot.facts.get("created"),
+            "num_trials": len(snapshot.trials),
+            "states": dict(Counter(record.state for record in snapshot.trials)),
+            "num_results": sum(map(len, snapshot.histories.values())),
+            "trial_time_s": sum(one["time_this_iter_s"] for history in snapshot.histories.values() for one in history),
+        }
+
+    def _count(self, state: TrialState) -> int:
+        return sum(record.state == state for record in self._snapshot.trials)
+
+    def __repr__(self) -> str:
+        return listing.as_text(listing.listing(self._snapshot, self.metric, self.mode, rows=10))
+
+    def _repr_html_(self) -> str:
+        return listing.as_html(listing.listing(self._snapshot, self.metric, self.mode, rows=20))
+
+
+ExperimentAnalysis = ResultGrid
+
+
+def _scores(snapshot: Snapshot, metric: str, mode: str, scope: str) -> dict[str, float | None]:
+    """What each trial is compared by; the last results alone are enough, and quick, for the usual question."""
+    if scope != "last" or metric.partition("/")[0] in AUTOMATIC:
+        return {name: ranking.score(rows, metric, mode, scope) for name, rows in snapshot.histories.items()}
+    last = {name: ranking.metric_of(result, metric) for name, result in snapshot.last_metrics.items()}
+    if not any(value is not None for value in last.values()):
+        return last
+    return {
+        name: value if value is not None else ranking.score(snapshot.history(name), metric, mode, scope)
+        for name, value in last.items()
+    }
+
+
+def _row(result: Result, snapshot: Snapshot, chosen: tuple[str, str] | None) -> dict[str, Any]:
+    history = snapshot.histories[result.trial_id]
+    shown = history[-1] if history else {}
+    if chosen is not None:
+        shown = dict(ranking.best_row(history, *chosen) or shown)
+    return tables.row(shown, result.config, trial_id=result.trial_id, logdir=result.path, state=result.state)

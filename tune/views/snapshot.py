@@ -1,0 +1,66 @@
+"""An experiment as its journal had it at one moment; read bit by bit, as it is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tune.storage import journal
+from tune.views import reading
+from tune.views.reading import TrialRecord
+
+# So many trials' histories are read one by one; who asks for more gets all of them in one pass.
+_SINGLE_READS = 32
+
+
+class Snapshot:
+    """What the views know of an experiment. What is large is read when first asked for, and kept."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        with reading.reading(directory) as connection:
+            self._position, self._over = reading.last_position(connection)
+            self.facts = journal.facts(connection)
+            self.trials = reading.read_trials(connection)
+        self.by_id = {trial.trial_id: trial for trial in self.trials}
+        self._read: dict[str, list[dict[str, Any]]] = {}
+
+    @property
+    def current(self) -> bool:
+        """Whether nothing happened since. A run that had finished is not looked at again."""
+        if self._over:
+            return True
+        with contextlib.closing(journal.open_readonly(self.directory)) as connection:
+            return reading.last_position(connection)[0] == self._position
+
+    @cached_property
+    def last_metrics(self) -> dict[str, dict[str, Any]]:
+        """What each trial reported last, by trial id; without the automatic metrics."""
+        with reading.reading(self.directory) as connection:
+            return reading.read_last_metrics(connection)
+
+    @cached_property
+    def histories(self) -> dict[str, list[dict[str, Any]]]:
+        """Every result that counts, oldest first, by trial id, with the automatic metrics."""
+        with reading.reading(self.directory) as connection:
+            found = reading.read_histories(connection)
+        return {trial.trial_id: self._finished(trial, found.get(trial.trial_id, [])) for trial in self.trials}
+
+    def history(self, trial_id: str) -> list[dict[str, Any]]:
+        """One trial's results."""
+        if "histories" not in self.__dict__ and len(self._read) < _SINGLE_READS:
+            if trial_id not in self._read:
+                with reading.reading(self.directory) as connection:
+                    found = reading.read_histories(connection, [trial_id]).get(trial_id, [])
+                self._read[trial_id] = self._finished(self.by_id[trial_id], found)
+            return self._read[trial_id]
+        return self.histories[trial_id]
+
+    @staticmethod
+    def _finished(trial: TrialRecord, history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Mark the last result of a trial that will report no more."""
+        if history and trial.state == "TERMINATED":
+            history[-1]["done"] = True
+        return history
