@@ -1,0 +1,107 @@
+"""The last words of a run: the best trial, what became of all, the first failure, and where to go on from here."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from tune.machine.events import Failure
+from tune.machine.trial import Trial
+from tune.views.lines import metrics_of, where_words
+from tune.views.tally import Tally
+from tune.views.wording import cut, duration_text, lines_of, one_line, pairs_text, value_text
+
+_TRACEBACK_LINES = 6
+_LONGEST_CONFIG = 200
+_INDENT = " " * 10
+
+
+def summary(tally: Tally, directory: Path, total: int | None) -> list[str]:
+    """At most seven lines, and a few more when trials failed."""
+    experiment = tally.experiment
+    place = _short(directory)
+    resumable = not experiment.finished or (experiment.closing is not None and experiment.closing.keep)
+    return [
+        *_best(tally),
+        _line("trials", _counts(tally, total)),
+        *_failures(tally),
+        _line("results", place),
+        _line("load", f'tune.ResultGrid("{_quoted(place)}")'),
+        *([_line("resume", f"audition resume {shlex.quote(place)}")] if resumable else []),
+    ]
+
+
+def _best(tally: Tally) -> list[str]:
+    experiment = tally.experiment
+    trial, result, metrics = experiment.best, experiment.best_result, experiment.plan.metrics
+    if trial is None or result is None:
+        return _only_one(tally)
+    values = pairs_text({name: result[name] for name in metrics if name in result})
+    told = f"{trial.trial_id}  {values} at iteration {result['training_iteration']}"
+    return [_line("best", told), *_config(tally, trial)]
+
+
+def _only_one(tally: Tally) -> list[str]:
+    """Without a metric nothing is best; but of a single trial one wants to see what it reported."""
+    trials = tally.experiment.trials
+    trial = next(iter(trials.values()), None)
+    if len(trials) != 1 or trial is None or trial.last_result is None:
+        return []
+    values = pairs_text({name: trial.last_result[name] for name in metrics_of(trial)})
+    return [_line("last", f"{trial.trial_id}  {values} at iteration {trial.totals.iteration}"), *_config(tally, trial)]
+
+
+def _config(tally: Tally, trial: Trial) -> list[str]:
+    config = pairs_text(tally.parameters(trial))
+    return [_line("", cut(config, _LONGEST_CONFIG))] if config else []
+
+
+def _counts(tally: Tally, total: int | None) -> str:
+    experiment = tally.experiment
+    parts = [
+        f"{count} {word}"
+        for count, word in (
+            (tally.done, "done"),
+            (tally.stopped, "stopped"),
+            (tally.failed, "failed"),
+            (len(experiment.paused), "paused"),
+            (len(experiment.waiting) + len(experiment.live), "to go on"),
+            (tally.dismissed, "never started"),
+        )
+        if count
+    ]
+    known = len(experiment.trials)
+    of_all = f" of {total}" if total is not None and total > known else ""
+    told = f"{known}{of_all} in {duration_text(experiment.time)}" + (f": {', '.join(parts)}" if parts else "")
+    return told + (f" ({one_line(experiment.closing.reason)})" if experiment.closing else "")
+
+
+def _failures(tally: Tally) -> list[str]:
+    if not tally.failures:
+        return []
+    trial, failure = tally.failures[0]
+    others = f", and {tally.failed - 1} more failed" if tally.failed > 1 else ""
+    told = f"{trial.trial_id} with {cut(pairs_text(tally.parameters(trial)), _LONGEST_CONFIG)}{others}"
+    return [_line("failed", told), *(f"{_INDENT}{line}" for line in _tail(failure))]
+
+
+def _tail(failure: Failure) -> list[str]:
+    """The end of the user's own traceback; of a process that died, how, and the last lines that it printed."""
+    if failure.traceback:
+        return lines_of(failure.traceback)[-_TRACEBACK_LINES:]
+    where = [where_words(failure)] if failure.where else []
+    return [*lines_of(failure.summary)[:2], *where, *lines_of(failure.log_tail)[-_TRACEBACK_LINES:]]
+
+
+def _line(word: str, told: str) -> str:
+    return f"{word:<10}{told}"
+
+
+def _short(directory: Path) -> str:
+    """The path as one would type it here."""
+    return str(directory).removeprefix(f"{Path.cwd()}{os.sep}")
+
+
+def _quoted(text: str) -> str:
+    return value_text(text, len(text)).replace("\\", "\\\\").replace('"', '\\"')

@@ -1,0 +1,183 @@
+"""What the progress views keep of a running experiment: small, and cheap to keep, however many trials there are."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from tune.machine import retention
+from tune.machine.events import (
+    CheckpointRefused,
+    Closing,
+    Dismissed,
+    Ended,
+    Entry,
+    Event,
+    Failed,
+    Failure,
+    Finished,
+    Interrupted,
+    Launched,
+    Opened,
+    Overdue,
+    ParameterGiven,
+    Reported,
+    Saved,
+    SearchEnded,
+    Suggested,
+)
+from tune.machine.experiment import Experiment
+from tune.machine.stopping import nested
+from tune.machine.trial import Trial, TrialState
+from tune.views.varying import Varying
+
+_MOST_RECENT = 16
+_MOST_BEST = 8
+_MOST_FAILURES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A trial's state changed, in people's words: ``started``, ``paused``, ``done``, ``stopped``, ``failed``..."""
+
+    trial: Trial
+    word: str
+    reason: str = ""
+    failure: Failure | None = None
+
+
+class Tally:
+    """Follows an experiment entry by entry: counts of what ended, the best few trials, the most recent ones, failures.
+
+    The lists are tuples, replaced whole, so that another thread may draw them meanwhile.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.varying = Varying()
+        self.done = self.stopped = self.failed = self.dismissed = 0
+        self.best: tuple[tuple[float, Trial], ...] = ()
+        self.recent: deque[Trial] = deque(maxlen=_MOST_RECENT)
+        self.failures: tuple[tuple[Trial, Failure], ...] = ()
+        self._reasons: dict[str, str] = {}
+        for trial in experiment.trials.values():
+            self._take_up(trial)
+
+    @property
+    def ended(self) -> int:
+        """How many trials will never run again."""
+        return self.done + self.stopped + self.failed + self.dismissed
+
+    def take(self, entry: Entry) -> Change | None:
+        """Take in an entry; what changed about its trial, None when only numbers did."""
+        event = entry.event
+        match event:
+            case Reported() | Suggested() | ParameterGiven():
+                self._take_values(entry, event)
+                return None
+            case Launched() | Ended() | Failed() | Interrupted() | Dismissed():
+                return self._change(entry, event, self.experiment.trials[event.trial_id])
+            case Opened() | SearchEnded() | Closing() | Finished() | Saved() | CheckpointRefused() | Overdue():
+                return None
+            case _:
+                assert_never(event)
+
+    def parameters(self, trial: Trial) -> dict[str, Any]:
+        """The parameters of `trial` that differ between trials, flat."""
+        return self.varying.of(trial.config)
+
+    def _take_values(self, entry: Entry, event: Reported | Suggested | ParameterGiven) -> None:
+        if isinstance(event, Suggested):
+            self.varying.add(event.config)
+        elif isinstance(event, ParameterGiven):
+            self.varying.add({event.name: event.value})
+        else:
+            self._rank(self.experiment.trials[event.trial_id], event.metrics)
+            reason = getattr(entry.verdict.decision, "reason", "") if entry.verdict else ""
+            if reason:
+                self._reasons[event.trial_id] = reason
+
+    def _change(self, entry: Entry, event: Event, trial: Trial) -> Change | None:
+        match event:
+            case Launched():
+                return Change(trial, *_launch_words(event))
+            case Failed() if event.final:
+                return self._failed_for_good(trial, event.failure)
+            case Ended() if event.metrics is not None:
+                self._rank(trial, event.metrics)
+        return self._left(trial, event, TrialState(entry.state or trial.state))
+
+    def _failed_for_good(self, trial: Trial, failure: Failure) -> Change:
+        self.failed += 1
+        self.recent.append(trial)
+        self._reasons.pop(trial.trial_id, None)
+        if len(self.failures) < _MOST_FAILURES:
+            self.failures = (*self.failures, (trial, failure))
+        return Change(trial, "failed", failure=failure)
+
+    def _left(self, trial: Trial, event: Event, state: TrialState) -> Change | None:
+        """A trial's process is gone, or will never come."""
+        reason = self._reasons.pop(trial.trial_id, "") or self._closing_reason()
+        if state.final:
+            return self._ended(trial, event, reason)
+        if isinstance(event, Interrupted):
+            return None
+        if state is TrialState.PAUSED:
+            return Change(trial, "paused", reason)
+        if isinstance(event, Failed) and event.failure.kind != "killed":
+            return Change(trial, "retries", failure=event.failure)
+        return Change(trial, "suspended", reason)
+
+    def _ended(self, trial: Trial, event: Event, reason: str) -> Change | None:
+        if trial.attempt == 0:
+            self.dismissed += 1
+            return None
+        self.recent.append(trial)
+        if isinstance(event, Ended) and not event.by_order:
+            self.done += 1
+            return Change(trial, "done")
+        self.stopped += 1
+        return Change(trial, "stopped", reason)
+
+    def _closing_reason(self) -> str:
+        closing = self.experiment.closing
+        return closing.reason if closing else ""
+
+    def _rank(self, trial: Trial, metrics: Mapping[str, Any]) -> None:
+        """Keep the few trials whose best result is best."""
+        plan = self.experiment.plan
+        if not plan.metrics:
+            return
+        name = plan.metrics[0]
+        merit = retention.merit(plan, {name: metrics[name] if name in metrics else nested(metrics, name)})
+        full = len(self.best) >= _MOST_BEST
+        if merit == float("-inf") or (full and merit <= self.best[-1][0]):
+            return
+        before = next((pair[0] for pair in self.best if pair[1] is trial), None)
+        if before is not None and merit <= before:
+            return
+        others = [pair for pair in self.best if pair[1] is not trial]
+        self.best = tuple(sorted([*others, (merit, trial)], key=lambda pair: -pair[0])[:_MOST_BEST])
+
+    def _take_up(self, trial: Trial) -> None:
+        """Count a trial of an experiment that goes on."""
+        self.varying.add(trial.config)
+        if trial.last_result is not None:
+            self._rank(trial, trial.last_result)
+        if trial.state is TrialState.ERROR and trial.failure is not None:
+            self._failed_for_good(trial, trial.failure)
+        elif trial.state is TrialState.TERMINATED and trial.attempt == 0:
+            self.dismissed += 1
+        elif trial.state is TrialState.TERMINATED and trial.reason:
+            self.stopped += 1
+        elif trial.state is TrialState.TERMINATED:
+            self.done += 1
+
+
+def _launch_words(event: Launched) -> tuple[str, str]:
+    if event.attempt == 1:
+        return "started", ""
+    since = f"from iteration {event.checkpoint.iteration}" if event.checkpoint else "from the beginning"
+    return "started", f"attempt {event.attempt}, {since}"
