@@ -29,6 +29,7 @@ from tune.machine.trial import TrialState
 from tune.storage import data, directory, journal
 from tune.storage.journal import Journal, SqliteJournal
 from tune.storage.writer import WriterJournal
+from tune.views.progress import progress
 from tune.views.results import ResultGrid
 from tune.worker.program import TrialProgram
 from tune.worker.session import Setting
@@ -69,7 +70,8 @@ def conduct(job: Job, *, resume: bool = False, raise_on_failed_trial: bool = Fal
                     observers=_observers(job, experiment),
                 )
                 with _shown(job, experiment) as watch, _interruptible(loop):
-                    loop.observe(watch)
+                    if watch is not None:
+                        loop.observe(watch)
                     loop.run()
     return _conclude(job, experiment, raise_on_failed_trial)
 
@@ -151,9 +153,20 @@ def _observers(job: Job, experiment: Experiment) -> list[Observer]:
 
 
 @contextlib.contextmanager
-def _shown(job: Job, experiment: Experiment) -> Iterator[Observer]:
-    """The view of the run while it goes on."""
-    yield lambda entry: None
+def _shown(job: Job, experiment: Experiment) -> Iterator[Observer | None]:
+    """What a person sees while the run goes on; nothing at all with ``verbose=0``."""
+    shown = progress(
+        experiment,
+        name=job.name,
+        directory=job.directory,
+        total=experiment.policies.searcher.total_trials,
+        verbose=job.run.verbose,
+    )
+    if shown is None:
+        yield None
+        return
+    with shown:
+        yield shown
 
 
 @contextlib.contextmanager
