@@ -74,10 +74,11 @@ def main(storage_path: str | None = None, verbose: int = 1) -> tune.ResultGrid:
         verbose=verbose,
     )
     best = results.get_best_result(scope="all")
+    accuracy = best.metrics_dataframe["accuracy"]
     spent = sum(result.metrics["training_iteration"] for result in results)
-    print(f"best validation accuracy {results.best_accuracy:.4f}" if hasattr(results, "best_accuracy") else "")
+    print(f"\nbest validation accuracy {accuracy.max():.4f}, trial {best.trial_id}, epoch {accuracy.idxmax() + 1}")
     print(f"best configuration {best.config}")
-    print(f"{spent} epochs trained instead of {40 * EPOCHS}: early stopping saved {40 * EPOCHS - spent}")
+    print(f"{spent} epochs trained instead of {len(results) * EPOCHS}: early stopping saved {len(results) * EPOCHS - spent}")
     print(results)
     return results
 
