@@ -7,6 +7,7 @@ read while it is written.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sqlite3
@@ -26,7 +27,7 @@ SCHEMA_VERSION = 1
 SCHEMA = """
 CREATE TABLE experiment (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE events (
-    position INTEGER PRIMARY KEY,
+    position INTEGER PRIMARY KEY AUTOINCREMENT,  -- SQLite then remembers the last one, so that a lost end is noticed
     time REAL NOT NULL,        -- seconds of the experiment's own life
     wall REAL NOT NULL,        -- seconds since 1970, for people
     kind TEXT NOT NULL,
@@ -39,7 +40,9 @@ CREATE TABLE events (
 );
 CREATE INDEX events_by_trial ON events (trial, position) WHERE trial IS NOT NULL;
 CREATE INDEX launches ON events (trial, position) WHERE kind = 'launched';
--- What a trial reported after the checkpoint that a later attempt began from is superseded by that attempt.
+CREATE INDEX refusals ON events (trial, position) WHERE kind = 'refused';
+-- What a trial reported after the checkpoint that a later attempt began from is superseded by that attempt; a damaged
+-- checkpoint is refused by the attempt that should begin from it, which then begins from the one before.
 CREATE VIEW results AS
     SELECT trial, iteration, attempt, time, wall AS timestamp,
            json_extract(data, '$.seconds') AS time_this_iter_s,
@@ -48,9 +51,15 @@ CREATE VIEW results AS
     WHERE kind IN ('reported', 'ended') AND iteration IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM events AS l
         WHERE l.kind = 'launched' AND l.trial = e.trial AND l.position > e.position
-              AND coalesce(l.iteration, 0) < e.iteration);
+              AND coalesce(l.iteration, 0) < e.iteration)
+    AND NOT EXISTS (
+        SELECT 1 FROM events AS r
+        WHERE r.kind = 'refused' AND r.trial = e.trial AND r.position > e.position
+              AND coalesce(r.iteration, 0) < e.iteration);
 CREATE VIEW trials AS
-    SELECT s.trial, json_extract(s.data, '$.config') AS config, l.state, l.attempt, l.time, l.wall AS timestamp
+    SELECT s.trial, json_extract(s.data, '$.config') AS config, l.state,
+           (SELECT max(attempt) FROM events AS a WHERE a.kind = 'launched' AND a.trial = s.trial) AS attempt,
+           l.time, l.wall AS timestamp
     FROM events AS s
     JOIN events AS l ON l.position = (SELECT max(position) FROM events WHERE trial = s.trial)
     WHERE s.kind = 'suggested';
@@ -60,6 +69,14 @@ CREATE VIEW checkpoints AS
     FROM events WHERE kind IN ('reported', 'saved') AND json_extract(data, '$.checkpoint.path') IS NOT NULL;
 """
 _INSERT = "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?)"
+_ROWS = "SELECT position,time,wall,kind,trial,attempt,iteration,state,data FROM events ORDER BY position"
+# Text is read as bytes, so that one that is no UTF-8 any more fails the row's checksum and not the reading.
+_CHECKED_ROWS = """
+SELECT position, time, wall, CAST(kind AS BLOB), CAST(trial AS BLOB), attempt, iteration, CAST(state AS BLOB),
+       CAST(data AS BLOB), checksum
+FROM events WHERE position > ? ORDER BY position
+"""
+_TIMEOUT_S = 60
 _SYNCHRONOUS = {"process": "OFF", "power": "FULL"}
 
 
@@ -91,31 +108,30 @@ class SqliteJournal(Journal):
         self._position, self._chain = _last(self._connection)
 
     def append(self, entries: Sequence[Entry], then: Callable[[], None] | None = None) -> None:
-        self.commit(entries)
+        self.commit([to_row(entry) for entry in entries])
         if then:
             then()
 
-    def commit(self, entries: Sequence[Entry]) -> None:
-        """Write `entries` in one transaction.
+    def commit(self, rows: Sequence[Row]) -> None:
+        """Write `rows` in one transaction.
 
         Raises:
             sqlite3.Error: nothing of it was written; it may be tried again.
         """
-        if not entries:
+        if not rows:
             return
         position, chain = self._position, self._chain
-        rows = []
-        for entry in entries:
-            row = to_row(entry)
+        chained = []
+        for row in rows:
             position += 1
             chain = checksum(chain, position, row)
-            rows.append((position, *row, chain))
+            chained.append((position, *row, chain))
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.executemany(_INSERT, rows)
+            connection.executemany(_INSERT, chained)
             connection.execute("COMMIT")
-        except sqlite3.Error:
+        except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
@@ -129,33 +145,35 @@ class SqliteJournal(Journal):
 
 
 def create(directory: Path, facts: dict[str, Any]) -> None:
-    """Begin a journal in `directory`, with `facts` about the experiment (JSON values) under their keys."""
+    """Begin a journal in `directory`, whole or not at all, with `facts` about the experiment (JSON values)."""
     directory.mkdir(parents=True, exist_ok=True)
-    connection = connect(directory / DATABASE, "power")
-    try:
+    unfinished = directory / f".{DATABASE}.new"
+    unfinished.unlink(missing_ok=True)
+    with contextlib.closing(_open_to_write(unfinished, "rwc", "power")) as connection:
         connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};")
-        pairs = [(key, data.dumps(value)) for key, value in facts.items()]
+        pairs = [(key, data.to_text(value)) for key, value in facts.items()]
         connection.executemany("INSERT INTO experiment VALUES (?,?)", pairs)
         connection.execute("COMMIT")
-    finally:
-        connection.close()
+    unfinished.rename(directory / DATABASE)
 
 
 def restate(directory: Path, facts: dict[str, Any]) -> None:
     """Keep what a resumed run was given, except when the experiment was created."""
-    connection = connect(directory / DATABASE, "power")
-    try:
-        pairs = [(data.dumps(value), key) for key, value in facts.items() if key != "created"]
+    with contextlib.closing(connect(directory / DATABASE, "power")) as connection:
+        pairs = [(data.to_text(value), key) for key, value in facts.items() if key != "created"]
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany("UPDATE experiment SET value = ? WHERE key = ?", pairs)
         connection.execute("COMMIT")
-    finally:
-        connection.close()
 
 
 def connect(path: Path, durability: str = "process") -> sqlite3.Connection:
-    """A connection for writing; may be handed from one thread to another."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
+    """A connection for writing to a journal that exists; may be handed from one thread to another."""
+    return _open_to_write(path, "rw", durability)
+
+
+def _open_to_write(path: Path, mode: str, durability: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(_uri(path, f"mode={mode}"), uri=True, isolation_level=None, check_same_thread=False)
+    connection.execute(f"PRAGMA busy_timeout = {_TIMEOUT_S * 1000}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
     return connection
@@ -170,17 +188,39 @@ def open_readonly(directory: Path) -> sqlite3.Connection:
     path = directory / DATABASE
     if not path.is_file():
         raise NotAnExperimentError(f"{directory} is no experiment: it has no {DATABASE}")
-    try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=60)
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-    except sqlite3.Error as error:
-        raise NotAnExperimentError(f"{path} is no experiment: {error}") from None
-    if not 1 <= version <= SCHEMA_VERSION:
-        connection.close()
-        raise NotAnExperimentError(
-            f"{path} has schema version {version}, this audition reads up to {SCHEMA_VERSION}: upgrade audition"
-        )
-    return connection
+    # Where nothing can be written, SQLite cannot make the file by which readers and writers agree. Nobody writes there
+    # either, so it may read as it is; but not past a log that was left behind, whose rows it would miss.
+    options = ["mode=ro"] if _has_log(path) else ["mode=ro", "mode=ro&immutable=1"]
+    error: sqlite3.Error | None = None
+    for option in options:
+        connection = sqlite3.connect(_uri(path, option), uri=True, isolation_level=None, timeout=_TIMEOUT_S)
+        try:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except sqlite3.Error as caught:
+            error = caught
+            connection.close()
+            continue
+        if not 1 <= version <= SCHEMA_VERSION:
+            connection.close()
+            raise NotAnExperimentError(_wrong_version(path, version))
+        return connection
+    raise NotAnExperimentError(f"{path} is no experiment that can be read: {error}")
+
+
+def _uri(path: Path, options: str) -> str:
+    return f"{path.absolute().as_uri()}?{options}"
+
+
+def _has_log(path: Path) -> bool:
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _wrong_version(path: Path, version: int) -> str:
+    if version == 0:
+        return f"{path} is no experiment: it is a database of something else"
+    return f"{path} has schema version {version}, this audition reads up to {SCHEMA_VERSION}: upgrade audition"
 
 
 def facts(connection: sqlite3.Connection) -> dict[str, Any]:
@@ -194,25 +234,52 @@ def entries(connection: sqlite3.Connection, *, after: int = 0, code: bool = Fals
     Raises:
         JournalCorruptError: a row was changed, or rows are missing.
     """
-    chain = b""
-    if after:
-        chain = connection.execute("SELECT checksum FROM events WHERE position = ?", (after,)).fetchone()[0]
-    expected = after
-    for position, *values, stored in connection.execute("SELECT * FROM events WHERE position > ? ORDER BY 1", (after,)):
-        expected += 1
-        row = Row(*values)
-        if position != expected:
-            raise JournalCorruptError(f"rows {expected} to {position - 1} of the journal are missing")
-        chain = checksum(chain, position, row)
-        if chain != stored:
-            raise JournalCorruptError(f"row {position} of the journal ({row.kind}) was changed after it was written")
-        yield position, to_entry(row, code=code)
+    position = after
+    try:
+        # Asked before the rows, of which there may meanwhile be more.
+        last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+        chain = _checksum_of(connection, after) if after else b""
+        for at, *values, stored in connection.execute(_CHECKED_ROWS, (after,)):
+            _check_succession(position, at)
+            position = at
+            row = Row(*(_text(value) for value in values))
+            chain = checksum(chain, position, row)
+            if chain != stored:
+                raise JournalCorruptError(
+                    f"row {position} of the journal ({row.kind}) was changed since it was written"
+                )
+            yield position, to_entry(row, code=code)
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise
+        raise JournalCorruptError(f"row {position + 1} of the journal cannot be read: {error}") from error
+    _check_succession(position, last[0] + 1 if last else 0)
+
+
+def _checksum_of(connection: sqlite3.Connection, position: int) -> bytes:
+    found: tuple[bytes] | None = connection.execute(
+        "SELECT checksum FROM events WHERE position = ?", (position,)
+    ).fetchone()
+    if found is None:
+        raise JournalCorruptError(f"row {position} of the journal is missing")
+    return found[0]
+
+
+def _check_succession(before: int, position: int) -> None:
+    first, last = before + 1, position - 1
+    if first <= last:
+        rows = f"row {first} of the journal is" if first == last else f"rows {first} to {last} of the journal are"
+        raise JournalCorruptError(f"{rows} missing")
+
+
+def _text(value: Any) -> Any:
+    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
 
 
 def export(connection: sqlite3.Connection) -> Iterator[str]:
     """The journal as lines of text, one a row: two journals are equal when their exports are."""
-    for values in connection.execute("SELECT position,time,wall,kind,trial,attempt,iteration,state,data FROM events"):
-        yield data.dumps(list(values))
+    for values in connection.execute(_ROWS):
+        yield data.to_text(list(values))
 
 
 def checksum(chain: bytes, position: int, row: Row) -> bytes:
