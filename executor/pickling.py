@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from executor.errors import ProgramNotPicklableError
 
 _DEPTH = 12
-_REFUSALS = (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError, NotImplementedError)
 
 
 def encode(value: Any) -> tuple[bytes, list[memoryview]]:
@@ -26,7 +25,7 @@ def encode(value: Any) -> tuple[bytes, list[memoryview]]:
     buffers: list[pickle.PickleBuffer] = []
     try:
         body = pickle.dumps(value, 5, buffer_callback=buffers.append)
-    except Exception:  # pickle lets through whatever a class's own `__reduce__` raises
+    except Exception:  # noqa: BLE001 - a class's own `__reduce__` may raise anything
         body = b"__main__"
     if b"__main__" in body:
         buffers.clear()
@@ -39,7 +38,7 @@ def _encode_by_value(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
 
     try:
         return bytes(cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the same
         culprit = _innermost(value, ())
         what = " in ".join(reversed([f"`{step.name}`" for step in culprit])) + ": " if culprit else ""
         kind = _kind(culprit[-1].value if culprit else value)
@@ -107,7 +106,7 @@ def _travels(value: Any) -> bool:
 
     try:
         cloudpickle.dumps(value, protocol=5)
-    except Exception:
+    except Exception:  # noqa: BLE001 - the same
         return False
     return True
 
@@ -154,7 +153,7 @@ def _function_parts(function: FunctionType) -> Iterator[_Step]:
             yield _Step(variable, cell.cell_contents, f"a variable around {name}")
         except ValueError:
             continue  # not assigned yet
-    scope = os.path.basename(function.__code__.co_filename)
+    scope = Path(function.__code__.co_filename).name
     for variable in dict.fromkeys(_global_names(function.__code__)):
         if variable in function.__globals__:
             yield _Step(variable, function.__globals__[variable], f"a global of {scope}")

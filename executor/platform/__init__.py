@@ -42,8 +42,7 @@ class Poller(Protocol):
 class Platform(Protocol):
     """The functions that each platform module has."""
 
-    @property
-    def CAN_FORK(self) -> bool:
+    def can_fork(self) -> bool:
         """Whether workers may be forked from a process that has loaded the user's modules."""
 
     def poller(self) -> Poller:

@@ -9,8 +9,6 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-CAN_FORK = True
-
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _libc: Any = None
@@ -59,6 +57,10 @@ class _Epoll:
 
 def poller() -> _Epoll:
     return _Epoll()
+
+
+def can_fork() -> bool:
+    return True
 
 
 def anonymous_file() -> int:

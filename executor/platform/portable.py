@@ -10,8 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 
-CAN_FORK = False
-
 _PARENT_CHECK_S = 0.25
 
 
@@ -59,6 +57,10 @@ class _Poll:
 
 def poller() -> _Poll:
     return _Poll()
+
+
+def can_fork() -> bool:
+    return False
 
 
 def anonymous_file() -> int:

@@ -73,7 +73,7 @@ def become_worker(parent: int) -> None:
 
 def read_load(fd: int) -> Load:
     """The `Load` in the file `fd`, which others may read at the same time."""
-    return Load(*pickle.loads(os.pread(fd, os.fstat(fd).st_size, 0)))
+    return Load(*pickle.loads(os.pread(fd, os.fstat(fd).st_size, 0)))  # noqa: S301 - written by our driver
 
 
 def enter(load: Load) -> None:
@@ -89,8 +89,8 @@ def enter(load: Load) -> None:
 def load_program(load: Load) -> Loaded:
     """Unpickle the program; what goes wrong is told by each call of it."""
     try:
-        return Loaded(pickle.loads(load.program), None)
-    except BaseException as error:
+        return Loaded(pickle.loads(load.program), None)  # noqa: S301 - it is the program that we are to run
+    except BaseException as error:  # noqa: BLE001 - also what the user's modules raise past `Exception`
         return Loaded(None, describe(error))
 
 
@@ -194,7 +194,7 @@ class ForkServer:
                 self._driver.close()
                 self._poller.close()
                 gc.enable()
-            except BaseException:
+            except BaseException:  # noqa: BLE001 - nothing may come back into the server's loop
                 os._exit(1)
             work(lambda: loaded, self._overrides, data_fd, control_fd)
         return pid

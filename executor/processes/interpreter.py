@@ -20,4 +20,5 @@ def _options() -> list[str]:
     flags |= {"-I": sys.flags.isolated, "-E": sys.flags.ignore_environment, "-s": sys.flags.no_user_site}
     chosen = [flag for flag, is_set in flags.items() if is_set]
     chosen += [f"-W{option}" for option in sys.warnoptions]
-    return chosen + [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
+    extended = sys._xoptions.items()  # noqa: SLF001 - documented, for all its name
+    return chosen + [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in extended]

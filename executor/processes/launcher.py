@@ -41,12 +41,11 @@ class Launcher:
         self._socket.setblocking(False)
         self.fd = self._socket.fileno()
         self._ready = False
-        self._is_full = False
+        self._full = False
         self._commands: deque[_Command] = deque()
         self._notices = b""
         with theirs:
             self.pid = self._execute(theirs.fileno())
-        poller.register(self.fd)
 
     def _execute(self, fd: int) -> int:
         arguments = command_line("main", fd)
@@ -112,8 +111,8 @@ class Launcher:
         self._watch_writes(False)
 
     def _watch_writes(self, wanted: bool) -> None:
-        if wanted != self._is_full:
-            self._is_full = wanted
+        if wanted != self._full:
+            self._full = wanted
             self._poller.watch_writes(self.fd, wanted)
 
     def _send(self, record: bytes, fds: list[int]) -> bool:
@@ -158,17 +157,18 @@ class Launcher:
         self._ready = True
         self.flush()
 
+    def ask_to_end(self) -> None:
+        """Have it end all its workers and itself, without waiting for it."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
     def end(self, patience_s: float) -> int | None:
         """Have it end all its workers and itself; its exit code if known. Waits until it has, or kills it."""
-        if self.fd < 0:
-            return None
         self._poller.unregister(self.fd)
-        self.fd = -1
         for command in self._commands:
             _close(command.sockets)
         self._commands.clear()
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
+        self.ask_to_end()
         self._socket.settimeout(patience_s)
         with suppress(OSError):
             while self._socket.recv(1 << 16):

@@ -47,7 +47,7 @@ class Link:
     @property
     def idle(self) -> bool:
         """Whether another call may be sent."""
-        return self.call is None and not self.leaving
+        return self.call is None and not self.leaving and self.fd >= 0
 
     def begin(self, call: RunningCall, pieces: Sequence[bytes | memoryview], *, last: bool) -> None:
         """Send an order; after the `last` one the process ends by itself."""
@@ -55,7 +55,7 @@ class Link:
         self.send(pieces)
 
     def send(self, pieces: Sequence[bytes | memoryview]) -> None:
-        """Send without ever waiting; what does not fit now is copied and sent later."""
+        """Send without ever waiting; what does not fit now is copied, because it may change, and sent later."""
         if not self._outbox:
             pieces = self._send_now(pieces)
             if not pieces:
@@ -66,14 +66,14 @@ class Link:
     def _send_now(self, pieces: Sequence[bytes | memoryview]) -> Sequence[bytes | memoryview]:
         """Send what fits; what is left."""
         for index, piece in enumerate(pieces):
-            view = memoryview(piece).cast("B") if len(piece) else memoryview(b"")
-            while view:
-                try:
-                    view = view[self._data.send(view) :]
-                except BlockingIOError:
-                    return [view, *pieces[index + 1 :]]
-                except OSError:
-                    return []  # it has ended, which is told elsewhere
+            left = memoryview(piece)
+            try:
+                while left:
+                    left = left[self._data.send(left) :]
+            except BlockingIOError:
+                return [left, *pieces[index + 1 :]]
+            except OSError:
+                return []  # it has ended, which is told elsewhere
         return []
 
     def flush(self) -> None:
@@ -111,6 +111,10 @@ class Link:
         if self.fd >= 0:
             self._poller.unregister(self.fd)
             self.fd = -1
+
+    def disown(self) -> None:
+        """In a forked copy of the driver: let go of what belongs to the original."""
+        self.close()
 
     def close(self) -> None:
         """Close both sockets."""

@@ -3,12 +3,49 @@
 from __future__ import annotations
 
 import os
+import time
+from collections import Counter
 from contextlib import suppress
+from pathlib import Path
 
-TAIL_LINES = 20
-
+_TAIL_LINES = 20
 _TAIL_BYTES = 8192
 _KEPT_SHARE = 10
+_CHECK_S = 1.0
+
+
+class Logs:
+    """The logs that processes have open. One larger than `cap_bytes` loses its oldest part."""
+
+    def __init__(self, cap_bytes: int) -> None:
+        self._cap_bytes = cap_bytes
+        self._open: Counter[str] = Counter()
+        self._next_check = 0.0
+
+    def opened(self, path: str | None) -> None:
+        """A process prints into `path` from now on."""
+        if path is not None:
+            self._open[path] += 1
+
+    def closed(self, path: str | None) -> None:
+        """It no longer does; the file goes if nothing was printed and no other process might still."""
+        if path is None:
+            return
+        self._open[path] -= 1
+        if not self._open[path]:
+            del self._open[path]
+            _remove_if_empty(path)
+
+    def seconds_to_check(self) -> float | None:
+        """How long until `check` is due again; None when there is nothing to check."""
+        return max(0.0, self._next_check - time.monotonic()) if self._open else None
+
+    def check(self) -> None:
+        """Cut what has grown too large; looks at the files once a second at most."""
+        if self._open and (now := time.monotonic()) >= self._next_check:
+            self._next_check = now + _CHECK_S
+            for path in self._open:
+                _cut(path, self._cap_bytes)
 
 
 def tail(path: str | None) -> str:
@@ -16,34 +53,32 @@ def tail(path: str | None) -> str:
     if path is None:
         return ""
     try:
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
             text = file.read().decode(errors="replace")
     except OSError:
         return ""
-    return "\n".join(text.splitlines()[-TAIL_LINES:])
+    return "\n".join(text.splitlines()[-_TAIL_LINES:])
 
 
-def remove_if_empty(path: str) -> None:
-    """Remove the file if nothing was ever printed into it."""
+def _remove_if_empty(path: str) -> None:
+    file = Path(path)
     with suppress(OSError):
-        if os.stat(path).st_size == 0:
-            os.unlink(path)
+        if file.stat().st_size == 0:
+            file.unlink()
 
 
-def cut(path: str, cap_bytes: int) -> None:
-    """Keep only the last tenth of a file larger than `cap_bytes`.
-
-    Its writers append, so that they go on behind what is kept; what they print during the cut may be lost.
-    """
+def _cut(path: str, cap_bytes: int) -> None:
+    """Keep the last tenth. Writers append, so that they go on behind it; what they print during the cut may be lost."""
+    log = Path(path)
     try:
-        if os.stat(path).st_size <= cap_bytes:
+        if log.stat().st_size <= cap_bytes:
             return
-        with open(path, "r+b", buffering=0) as file:
+        with log.open("r+b", buffering=0) as file:
             file.seek(-(cap_bytes // _KEPT_SHARE), os.SEEK_END)
             kept = file.read()
             file.truncate(0)
-        with open(path, "ab", buffering=0) as file:
+        with log.open("ab", buffering=0) as file:
             file.write(b"[... earlier output was dropped: the log had outgrown %d bytes ...]\n" % cap_bytes + kept)
     except OSError:
         return  # removed or read-only: then there is nothing that we could cut

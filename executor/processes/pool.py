@@ -1,16 +1,15 @@
-"""One machine's worker processes: starts fork servers and workers, and turns what they say into events."""
+"""One machine's worker processes: starts them, and turns what they say and how they end into events."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from hashlib import blake2b
+from dataclasses import replace
 from select import POLLOUT
 from typing import Any
 
@@ -19,15 +18,14 @@ from executor.framing import Frame, pack, unpack
 from executor.messages import DeathCause, Died, Emitted, Event, Raised, RemoteError, Returned
 from executor.pickling import dump
 from executor.platform import here
-from executor.processes import logs
 from executor.processes.launcher import Launcher
 from executor.processes.link import Link, RunningCall
-from executor.processes.protocol import EMITTED, RAISED, RETURNED, Load, Notice
+from executor.processes.logs import Logs, tail
+from executor.processes.protocol import EMITTED, RETURNED, Notice
+from executor.processes.servers import Servers
 
-_IDLE_SERVERS = 4
 _LEAVING_S = 1.0
 _SERVER_S = 0.5
-_LOG_CHECK_S = 1.0
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
@@ -35,89 +33,53 @@ _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 class Pool:
     """Worker processes and the calls they run.
 
-    `turn` is called by one thread at a time; all else by any thread. `on_gone` is told of each worker that has ended,
-    after the event that ended its call.
+    `turn` is called by one thread at a time, all else by any thread; what several steps need in one piece holds `lock`.
+    `on_gone` is told of each worker that has ended, after the event that ended its call.
     """
 
     def __init__(self, on_gone: Callable[[Link], None], *, log_cap_bytes: int) -> None:
         self.lock = threading.RLock()
         self.events: list[Event] = []
         self._on_gone = on_gone
-        self._log_cap_bytes = log_cap_bytes
-        self._next_log_check = 0.0
+        self._logs = Logs(log_cap_bytes)
         self._poller = here.poller()
-        self._loads: dict[str, Load] = {}
-        self._launchers: dict[str, Launcher] = {}
+        self._owners: dict[int, Link | Launcher] = {}
+        self._servers = Servers(self._poller, self._own)
         self._links: dict[int, Link] = {}
         self._running: dict[str, Link] = {}
-        self._owners: dict[int, Link | Launcher] = {}
         self._count = 0
+        self._polling = False
         self._closed = False
         self._disowned = False
-        self._polling = False
-        self._spare: Launcher | None = self._launch()
         _pools.add(self)
-
-    # Programs
 
     def prepare(self, program: Any, preload: Sequence[str], environment: Mapping[str, str]) -> str:
         """Have a fork server load `program`; the digest that names it from now on."""
         pickled = dump(program)
-        digest = _digest(pickled, preload, environment)
         with self.lock:
             self.check_open()
-            self._loads[digest] = Load(
-                path=[entry or os.getcwd() for entry in sys.path],
-                arguments=list(sys.argv),
-                folder=os.getcwd(),
-                environment={**os.environ, **environment},
-                overrides=dict(environment),
-                preload=tuple(preload),
-                program=pickled,
-                can_fork=here.CAN_FORK,
-            )
-            self._launcher(digest)
+            digest = self._servers.prepare(pickled, preload, environment)
+            for launcher in self._servers.retire({digest} | {link.digest for link in self._links.values()}):
+                del self._owners[launcher.fd]
+                launcher.end(_SERVER_S)
         return digest
 
-    def _launcher(self, digest: str) -> Launcher:
-        """The program's fork server, a new one if there is none."""
-        launcher = self._launchers.get(digest)
-        if launcher is None:
-            launcher, self._spare = self._spare or self._launch(), None
-            launcher.load(self._loads[digest])
-            self._launchers[digest] = launcher
-            self._retire_servers()
-        return launcher
-
-    def _launch(self) -> Launcher:
-        launcher = Launcher(self._poller)
-        self._owners[launcher.fd] = launcher
-        return launcher
-
-    def _retire_servers(self) -> None:
-        """End the longest unused servers: a notebook's every edit of a cell makes a new one."""
-        busy = {link.digest for link in self._links.values()}
-        idle = [digest for digest in self._launchers if digest not in busy]
-        for digest in idle[: -_IDLE_SERVERS - 1]:
-            launcher = self._launchers.pop(digest)
-            del self._owners[launcher.fd]
-            launcher.end(_SERVER_S)
-
-    # Calls
-
     def open_link(self, digest: str) -> Link:
-        """A new worker process of the program."""
+        """A new worker process of a prepared program."""
         self._count += 1
-        link = Link(self._count, digest, self._launcher(digest), self._poller)
+        link = Link(self._count, digest, self._servers.launcher(digest), self._poller)
         self._links[link.number] = link
-        self._owners[link.fd] = link
-        self._poller.register(link.fd)
+        self._own(link)
         return link
+
+    def _own(self, owner: Link | Launcher) -> None:
+        self._owners[owner.fd] = owner
+        self._poller.register(owner.fd)
 
     def begin(self, link: Link, call: RunningCall, pieces: Sequence[bytes | memoryview], *, last: bool) -> None:
         """Run a call on an idle worker."""
-        if link.log_path is not None and link.log_path != call.log_path:
-            self._drop_empty_log(link)
+        self._logs.opened(call.log_path)
+        self._logs.closed(link.log_path)
         self._running[call.call_id] = link
         link.begin(call, pieces, last=last)
 
@@ -130,10 +92,9 @@ class Pool:
         pieces = pack(answer)
         with self.lock:
             link = self._running.get(call_id)
-            if link is None or link.call is None or not link.call.answered < seq <= link.call.emitted:
-                return
-            link.call.answered = seq
-            link.send(pieces)
+            if link is not None and link.call is not None and link.call.answered < seq <= link.call.emitted:
+                link.call.answered = seq
+                link.send(pieces)
 
     def cancel(self, call_id: str) -> None:
         """Tell the program that it should end."""
@@ -149,14 +110,8 @@ class Pool:
                 return
             link.call.killed = reason
             if link.launcher.kill(link.number):
-                self._bury(link, DeathCause(killed=reason))
-                self._poller.wake()
-
-    def leave(self, link: Link) -> None:
-        """Ask an idle worker to end."""
-        link.leave()
-
-    # Events
+                self._bury(link, DeathCause())
+                self.wake()
 
     def wake(self) -> None:
         """Make a waiting `turn` return."""
@@ -165,17 +120,25 @@ class Pool:
 
     def turn(self, timeout_s: float | None) -> None:
         """Wait until something happens, at most `timeout_s`, and take it into `events`."""
+        check_s = self._logs.seconds_to_check()
+        if check_s is not None:
+            timeout_s = check_s if timeout_s is None else min(timeout_s, check_s)
         self._polling = True
         try:
-            ready = self._poller.poll(self._until_log_check(timeout_s))
+            ready = self._poller.poll(timeout_s)
+        except (ValueError, OSError):
+            if not self._closed:  # by another thread, just now
+                raise
+            return
         finally:
             self._polling = False
         with self.lock:
             if self._closed:
+                self._poller.close()
                 return
             for fd, mask in ready:
                 self._attend(fd, mask)
-            self._check_logs()
+            self._logs.check()
 
     def _attend(self, fd: int, mask: int) -> None:
         owner = self._owners.get(fd)
@@ -197,7 +160,7 @@ class Pool:
             return False
         except EOFError:
             self._end_of_reading(link)
-            if not link.leaving:
+            if link.call is not None or not link.leaving:
                 link.launcher.kill(link.number)  # it lives but cannot speak any more, or it has ended anyway
             return False
         for frame in frames:
@@ -210,20 +173,20 @@ class Pool:
             return
         try:
             message = unpack(frame)
-        except Exception as error:
-            call.killed = "what it sent could not be read"
+        except Exception as error:  # noqa: BLE001 - whatever the class of a value raises when it is loaded
             text = f"what the program sent cannot be loaded here: {error}"
             self._finish(link, Raised(call.call_id, RemoteError(type(error).__name__, text, text)))
+            link.leaving = True
             link.launcher.kill(link.number)
             return
-        match message[0]:
-            case int(kind) if kind == EMITTED:
-                call.emitted = message[1]
-                self.events.append(Emitted(call.call_id, message[1], message[2]))
-            case int(kind) if kind == RETURNED:
-                self._finish(link, Returned(call.call_id, message[1]))
-            case int(kind) if kind == RAISED:
-                self._finish(link, Raised(call.call_id, _with_log(message[1], call.log_path)))
+        kind = message[0]
+        if kind == EMITTED:
+            _, call.emitted, payload = message
+            self.events.append(Emitted(call.call_id, call.emitted, payload))
+        elif kind == RETURNED:
+            self._finish(link, Returned(call.call_id, message[1]))
+        else:
+            self._finish(link, Raised(call.call_id, replace(message[1], log_tail=tail(call.log_path))))
 
     def _finish(self, link: Link, event: Event) -> None:
         """The call's last event."""
@@ -235,28 +198,20 @@ class Pool:
     def _take_notices(self, launcher: Launcher) -> None:
         try:
             for notice, number, value in launcher.read():
-                self._take_notice(notice, self._links[number], value)
+                link = self._links[number]
+                if notice is Notice.REFUSED and link.call is not None:
+                    text = f"no worker process could be started: {os.strerror(value)}"
+                    self._finish(link, Raised(link.call.call_id, RemoteError("OSError", text, text)))
+                self._bury(link, _cause(os.waitstatus_to_exitcode(value)) if notice is Notice.ENDED else DeathCause())
         except EOFError:
             self._bury_server(launcher)
-
-    def _take_notice(self, notice: Notice, link: Link, value: int) -> None:
-        if notice is Notice.REFUSED:
-            text = f"no worker process could be started: {os.strerror(value)}"
-            if link.call is not None:
-                self._finish(link, Raised(link.call.call_id, RemoteError("OSError", text, text)))
-            self._bury(link, DeathCause())
-        else:
-            code = os.waitstatus_to_exitcode(value)
-            self._bury(link, _cause(code))
 
     def _bury_server(self, launcher: Launcher) -> None:
         """A fork server ended by itself, and its workers with it."""
         waiting = launcher.waiting()
         del self._owners[launcher.fd]
+        self._servers.forget(launcher)
         cause = _cause(launcher.end(_SERVER_S))
-        self._launchers = {digest: other for digest, other in self._launchers.items() if other is not launcher}
-        if launcher is self._spare:
-            self._spare = None
         for link in [link for link in self._links.values() if link.launcher is launcher]:
             self._bury(link, cause if link.number in waiting else DeathCause(signal="SIGKILL"))
 
@@ -265,44 +220,17 @@ class Pool:
         while link.fd >= 0 and self._hear(link):
             pass
         if (call := link.call) is not None:
-            if call.killed is not None:
-                cause = DeathCause(cause.exit_code, cause.signal, call.killed)
-            tail = logs.tail(call.log_path)
-            cause = DeathCause(cause.exit_code, cause.signal, cause.killed, tail)
-            self._finish(link, Died(call.call_id, cause))
+            self._finish(link, Died(call.call_id, replace(cause, killed=call.killed, log_tail=tail(call.log_path))))
         self._end_of_reading(link)
         link.close()
         del self._links[link.number]
-        self._drop_empty_log(link)
+        self._logs.closed(link.log_path)
         self._on_gone(link)
 
     def _end_of_reading(self, link: Link) -> None:
         if link.fd >= 0:
             del self._owners[link.fd]
             link.end_of_reading()
-
-    # Logs
-
-    def _drop_empty_log(self, link: Link) -> None:
-        """Remove the log that nothing was printed into, unless another process has it open as well."""
-        path, link.log_path = link.log_path, None
-        if path is not None and all(other.log_path != path for other in self._links.values()):
-            logs.remove_if_empty(path)
-
-    def _until_log_check(self, timeout_s: float | None) -> float | None:
-        if not any(link.log_path for link in list(self._links.values())):
-            return timeout_s
-        wait_s = max(0.0, self._next_log_check - time.monotonic())
-        return wait_s if timeout_s is None else min(timeout_s, wait_s)
-
-    def _check_logs(self) -> None:
-        now = time.monotonic()
-        if now >= self._next_log_check:
-            self._next_log_check = now + _LOG_CHECK_S
-            for path in {link.log_path for link in self._links.values() if link.log_path}:
-                logs.cut(path, self._log_cap_bytes)
-
-    # The end
 
     def check_open(self) -> None:
         """Raise unless the pool is open and belongs to this process.
@@ -336,12 +264,11 @@ class Pool:
                 elif link.idle:
                     link.leave()
         deadline = time.monotonic() + _LEAVING_S
-        while self._links and (left := deadline - time.monotonic()) > 0:
-            self.turn(left)
+        while self._links and (left_s := deadline - time.monotonic()) > 0:
+            self.turn(left_s)
         with self.lock:
             self._closed = True
-            for launcher in [*self._launchers.values(), *([self._spare] if self._spare else [])]:
-                launcher.end(_SERVER_S)
+            self._servers.close()
             for link in list(self._links.values()):
                 self._bury(link, DeathCause(signal="SIGKILL"))
             self._poller.wake()
@@ -353,14 +280,8 @@ class Pool:
         self.lock = threading.RLock()
         self._closed = self._disowned = True
         for owner in self._owners.values():
-            owner.close() if isinstance(owner, Link) else owner.disown()
+            owner.disown()
         self._poller.close()
-
-
-def _digest(pickled: bytes, preload: Sequence[str], environment: Mapping[str, str]) -> str:
-    code = blake2b(pickled, digest_size=16)
-    code.update(repr((tuple(preload), sorted(environment.items()))).encode())
-    return code.hexdigest()
 
 
 def _cause(code: int | None) -> DeathCause:
@@ -371,10 +292,6 @@ def _cause(code: int | None) -> DeathCause:
     with suppress(ValueError):
         return DeathCause(signal=signal.Signals(-code).name)
     return DeathCause(signal=f"signal {-code}")
-
-
-def _with_log(error: RemoteError, log_path: str | None) -> RemoteError:
-    return RemoteError(error.type_name, error.message, error.traceback, error.where, logs.tail(log_path))
 
 
 def _disown_all() -> None:

@@ -41,7 +41,7 @@ def work(load: Callable[[], Loaded], overrides: Mapping[str, str], data_fd: int,
     code = 1
     try:
         code = _Worker(load, overrides, data_fd, control_fd).serve()
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - told as well as it still can be
         sys.stderr.write(describe(error).traceback)
     finally:
         _end(code)
@@ -62,8 +62,8 @@ class _Worker:
             channel = _SocketChannel(self._data, self._control, self._reader)
             try:
                 last_words = self._run(order, channel, argument)
-            except SystemExit as exit:
-                return _exit_code(exit)
+            except SystemExit as leaving:
+                return _exit_code(leaving)
             finally:
                 channel.close()
             _flush()
@@ -82,7 +82,7 @@ class _Worker:
             value = loaded.program.run(channel, unpack(argument))
         except SystemExit:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it ended the program
             return pack((RAISED, describe(error)))
         return _pack_value(value)
 
@@ -157,10 +157,10 @@ def send(sock: socket.socket, pieces: list[bytes | memoryview]) -> None:
         os._exit(1)
 
 
-def _exit_code(exit: SystemExit) -> int:
-    if exit.code is None or isinstance(exit.code, int):
-        return (exit.code or 0) & 0xFF
-    sys.stderr.write(f"{exit.code}\n")
+def _exit_code(leaving: SystemExit) -> int:
+    if leaving.code is None or isinstance(leaving.code, int):
+        return (leaving.code or 0) & 0xFF
+    sys.stderr.write(f"{leaving.code}\n")
     return 1
 
 
@@ -178,8 +178,9 @@ def _end(code: int) -> NoReturn:
     try:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, _EXIT_GRACE_S)
-        threading._shutdown()  # type: ignore[attr-defined]  # waits for the threads that are no daemons
-        atexit._run_exitfuncs()
+        # The interpreter's own two steps, of which there is no public form; multiprocessing does the same.
+        threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - waits for threads that are no daemons
+        atexit._run_exitfuncs()  # noqa: SLF001
         _flush()
     finally:
         os._exit(code)

@@ -1,0 +1,92 @@
+"""The fork servers of one machine: one for each program and environment, started before they are needed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+from executor.platform import Poller, here
+from executor.processes.launcher import Launcher
+from executor.processes.protocol import Load
+
+_MOST_IDLE = 4
+_PATIENCE_S = 0.5
+
+
+class Servers:
+    """Fork servers by the digest of what they have loaded, and one spare that gets ready for the next program.
+
+    `appeared` is told of each new one.
+    """
+
+    def __init__(self, poller: Poller, appeared: Callable[[Launcher], None]) -> None:
+        self._poller = poller
+        self._appeared = appeared
+        self._loads: dict[str, Load] = {}
+        self._launchers: dict[str, Launcher] = {}
+        self._spare: Launcher | None = self._launch()
+
+    def prepare(self, pickled: bytes, preload: Sequence[str], environment: Mapping[str, str]) -> str:
+        """Have a server load a pickled program; the digest that names it from now on."""
+        digest = _digest(pickled, preload, environment)
+        folder = str(Path.cwd())
+        self._loads[digest] = Load(
+            path=[entry or folder for entry in sys.path],
+            arguments=list(sys.argv),
+            folder=folder,
+            environment={**os.environ, **environment},
+            overrides=dict(environment),
+            preload=tuple(preload),
+            program=pickled,
+            can_fork=here.can_fork(),
+        )
+        self.launcher(digest)
+        return digest
+
+    def launcher(self, digest: str) -> Launcher:
+        """The server of a prepared program, a new one if there is none.
+
+        Raises:
+            ValueError: no such program was prepared here.
+        """
+        launcher = self._launchers.get(digest)
+        if launcher is None:
+            if digest not in self._loads:
+                raise ValueError(f"this executor has not prepared the program {digest}: call its `prepare` first")
+            launcher, self._spare = self._spare or self._launch(), None
+            launcher.load(self._loads[digest])
+            self._launchers[digest] = launcher
+        return launcher
+
+    def _launch(self) -> Launcher:
+        launcher = Launcher(self._poller)
+        self._appeared(launcher)
+        return launcher
+
+    def retire(self, busy: Collection[str]) -> list[Launcher]:
+        """Forget the longest unused servers but a few, for the caller to end: each edited notebook cell adds one."""
+        idle = [digest for digest in self._launchers if digest not in busy]
+        return [self._launchers.pop(digest) for digest in idle[:-_MOST_IDLE]]
+
+    def forget(self, launcher: Launcher) -> None:
+        """Take a server that has ended off the list; its program gets a new one when it is needed."""
+        self._launchers = {digest: other for digest, other in self._launchers.items() if other is not launcher}
+        if launcher is self._spare:
+            self._spare = None
+
+    def close(self) -> None:
+        """End all servers, and so all their workers."""
+        launchers = [*self._launchers.values(), *([self._spare] if self._spare else [])]
+        for launcher in launchers:
+            launcher.ask_to_end()
+        for launcher in launchers:
+            launcher.end(_PATIENCE_S)
+
+
+def _digest(pickled: bytes, preload: Sequence[str], environment: Mapping[str, str]) -> str:
+    code = blake2b(pickled, digest_size=16)
+    code.update(repr((tuple(preload), sorted(environment.items()))).encode())
+    return code.hexdigest()
