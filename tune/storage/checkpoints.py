@@ -44,7 +44,7 @@ class Checkpoint:
     def to_directory(self, path: str | os.PathLike[str] | None = None) -> str:
         """Copy the files to `path` (a new temporary directory by default) and return it."""
         target = os.fspath(path) if path is not None else tempfile.mkdtemp(prefix="checkpoint-")
-        shutil.copytree(self.path, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
+        _copy(self.path, target)
         return target
 
     @contextlib.contextmanager
@@ -98,7 +98,7 @@ def copy_from(source: str | os.PathLike[str]) -> SaveFunction:
     """A save function that copies a directory the user has written."""
 
     def fill(target: str) -> None:
-        shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
+        _copy(source, target)
 
     return fill
 
@@ -111,7 +111,7 @@ def verify(path: Path) -> None:
     """
     try:
         manifest = json.loads((path / MANIFEST).read_text())
-        listed: dict[str, tuple[int, str]] = {name: (size, digest) for name, size, digest in manifest["files"]}
+        listed: dict[str, tuple[int, str]] = {str(name): (size, digest) for name, size, digest in manifest["files"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointCorruptError(f"{path}: its manifest cannot be read ({error})") from None
     for name, (size, digest) in listed.items():
@@ -129,8 +129,19 @@ def delete(directory: Path, checkpoint: CheckpointRef) -> None:
         (directory / checkpoint.path).parent.rmdir()
 
 
+def _copy(source: str | os.PathLike[str], target: str) -> None:
+    """Copy a checkpoint's files; its manifest is of the copied checkpoint and stays behind."""
+
+    def left_behind(folder: str, names: list[str]) -> list[str]:
+        return [MANIFEST] if MANIFEST in names and Path(folder) == Path(source) else []
+
+    shutil.copytree(source, target, dirs_exist_ok=True, ignore=left_behind)
+
+
 def _write_manifest(path: Path) -> int:
-    files = sorted(file for file in path.rglob("*") if file.is_file())
+    # Metadata may be set later; a manifest that is here was copied along with another checkpoint's files.
+    unlisted = (path / MANIFEST, path / METADATA)
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file not in unlisted)
     listed = [(str(file.relative_to(path)), file.stat().st_size, _digest(file)) for file in files]
     (path / MANIFEST).write_text(json.dumps({"format": 1, "files": listed}))
     return sum(size for _, size, _ in listed)

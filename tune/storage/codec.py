@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, fields
 from typing import Any, NamedTuple
 
 from schedulers.base import Continue, Pause, Save, Stop
@@ -55,6 +56,8 @@ _DECISIONS: dict[str, type[Continue | Save | Pause | Stop]] = {
 }
 _DECISION_NAMES = {kind: name for name, kind in _DECISIONS.items()}
 _COLUMNS = ("trial_id", "attempt")
+# What is equal to a field's default is left out of the text.
+_DEFAULTS = {kind: {each.name: each.default for each in fields(kind)} for kind in (*_NAMES, CheckpointRef, Failure)}
 
 
 class Row(NamedTuple):
@@ -73,16 +76,12 @@ class Row(NamedTuple):
 def to_row(entry: Entry) -> Row:
     """An entry as a row."""
     event = entry.event
-    content = {
-        name: _plain(value)
-        for name in type(event).__slots__
-        if name not in _COLUMNS and (value := getattr(event, name)) is not None and value is not False and value != ""
-    }
+    content = {name: _plain(value) for name, value in _unusual(event).items() if name not in _COLUMNS}
     if entry.verdict is not None:
         content.update(_verdict_to_data(entry.verdict))
     return Row(
-        entry.time,
-        entry.wall,
+        float(entry.time),  # SQLite makes it one, and the checksum is to be of what is read back
+        float(entry.wall),
         _NAMES[type(event)],
         getattr(event, "trial_id", None),
         getattr(event, "attempt", None),
@@ -105,18 +104,21 @@ def to_entry(row: Row, *, code: bool = False) -> Entry:
         content["checkpoint"] = CheckpointRef(**content["checkpoint"])
     if "failure" in content:
         content["failure"] = Failure(**content["failure"])
-    defaults = _REQUIRED.get(row.kind, {})
-    return Entry(row.time, row.wall, kind(**{**defaults, **content}), verdict, row.iteration, row.state)
+    return Entry(row.time, row.wall, kind(**content), verdict, row.iteration, row.state)
 
 
-# Fields without a default that `to_row` leaves out when they are empty.
-_REQUIRED: dict[str, dict[str, Any]] = {"parameter": {"value": None}, "closing": {"reason": ""}, "refused": {"why": ""}}
+def _unusual(value: Any) -> dict[str, Any]:
+    """The fields of an event, or of a value in one, that are not at their defaults."""
+    found = {name: (getattr(value, name), default) for name, default in _DEFAULTS[type(value)].items()}
+    return {name: one for name, (one, default) in found.items() if default is MISSING or not _same(one, default)}
+
+
+def _same(value: Any, default: Any) -> bool:
+    return type(value) is type(default) and bool(value == default)
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, CheckpointRef | Failure):
-        return {name: part for name in value.__slots__ if (part := getattr(value, name)) not in ("", None)}
-    return value
+    return _unusual(value) if isinstance(value, CheckpointRef | Failure) else value
 
 
 def _verdict_to_data(verdict: Verdict) -> dict[str, Any]:

@@ -18,8 +18,10 @@ from importlib import import_module
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
-_TAGS = ("$float", "$tuple", "$function", "$class", "$object", "$range", "$lost", "$dict")
+_TAGS = frozenset(("$float", "$tuple", "$function", "$class", "$object", "$range", "$lost", "$dict"))
 _strict = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+_escaped = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_PLAIN = frozenset((bool, int, float, str, type(None)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +36,17 @@ class Lost:
 
 def dumps(value: Any) -> str:
     """`value` as one line of strict JSON."""
+    return to_text(value if _is_json(value) else encode(value))
+
+
+def to_text(value: Any) -> str:
+    """JSON values (such as `encode` makes) as one line of strict JSON, which can always be written as UTF-8."""
+    text = _strict.encode(value)
     try:
-        return _strict.encode(value)
-    except (TypeError, ValueError):
-        return _strict.encode(encode(value))
+        text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair: a file name that is no UTF-8, read by os.listdir
+        return _escaped.encode(value)
+    return text
 
 
 def loads(text: str, *, code: bool = False) -> Any:
@@ -49,10 +58,10 @@ def loads(text: str, *, code: bool = False) -> Any:
 def encode(value: Any) -> Any:
     """`value` as JSON values only."""
     match value:
-        case bool() | int() | str() | None:
-            return value if type(value) in _PLAIN else _PLAIN_BASE[_base(value)](value)
-        case float():
-            return float(value) if math.isfinite(value) else {"$float": str(float(value))}
+        case None | bool() | str() | int() | float():
+            return _encode_scalar(value)
+        case Lost():
+            return {"$lost": value.description}
         case list():
             return [encode(one) for one in value]
         case tuple():
@@ -68,17 +77,32 @@ def encode(value: Any) -> Any:
     return _encode_object(value)
 
 
-_PLAIN = (bool, int, str, type(None))
-_PLAIN_BASE: dict[type, Any] = {int: int, str: str}
+def _encode_scalar(value: bool | str | float | None) -> Any:
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return str.__str__(value)  # str() of an Enum's member is its name
+        case int():
+            return int(value)
+    return float(value) if math.isfinite(value) else {"$float": str(float(value))}
 
 
-def _base(value: Any) -> type:
-    return int if isinstance(value, int) else str
+def _is_json(value: Any) -> bool:
+    """Whether `value` is its own encoding: most are, and need no copy."""
+    kind = type(value)
+    if kind is float:
+        return math.isfinite(value)
+    if kind is dict:
+        return all(type(key) is str and key not in _TAGS and _is_json(one) for key, one in value.items())
+    if kind is list:
+        return all(map(_is_json, value))
+    return kind in _PLAIN
 
 
 def _encode_mapping(value: Mapping[Any, Any]) -> Any:
     if all(isinstance(key, str) for key in value) and not any(tag in value for tag in _TAGS):
-        return {key: encode(one) for key, one in value.items()}
+        return {str.__str__(key): encode(one) for key, one in value.items()}
     return {"$dict": [[encode(key), encode(one)] for key, one in value.items()]}
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +18,7 @@ from tune.storage.checkpoints import FOLDER
 
 LOCK = ".lock"
 LOGS = "logs"
+_ASKING_S = 0.2
 
 
 class Hold:
@@ -25,17 +27,18 @@ class Hold:
     def __init__(self, directory: Path) -> None:
         self._file: IO[str] = (directory / LOCK).open("a+")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = _read_holder(self._file)
+            if not _lock(self._file):
+                busy = _read_holder(self._file)
+                raise ExperimentBusyError(
+                    f"experiment {directory} is run by process {busy.get('pid', '?')} on {busy.get('host', '?')}:"
+                    " wait for it, or end it first"
+                )
+            self._file.truncate(0)
+            json.dump({"pid": os.getpid(), "host": socket.gethostname()}, self._file)
+            self._file.flush()
+        except BaseException:
             self._file.close()
-            raise ExperimentBusyError(
-                f"experiment {directory} is run by process {holder.get('pid', '?')} on {holder.get('host', '?')}:"
-                " wait for it, or end it first"
-            ) from None
-        self._file.truncate(0)
-        json.dump({"pid": os.getpid(), "host": socket.gethostname()}, self._file)
-        self._file.flush()
+            raise
 
     def release(self) -> None:
         """Let others use the directory."""
@@ -59,10 +62,22 @@ def holder(directory: Path) -> dict[str, Any] | None:
 def sweep(directory: Path, kept: Iterable[CheckpointRef]) -> None:
     """Remove what a killed process left: unfinished checkpoints, and those that the journal does not know."""
     known = {directory / one.path for one in kept}
-    for trial in (directory / FOLDER).glob("*"):
-        for checkpoint in trial.iterdir():
-            if checkpoint not in known:
-                shutil.rmtree(checkpoint, ignore_errors=True)
+    for checkpoint in (directory / FOLDER).glob("*/*"):
+        if checkpoint not in known:
+            shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def _lock(file: IO[str]) -> bool:
+    """Lock for this process alone; False when another has it for longer than `holder` takes to ask."""
+    until = time.monotonic() + _ASKING_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            if time.monotonic() > until:
+                return False
+        time.sleep(_ASKING_S / 20)
 
 
 def _read_holder(file: IO[str]) -> dict[str, Any]:

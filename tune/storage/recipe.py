@@ -24,9 +24,12 @@ def trainable_to_data(trainable: Any) -> dict[str, Any]:
     name = getattr(trainable, "__qualname__", type(trainable).__name__)
     module = getattr(trainable, "__module__", None)
     reference: dict[str, Any] = {"name": name, "source": _source_hash(trainable)}
-    if "<" in name or _find(sys.modules.get(module or ""), name) is not trainable:
+    home = sys.modules.get(module or "")
+    if "<" in name or _find(home, name) is not trainable:
         return {**reference, "lost": _describe(trainable, name)}
-    file = getattr(sys.modules[module or ""], "__file__", None)
+    file = getattr(home, "__file__", None)
+    if module == "__main__" and (spec := getattr(home, "__spec__", None)):
+        module = spec.name  # run by ``python -m``
     if module != "__main__":
         # The file is kept as well: a module that lies beside the script is importable only from there.
         return {**reference, "module": module, "file": str(Path(file).absolute()) if file else None}
@@ -60,8 +63,11 @@ def load_file(file: str | Path) -> ModuleType:
         raise NotRebuildableError(f"there is no file {path}")
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
-    module = importlib.import_module(path.stem)
-    if Path(module.__file__ or "").absolute() != path:
+    try:
+        module = importlib.import_module(path.stem)
+    except ImportError as error:
+        raise NotRebuildableError(f"{path} cannot be imported: {error}") from error
+    if Path(module.__file__ or "").resolve() != path.resolve():
         raise NotRebuildableError(
             f"{path} cannot be imported as {path.stem!r}: a module of that name is {module.__file__}; rename the file"
         )
@@ -76,11 +82,22 @@ def lost_parts(recipe: dict[str, Any]) -> list[str]:
 def _module(reference: dict[str, Any]) -> ModuleType:
     if module := reference.get("module"):
         try:
-            return importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            if error.name != module or not reference.get("file"):
-                raise NotRebuildableError(f"the trainable's module cannot be imported: {error}") from error
+            return _import(module, reference.get("file"))
+        except ImportError as error:
+            raise NotRebuildableError(f"the trainable's module cannot be imported: {error}") from error
     return load_file(reference["file"])
+
+
+def _import(module: str, file: str | None) -> ModuleType:
+    """Import a module by its name, where that is not known from beside the file it was in."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if file is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        above = module.count(".") + (Path(file).name == "__init__.py")
+        sys.path.insert(0, str(Path(file).parents[above]))
+    return importlib.import_module(module)
 
 
 def _find(module: ModuleType | None, name: str) -> Any:

@@ -9,52 +9,65 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
 from tune.machine.events import Entry
+from tune.storage.codec import Row, to_row
 from tune.storage.journal import Journal, SqliteJournal
 
 log = logging.getLogger(__name__)
 
-_Item = tuple[Sequence[Entry], Callable[[], None] | None]
+_Item = tuple[Sequence[Row], Callable[[], None] | None]
 _GROUP = 512
-_RETRY_S = 1.0
-_CLOSE_S = 10.0
 
 
 class WriterJournal(Journal):
     """Commits on its own thread: a storage that stalls holds back replies, never the loop.
 
-    When a commit fails (disk full), it is tried again every second, loudly; nothing is let out meanwhile.
+    When a commit fails (disk full), it is tried again every `retry_s` seconds, loudly; nothing is let out meanwhile.
+    `flush` and `close` wait `patience_s` for a storage that fails or does not answer.
     """
 
-    def __init__(self, journal: SqliteJournal) -> None:
+    def __init__(self, journal: SqliteJournal, *, retry_s: float = 1.0, patience_s: float = 10.0) -> None:
         self._journal = journal
+        self._retry_s = retry_s
+        self._patience_s = patience_s
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()
         self._closing = threading.Event()
-        self._error: sqlite3.Error | None = None
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
 
     def append(self, entries: Sequence[Entry], then: Callable[[], None] | None = None) -> None:
-        self._queue.put((entries, then))
+        self._refuse_if_ended()
+        # Made into text here: what cannot be is the caller's to know, and nobody may change it meanwhile.
+        self._queue.put(([to_row(entry) for entry in entries], then))
 
     def flush(self) -> None:
+        self._refuse_if_ended()
         reached = threading.Event()
         self._queue.put(((), reached.set))
-        while not reached.wait(_CLOSE_S):
+        while not reached.wait(self._patience_s):
+            self._refuse_if_ended()
             if self._error is not None:
                 raise OSError(f"the journal cannot be written: {self._error}") from self._error
 
     def close(self) -> None:
         self._closing.set()
         self._queue.put(None)
-        self._thread.join(_CLOSE_S)
+        self._thread.join(self._patience_s)
+        if self._thread.is_alive():
+            raise OSError(
+                f"the last entries are not in the journal: no answer from its storage in {self._patience_s:g} s"
+            )
         self._journal.close()
         if self._error is not None:
             raise OSError(f"the last entries could not be written to the journal: {self._error}") from self._error
 
+    def _refuse_if_ended(self) -> None:
+        if self._closing.is_set() or not self._thread.is_alive():
+            raise OSError(f"the journal is not written any more: {self._error or 'it was closed'}") from self._error
+
     def _run(self) -> None:
         while (group := self._next_group()) is not None:
-            self._commit([entry for entries, _ in group for entry in entries])
-            if self._error is not None:
+            if not self._commit([row for rows, _ in group for row in rows]):
                 return
             for _, then in group:
                 if then:
@@ -77,18 +90,24 @@ class WriterJournal(Journal):
             group.append(item)
         return group
 
-    def _commit(self, entries: list[Entry]) -> None:
+    def _commit(self, rows: list[Row]) -> bool:
+        """Commit, however long it takes; False when that failed and is to end."""
         while True:
             try:
-                self._journal.commit(entries)
+                self._journal.commit(rows)
                 self._error = None
-                return
+                return True
             except sqlite3.Error as error:
                 if self._error is None:
                     log.error("the journal cannot be written, trials wait: %s", error)
                 self._error = error
-            if self._closing.wait(_RETRY_S):
-                return
+            except Exception as error:
+                log.exception("the journal's writer failed")
+                self._error = error
+                return False
+            if self._closing.is_set():
+                return False
+            self._closing.wait(self._retry_s)
 
 
 def _carry_out(then: Callable[[], None]) -> None:
