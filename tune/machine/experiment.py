@@ -12,6 +12,7 @@ from typing import Any, assert_never
 from executor.resources import Request
 from schedulers.base import Continue, Pause, Save, Stop
 from tune.machine.events import (
+    CheckpointRefused,
     Closing,
     Command,
     Dismissed,
@@ -51,11 +52,15 @@ class Wanted:
 
 
 class Experiment(State):
-    """An experiment that decides: its state, the policies it asks, and the entries not yet journaled."""
+    """An experiment that decides: its state, the policies it asks, and the entries not yet journaled.
+
+    `named` is set once a result had every name that decisions rest on.
+    """
 
     def __init__(self, plan: Plan, policies: Policies) -> None:
         super().__init__(plan)
         self.policies = policies
+        self.named = False
         self._fresh: list[Entry] = []
 
     # What happened, and what to do about it.
@@ -80,8 +85,7 @@ class Experiment(State):
             self._ask(entry.event, result)
         self.apply(entry.event, entry.verdict, result)
         self._tell(entry.event)
-        if isinstance(entry.event, Reported) and self.closing is None:
-            self.policies.wants_end()
+        self._following(entry.event)
 
     def take_entries(self) -> list[Entry]:
         """The entries since the last call, to be journaled before any command is carried out."""
@@ -98,14 +102,21 @@ class Experiment(State):
     def wanted(self) -> Wanted | None:
         """What should start next, were there room for it; None when nothing should."""
         limit = self.plan.max_concurrent
-        if self.closing or self.finished or (limit and len(self.live) >= limit):
+        if self.closing or self.finished or self._budget_spent or (limit and len(self.live) >= limit):
             return None
-        chosen = self.policies.choose(self)
+        # Who ran when the run was interrupted goes on first: then all happens in the order in which it would have.
+        chosen = next(iter(self.displaced), None) or self.policies.choose(self) or self._unplaced()
         if chosen is None and self._search_open():
             return Wanted(None, self.plan.request if isinstance(self.plan.request, Request) else None)
         if chosen is None and not self.live:
             chosen = next(iter(self.waiting), None)
         return None if chosen is None else Wanted(chosen, self.plan.request_for(self.trials[chosen].config))
+
+    def _unplaced(self) -> str | None:
+        """A trial that was suggested to learn what it needs, and did not fit: no other is until it has started."""
+        if isinstance(self.plan.request, Request):
+            return None
+        return next((name for name, trial in self.waiting.items() if trial.attempt == 0), None)
 
     def launch(self, trial_id: str) -> Launched:
         """The event of the next attempt of a waiting or paused trial."""
@@ -139,6 +150,10 @@ class Experiment(State):
         trial = self.live.get(trial_id)
         return trial is not None and trial.attempt == attempt
 
+    @property
+    def _budget_spent(self) -> bool:
+        return self.plan.time_budget_s is not None and self.time >= self.plan.time_budget_s
+
     def _search_open(self) -> bool:
         total = self.policies.searcher.total_trials
         return not self.search_over and (total is None or len(self.trials) < total)
@@ -146,11 +161,11 @@ class Experiment(State):
     # Deciding.
 
     def _complete(self, event: Event) -> Event:
-        """Add what only the machine knows: whether a failure is the trial's last. A kill of ours is never charged."""
-        if not isinstance(event, Failed) or event.failure.kind == "killed":
+        """Add what only the machine knows: whether a failure is the trial's last."""
+        if not isinstance(event, Failed):
             return event
         trial = self.trials[event.trial_id]
-        return replace(event, final=not self.plan.attempts_left(trial.failures + 1))
+        return replace(event, final=trial.charges(event.failure) and not self.plan.attempts_left(trial.failures + 1))
 
     def _result_of(self, event: Event, wall: float) -> dict[str, Any] | None:
         if not isinstance(event, Reported | Ended) or event.metrics is None:
@@ -165,6 +180,9 @@ class Experiment(State):
         if result is not None:
             assert isinstance(event, Reported | Ended)
             return self.trials[event.trial_id].totals.iteration + 1
+        if isinstance(event, CheckpointRefused):  # where it goes on instead
+            earlier = self.trials[event.trial_id].checkpoint_before(event.checkpoint)
+            return earlier.iteration if earlier else None
         return event.checkpoint.iteration if isinstance(event, Launched | Saved) and event.checkpoint else None
 
     def _state(self, event: Event) -> str | None:
@@ -188,6 +206,8 @@ class Experiment(State):
 
     def _save_wanted(self, trial: Trial, decision: Continue | Save | Pause | Stop) -> bool:
         keep = self.plan.retention
+        if trial.told_to_leave:  # and reports all the same: it had its chance
+            return False
         match decision:
             case Save() | Pause():
                 return True
@@ -208,16 +228,25 @@ class Experiment(State):
         match event:
             case Opened():
                 return [Interrupted(trial_id) for trial_id in self.live]
-            case Finished() if self.closing is None or not self.closing.keep:
+            case Finished() if not self.search_error and (self.closing is None or not self.closing.keep):
                 return [Dismissed(trial_id) for trial_id in [*self.waiting, *self.paused]]
-            case Reported() if self.closing is None:
-                if self.results == 1 and (missing := self.policies.missing(self.trials[event.trial_id])):
-                    return [Closing("a name was never reported", keep=True, error=missing)]
-                return [Closing("the stopper ended the experiment")] if self.policies.wants_end() else []
-            case Failed(final=True) if self.plan.fail_fast and self.closing is None:
-                return [Closing(f"{event.trial_id} failed and fail_fast is set")]
+            case Reported() | Ended() if self.closing is None and (missing := self._never_reported(event)):
+                return [Closing("a name was never reported", keep=True, error=missing)]
+            case Reported() if self.closing is None and self.policies.wants_end():
+                return [Closing("the stopper ended the experiment")]
+            case Failed(trial_id) if self.plan.fail_fast and self.closing is None:
+                failed = self.trials[trial_id].state is TrialState.ERROR
+                return [Closing(f"{trial_id} failed and fail_fast is set")] if failed else []
             case _:
                 return []
+
+    def _never_reported(self, event: Reported | Ended) -> str:
+        """What is wrong with a result while none had all the names that decisions rest on; empty when nothing is."""
+        if self.named or event.metrics is None:
+            return ""
+        missing = self.policies.missing(self.trials[event.trial_id])
+        self.named = not missing
+        return missing
 
     def _tell(self, event: Event) -> None:
         """Tell the policies what became of trials."""

@@ -6,17 +6,17 @@ A policy that raises ends nothing by itself: the error is logged with the trial'
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from schedulers.base import Candidates, Continue, Decision, Stop, TrialScheduler
 from searchers.base import Searcher
+from searchers.domain import Domain
 from tune.errors import never_reported
 from tune.machine.events import ParameterGiven
 from tune.machine.stopping import Stopper
-from tune.machine.trial import AUTOMATIC, Trial
+from tune.machine.trial import AUTOMATIC, Trial, is_finite
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -44,7 +44,12 @@ class Policies:
             return Stop("it reported done")
         if not self.has_metrics(result):
             return Continue()
-        return self._guard(trial, lambda: self.scheduler.on_trial_result(trial, result)) or Continue()
+        decision = self._guard(trial, lambda: self.scheduler.on_trial_result(trial, result))
+        if isinstance(decision, Decision):
+            return decision
+        if decision is not None:
+            log.error("%s: the scheduler answered %r, which is no decision; it goes on", trial.trial_id, decision)
+        return Continue()
 
     def wants_end(self) -> bool:
         """Whether the stopper ends the whole experiment."""
@@ -59,10 +64,16 @@ class Policies:
         """An attempt begins."""
         self._guard(trial, lambda: self.scheduler.on_trial_start(trial))
 
+    def parameter(self, trial_id: str, name: str, domain: Domain) -> Any:
+        """A value for a parameter that a running trial asks for; drawn at random when the searcher raises."""
+        searcher = self.searcher
+        value = self._guard(trial_id, lambda: (searcher.suggest_parameter(trial_id, name, domain),))
+        return value[0] if value else domain.sample(searcher.rng(trial_id, name))
+
     def given(self, event: ParameterGiven) -> None:
         """A running trial was given a parameter."""
         name, domain, value = event.name, event.domain, event.value
-        self._guard(None, lambda: self.searcher.on_parameter(event.trial_id, name, domain, value))
+        self._guard(event.trial_id, lambda: self.searcher.on_parameter(event.trial_id, name, domain, value))
 
     def completed(self, trial: Trial) -> None:
         """A trial ended for good, with its last result."""
@@ -81,9 +92,11 @@ class Policies:
         if not candidates.waiting and not candidates.paused:
             return None
         chosen = self._guard(None, lambda: self.scheduler.choose_trial_to_run(candidates))
-        if chosen is None or chosen in candidates.waiting or chosen in candidates.paused:
+        if chosen is None:
+            return None
+        if isinstance(chosen, str) and (chosen in candidates.waiting or chosen in candidates.paused):
             return chosen
-        log.error("the scheduler chose trial %s, which cannot start now", chosen)
+        log.error("the scheduler chose trial %r, which cannot start now", chosen)
         return None
 
     def missing(self, trial: Trial) -> str:
@@ -100,15 +113,12 @@ class Policies:
 
     def finite(self, result: dict[str, Any]) -> bool:
         """Whether `result` can be fed to a model: every decisive metric is there and a finite number."""
-        return all(_finite(result.get(name)) for name in self.metrics)
+        return all(is_finite(result.get(name)) for name in self.metrics)
 
-    def _guard(self, trial: Trial | None, call: Callable[[], T]) -> T | None:
+    def _guard(self, trial: Trial | str | None, call: Callable[[], T]) -> T | None:
         try:
             return call()
         except Exception:
-            log.exception("%s: a policy raised; going on without its answer", trial.trial_id if trial else "experiment")
+            about = trial.trial_id if isinstance(trial, Trial) else trial or "experiment"
+            log.exception("%s: a policy raised; going on without its answer", about)
             return None
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tune.machine.events import CheckpointRef
 from tune.machine.plan import Plan
-from tune.machine.trial import Trial
+from tune.machine.trial import Trial, is_finite
 
 
 def merit(plan: Plan, result: dict[str, Any]) -> float:
@@ -22,7 +22,7 @@ def score(plan: Plan, result: dict[str, Any]) -> float:
 
 
 def _ascending(value: Any, order: str) -> float:
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_finite(value):
         return -math.inf
     return -value if order == "min" else value
 

@@ -51,7 +51,8 @@ from tune.machine.trial import Trial, TrialState, Turn
 class State:
     """Where an experiment stands. Read its fields freely; only `apply` changes them.
 
-    `waiting`, `paused` and `live` index the trials that are not over, oldest first.
+    `waiting`, `paused` and `live` index the trials that are not over, oldest first. `displaced` are those that wait
+    because the run was interrupted while they ran; `leaving` those whose time to end is running.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -60,6 +61,7 @@ class State:
         self.waiting: dict[str, Trial] = {}
         self.paused: dict[str, Trial] = {}
         self.live: dict[str, Trial] = {}
+        self.displaced: dict[str, Trial] = {}
         self.leaving: dict[str, Trial] = {}
         self.just_ended: list[Trial] = []
         self.time = 0.0
@@ -77,7 +79,7 @@ class State:
         if isinstance(event, ExperimentEvent):
             return self._apply_to_experiment(event)
         if isinstance(event, Suggested):
-            trial = Trial(len(self.trials), event.trial_id, event.config)
+            trial = Trial(len(self.trials), event.trial_id, dict(event.config))
             self.trials[event.trial_id] = self.waiting[event.trial_id] = trial
             return []
         return self._apply_to_trial(self.trials[event.trial_id], event, verdict, result)
@@ -115,7 +117,7 @@ class State:
             case CheckpointRefused():
                 return self._refuse(trial, event)
             case Overdue():
-                trial.deadline = None
+                del self.leaving[trial.trial_id]
                 return [Kill(event.trial_id, event.attempt, "it did not end in time after it was told to")]
             case Launched():
                 return self._launch(trial, event)
@@ -138,7 +140,7 @@ class State:
 
     def _launch(self, trial: Trial, event: Launched) -> list[Command]:
         trial.attempt = event.attempt
-        trial.reason = ""
+        trial.reason, trial.told_to_leave = "", False
         trial.restore(event.checkpoint)
         self._move(trial, Turn.LAUNCHED)
         seed = derive_seed(self.plan.seed, trial.number)
@@ -153,14 +155,14 @@ class State:
                 trial.reason = reason
             case Continue() | Save():
                 pass
-        answer = self._answer(trial)
-        if verdict.save:
-            trial.deadline, answer = None, SaveNow()
+        answer = self._ask_to_save(trial) if verdict.save else self._answer(trial)
         return [*commands, Reply(trial.trial_id, event.attempt, event.seq, answer)]
 
     def _refuse(self, trial: Trial, event: CheckpointRefused) -> list[Command]:
         trial.checkpoints = [one for one in trial.checkpoints if one.path != event.checkpoint.path]
         trial.restore(trial.checkpoint)
+        trial.saved_totals.pop(event.checkpoint.path, None)
+        trial.scores.pop(event.checkpoint.path, None)
         return [Reply(trial.trial_id, event.attempt, event.seq, Take(trial.checkpoint))]
 
     def _end(
@@ -172,7 +174,7 @@ class State:
                     self._take_result(trial, event.metrics, event.seconds, result)
                 self._move(trial, Turn.LEFT if event.by_order else Turn.RETURNED)
             case Failed():
-                if event.failure.kind != "killed":
+                if trial.charges(event.failure):
                     trial.failures += 1
                     trial.failure = event.failure
                 self._move(trial, Turn.FAILED_FOR_GOOD if event.final else Turn.FAILED)
@@ -200,7 +202,15 @@ class State:
         if trial.state is TrialState.RUNNING:
             return GoOn()
         self._expect_end(trial, self.plan.grace_s)
+        trial.told_to_leave = True
         return Leave(trial.reason)
+
+    def _ask_to_save(self, trial: Trial) -> Answer:
+        """A save may take as long as it takes, unless somebody waits for the run to be interrupted."""
+        if self.closing is None or not self.closing.keep:
+            trial.deadline = None
+            self.leaving.pop(trial.trial_id, None)
+        return SaveNow()
 
     def _keep(self, trial: Trial, checkpoint: CheckpointRef) -> list[Command]:
         trial.checkpoints.append(checkpoint)
@@ -216,10 +226,11 @@ class State:
         """Give a trial that was told to end its time; one that reports again meanwhile gets no more."""
         if trial.deadline is None:
             trial.deadline = self.time + within_s
-        self.leaving[trial.trial_id] = trial
+            self.leaving[trial.trial_id] = trial
 
     def _move(self, trial: Trial, turn: Turn) -> None:
         """Take a turn and keep the indexes by state: the only place that touches either."""
+        was = trial.state
         trial.turn(turn)
         name, state = trial.trial_id, trial.state
         for index, belongs in (
@@ -231,6 +242,10 @@ class State:
                 index[name] = trial
             else:
                 index.pop(name, None)
+        if state is TrialState.PENDING and (turn is Turn.INTERRUPTED or was is TrialState.SUSPENDING):
+            self.displaced[name] = trial
+        else:
+            self.displaced.pop(name, None)
         if state.final:
             self.just_ended.append(trial)
         if not state.live:

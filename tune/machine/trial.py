@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeGuard
 
 from tune.machine.events import CheckpointRef, Failure
 
@@ -51,14 +52,15 @@ _S, _T = TrialState, Turn
 _LIVE = frozenset((_S.RUNNING, _S.PAUSING, _S.STOPPING, _S.SUSPENDING))
 
 # A decision taken stands, however the process then ends: a trial that was told to stop and crashed on its way out is
-# stopped, not failed; one that was told to pause and finished instead is finished.
+# stopped, not failed; one that was told to pause and finished instead is finished. One that leaves unasked (an Optuna
+# objective may prune itself) is finished as well: started again, it would leave again, for ever.
 TRANSITIONS: dict[TrialState, dict[Turn, TrialState]] = {
-    _S.PENDING: {_T.LAUNCHED: _S.RUNNING, _T.DISMISSED: _S.TERMINATED, _T.INTERRUPTED: _S.PENDING},
+    _S.PENDING: {_T.LAUNCHED: _S.RUNNING, _T.DISMISSED: _S.TERMINATED},
     _S.RUNNING: {
         _T.TOLD_TO_PAUSE: _S.PAUSING,
         _T.TOLD_TO_STOP: _S.STOPPING,
         _T.TOLD_TO_SUSPEND: _S.SUSPENDING,
-        _T.LEFT: _S.PENDING,
+        _T.LEFT: _S.TERMINATED,
         _T.RETURNED: _S.TERMINATED,
         _T.FAILED: _S.PENDING,
         _T.FAILED_FOR_GOOD: _S.ERROR,
@@ -94,9 +96,9 @@ TRANSITIONS: dict[TrialState, dict[Turn, TrialState]] = {
         _T.FAILED_FOR_GOOD: _S.PENDING,
         _T.INTERRUPTED: _S.PENDING,
     },
-    _S.PAUSED: {_T.LAUNCHED: _S.RUNNING, _T.DISMISSED: _S.TERMINATED, _T.INTERRUPTED: _S.PAUSED},
-    _S.TERMINATED: {_T.INTERRUPTED: _S.TERMINATED},
-    _S.ERROR: {_T.INTERRUPTED: _S.ERROR},
+    _S.PAUSED: {_T.LAUNCHED: _S.RUNNING, _T.DISMISSED: _S.TERMINATED},
+    _S.TERMINATED: {},
+    _S.ERROR: {},
 }
 
 
@@ -127,7 +129,15 @@ class Totals:
 
 
 def _plus(total: float | None, more: Any) -> float | None:
-    return total if more is None else (total or 0) + more
+    return (total or 0) + more if is_finite(more) else total
+
+
+def is_finite(value: Any) -> TypeGuard[float]:
+    """Whether `value` is a number that can be compared and fed to a model."""
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False
 
 
 @dataclass(slots=True)
@@ -150,17 +160,32 @@ class Trial:
     failure: Failure | None = None
     reason: str = ""
     deadline: float | None = None
+    told_to_leave: bool = False
 
     @property
     def checkpoint(self) -> CheckpointRef | None:
         """The latest checkpoint, where the next attempt starts."""
         return self.checkpoints[-1] if self.checkpoints else None
 
+    def checkpoint_before(self, refused: CheckpointRef) -> CheckpointRef | None:
+        """The latest checkpoint but for one that turned out to be damaged."""
+        return next((one for one in reversed(self.checkpoints) if one.path != refused.path), None)
+
     def turn(self, turn: Turn) -> None:
         """Move on by the table; anything that is not in it is a defect of ours."""
         following = TRANSITIONS[self.state].get(turn)
         assert following is not None, f"{self.trial_id}: {turn} in {self.state}"
         self.state = following
+
+    def charges(self, failure: Failure) -> bool:
+        """Whether a failure of its running attempt counts as one of the trial's own.
+
+        A kill of ours does not, nor a death on the way out. What it raises on the way out does until it was let go:
+        it comes from saving the checkpoint that it was asked for.
+        """
+        if self.state is TrialState.RUNNING:
+            return failure.kind != "killed"
+        return failure.kind == "raised" and not self.told_to_leave
 
     def result(self, metrics: dict[str, Any], seconds: float, wall: float) -> dict[str, Any]:
         """`metrics` with the automatic ones that follow from the totals so far. Changes nothing."""
