@@ -30,7 +30,8 @@ SCOPES = ("last", "all", "avg", "last-5-avg", "last-10-avg")
 """What of a trial's values it is compared by. Names and meaning are Ray Tune's."""
 
 
-def _reduced(values: Sequence[float], mode: str, scope: str) -> float:
+def score(values: Sequence[float], mode: str, scope: str) -> float:
+    """What a trial is compared by under `scope`, from its values of the metric: oldest first, at least one."""
     match scope:
         case "all":
             return extreme(values, mode)
@@ -56,12 +57,6 @@ def check(scope: str, mode: str) -> None:
         mistakes.append(f"mode must be 'min' or 'max', got {mode!r}")
     if mistakes:
         raise InvalidArgumentError(mistakes)
-
-
-def score(history: History, metric: str, mode: str, scope: str) -> float | None:
-    """What a trial is compared by under `scope`; None when it never reported the metric as a number."""
-    values = [value for result in history if (value := metric_of(result, metric)) is not None]
-    return _reduced(values, mode, scope) if values else None
 
 
 def extreme(values: Iterable[float], mode: str) -> float:

@@ -104,6 +104,19 @@ def read_histories(
     return {trial_id: _history(trial_id, own) for trial_id, own in groupby(rows, key=lambda row: row[0])}
 
 
+def read_values(connection: sqlite3.Connection, metric: str) -> dict[str, list[float]]:
+    """Every value of one metric that counts, oldest first, by trial id: what is no number is left out."""
+    paths = {f'$."{metric}"', "$" + "".join(f'."{key}"' for key in metric.split("/"))}
+    value = ", ".join(["coalesce(NULL", *("json_extract(metrics, ?)" for _ in paths)]) + ")"
+    query = f"SELECT trial, {value} FROM results ORDER BY trial, iteration"
+    values: dict[str, list[float]] = {}
+    for trial_id, found in connection.execute(query, sorted(paths)):
+        number = data.loads(found) if isinstance(found, str) and found.startswith('{"$float"') else found
+        if isinstance(number, int | float):
+            values.setdefault(trial_id, []).append(number)
+    return values
+
+
 def _history(trial_id: str, rows: Iterable[Any]) -> list[dict[str, Any]]:
     """One trial's results, their automatic metrics added as the machine adds them while it runs."""
     trial = Trial(0, trial_id, {})
@@ -118,14 +131,11 @@ def _history(trial_id: str, rows: Iterable[Any]) -> list[dict[str, Any]]:
     return history
 
 
-def read_failure(connection: sqlite3.Connection, trial_id: str) -> Failure | None:
-    """Why the trial's last failed attempt ended."""
-    query = "SELECT data FROM events WHERE trial = ? AND kind = 'failed' ORDER BY position DESC"
-    for (text,) in connection.execute(query, (trial_id,)):
-        failure = Failure(**data.loads(text)["failure"])
-        if failure.kind != "killed":
-            return failure
-    return None
+def read_failures(connection: sqlite3.Connection) -> dict[str, Failure]:
+    """Why each trial's last failed attempt ended, by trial id; those that we ended ourselves do not count."""
+    rows = connection.execute("SELECT trial, data FROM events WHERE kind = 'failed' ORDER BY position")
+    failures = ((trial_id, Failure(**data.loads(text)["failure"])) for trial_id, text in rows)
+    return {trial_id: failure for trial_id, failure in failures if failure.kind != "killed"}
 
 
 def read_reason(connection: sqlite3.Connection, trial_id: str) -> str:

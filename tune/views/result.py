@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from tune.errors import InvalidArgumentError, TrialFailedError, nearest
 from tune.machine.events import Failure
-from tune.machine.trial import TrialState
 from tune.storage.checkpoints import Checkpoint
 from tune.storage.directory import LOGS
 from tune.views import ranking, reading, tables
 from tune.views.reading import TrialRecord
 from tune.views.snapshot import Snapshot
-from tune.views.wording import pairs_text, value_text
+from tune.views.wording import flatten, pairs_text, value_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -74,9 +73,8 @@ class Result:
             return None
         told = failure.traceback.rstrip() or failure.summary
         tail = f"\nThe last lines that it printed:\n{failure.log_tail.rstrip()}" if failure.log_tail.strip() else ""
-        return TrialFailedError(
-            f"{told}\n\n{self.trial_id} failed in attempt {self.attempts}, with {pairs_text(self.config)}{tail}"
-        )
+        config = f", with {pairs_text(flatten(self.config))}" if self.config else ""
+        return TrialFailedError(f"{told}\n\n{self.trial_id} failed in attempt {self.attempts}{config}{tail}")
 
     @cached_property
     def reason(self) -> str:
@@ -145,18 +143,15 @@ class Result:
         metric = self._objective[0]
         value = ranking.metric_of(self._snapshot.last_metrics.get(self.trial_id, {}), metric) if metric else None
         told = f", {metric}={value_text(value)}" if value is not None else ""
-        return f"Result({self.trial_id} {self.state}{told}, {pairs_text(self.config)})"
+        return f"Result({self.trial_id} {self.state}{told}, {pairs_text(flatten(self.config))})"
 
     @property
     def _history(self) -> list[dict[str, Any]]:
         return self._snapshot.history(self.trial_id)
 
-    @cached_property
+    @property
     def _failure(self) -> Failure | None:
-        if self.state != TrialState.ERROR:
-            return None
-        with reading.reading(self._snapshot.directory) as connection:
-            return reading.read_failure(connection, self.trial_id)
+        return self._snapshot.failures.get(self.trial_id)
 
     def _whole(self, result: Mapping[str, Any]) -> dict[str, Any]:
         dated = {"date": reading.date_text(result["timestamp"])} if "timestamp" in result else {}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from tune.errors import MetricNotReportedError, TrialFailedError, nearest
-from tune.machine.trial import AUTOMATIC, TrialState
+from tune.machine.trial import TrialState
 from tune.views import listing, ranking, tables
 from tune.views.analysis import ExperimentNames
 from tune.views.ranking import NoBestTrialError
@@ -114,9 +114,9 @@ class ResultGrid(ExperimentNames):
             raise self._no_best(snapshot, metric, scores)
         return self._result(snapshot, snapshot.by_id[best])
 
-    def _no_best(self, snapshot: Snapshot, metric: str, scores: dict[str, float | None]) -> Exception:
+    def _no_best(self, snapshot: Snapshot, metric: str, scores: Mapping[str, object]) -> Exception:
         reported = sorted({name for result in snapshot.last_metrics.values() for name in flatten(result)})
-        if any(value is not None for value in scores.values()):
+        if scores:
             return NoBestTrialError(f"no trial has a finite value of {metric!r}: all are NaN or infinite")
         if reported:
             hint = nearest(metric, reported)
@@ -136,13 +136,16 @@ class ResultGrid(ExperimentNames):
         the trial's own files are.
 
         Raises:
-            InvalidArgumentError: `filter_metric` has no mode, or the other way round.
+            InvalidArgumentError: `filter_metric` has no mode, or there is a mode for no metric.
+            MetricNotReportedError: no trial reported `filter_metric`.
         """
+        snapshot = self._snapshot
         chosen: tuple[str, str] | None = None
         if filter_metric is not None or filter_mode is not None:
             chosen = objective((self.metric, self.mode), filter_metric, filter_mode)
             ranking.check("all", chosen[1])
-        snapshot = self._snapshot
+            if not (values := snapshot.values(chosen[0])):
+                raise self._no_best(snapshot, chosen[0], values)
         return tables.frame(_row(self._result(snapshot, record), snapshot, chosen) for record in snapshot.trials)
 
     # What became of them.
@@ -155,7 +158,7 @@ class ResultGrid(ExperimentNames):
     @property
     def errors(self) -> list[TrialFailedError]:
         """Why trials failed for good, one for each that did."""
-        return [result.error for result in self if result.state == TrialState.ERROR and result.error]
+        return [result.error for result in self if result.error is not None]
 
     @property
     def num_errors(self) -> int:
@@ -192,17 +195,16 @@ class ResultGrid(ExperimentNames):
 ExperimentAnalysis = ResultGrid
 
 
-def _scores(snapshot: Snapshot, metric: str, mode: str, scope: str) -> dict[str, float | None]:
-    """What each trial is compared by; the last results alone are enough, and quick, for the usual question."""
-    if scope != "last" or metric.partition("/")[0] in AUTOMATIC:
-        return {name: ranking.score(rows, metric, mode, scope) for name, rows in snapshot.histories.items()}
-    last = {name: ranking.metric_of(result, metric) for name, result in snapshot.last_metrics.items()}
-    if not any(value is not None for value in last.values()):
-        return last
-    return {
-        name: value if value is not None else ranking.score(snapshot.history(name), metric, mode, scope)
-        for name, value in last.items()
-    }
+def _scores(snapshot: Snapshot, metric: str, mode: str, scope: str) -> dict[str, float]:
+    """What each trial that has a value is compared by; for the usual question the last results are enough."""
+    if scope == "last":
+        results = snapshot.last_metrics
+        last = {name: ranking.metric_of(results[name], metric) for name in snapshot.by_id if name in results}
+        found = {name: value for name, value in last.items() if value is not None}
+        if len(found) == len(last):
+            return found
+    values = snapshot.values(metric)
+    return {name: ranking.score(values[name], mode, scope) for name in snapshot.by_id if name in values}
 
 
 def _row(result: Result, snapshot: Snapshot, chosen: tuple[str, str] | None) -> dict[str, Any]:

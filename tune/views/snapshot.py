@@ -7,8 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tune.machine.events import Failure
+from tune.machine.trial import AUTOMATIC, TrialState
 from tune.storage import journal
-from tune.views import reading
+from tune.views import ranking, reading
 from tune.views.reading import TrialRecord
 
 # So many trials' histories are read one by one; who asks for more gets all of them in one pass.
@@ -48,6 +50,22 @@ class Snapshot:
             found = reading.read_histories(connection)
         return {trial.trial_id: self._finished(trial, found.get(trial.trial_id, [])) for trial in self.trials}
 
+    @cached_property
+    def failures(self) -> dict[str, Failure]:
+        """Why trials failed for good, by trial id."""
+        with reading.reading(self.directory) as connection:
+            found = reading.read_failures(connection)
+        return {trial.trial_id: found[trial.trial_id] for trial in self.trials if trial.state == TrialState.ERROR}
+
+    def values(self, metric: str) -> dict[str, list[float]]:
+        """Every value of `metric` that counts, oldest first, of the trials that have any."""
+        if metric.partition("/")[0] in AUTOMATIC or '"' in metric or "\\" in metric:
+            found = {name: [ranking.metric_of(one, metric) for one in rows] for name, rows in self.histories.items()}
+            numbers = {name: [value for value in values if value is not None] for name, values in found.items()}
+            return {name: values for name, values in numbers.items() if values}
+        with reading.reading(self.directory) as connection:
+            return reading.read_values(connection, metric)
+
     def history(self, trial_id: str) -> list[dict[str, Any]]:
         """One trial's results."""
         if "histories" not in self.__dict__ and len(self._read) < _SINGLE_READS:
@@ -61,6 +79,6 @@ class Snapshot:
     @staticmethod
     def _finished(trial: TrialRecord, history: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Mark the last result of a trial that will report no more."""
-        if history and trial.state == "TERMINATED":
+        if history and trial.state == TrialState.TERMINATED:
             history[-1]["done"] = True
         return history

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 LONGEST_VALUE = 20
@@ -65,6 +67,11 @@ def one_line(text: str) -> str:
 def lines_of(text: str) -> list[str]:
     """The lines of `text`, each made harmless, tabs and indentation kept as spaces."""
     return ["".join(c if c.isprintable() else " " for c in line.expandtabs(4)).rstrip() for line in text.splitlines()]
+
+
+def typed(path: str) -> str:
+    """A path as one would type it here: relative to the working directory when it lies below."""
+    return path.removeprefix(f"{Path.cwd()}{os.sep}")
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
