@@ -101,6 +101,8 @@ class Loop:
         self._handle(Finished())
         self._commit()
         self._journal.flush()
+        for reservation in self._idle:
+            self._executor.release(reservation)
         if self._remover:
             self._remover.shutdown()
 
@@ -173,7 +175,7 @@ class Loop:
         if name in config:
             self._commands.append(Reply(trial_id, attempt, seq, Take(config[name])))
             return
-        value = self._experiment.policies.searcher.suggest_parameter(trial_id, name, domain)
+        value = self._experiment.policies.parameter(trial_id, name, domain)
         self._handle(ParameterGiven(trial_id, attempt, seq, name, domain, value))
 
     def _leave_room(self, event: messages.Event, reservation: Reservation) -> None:
