@@ -50,7 +50,9 @@ def _value(value: Any, path: str) -> Any:
     if isinstance(value, list | tuple):
         return [_value(one, f"{path}/{at}") for at, one in enumerate(value)]
     if isinstance(value, bool | int | float | str):
-        return next(kind for kind in (bool, int, float, str) if isinstance(value, kind))(value)
+        if isinstance(value, str):
+            return str.__str__(value)  # str() of an Enum member is its name
+        return next(kind for kind in (bool, int, float) if isinstance(value, kind))(value)
     if _is_scalar(value):
         return _value(value.item(), path)
     if hasattr(value, "tolist") and hasattr(value, "shape"):
