@@ -2,7 +2,10 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+BENCH  ?= .venv-bench
 ARGS   ?=
+
+BENCHMARKS := $(filter-out benchmarks/common.py benchmarks/peers.py,$(wildcard benchmarks/*.py))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -24,16 +27,16 @@ check: $(VENV)/.dev  ## style, types, who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-bench: $(VENV)/.dev  ## one JSON line for each benchmark
-	@for file in benchmarks/*.py; do $(BIN)/python "$$file" || exit 1; done
+bench: $(BENCH)/.bench  ## one JSON line for each benchmark; ARGS="benchmarks/import_time.py" for some of them
+	@for file in $(or $(ARGS),$(BENCHMARKS)); do $(BENCH)/bin/python "$$file" || exit 1; done
 
 docs: $(VENV)/.dev  ## every code block of the guides and the README, run
 	$(BIN)/python -m pytest tests/test_docs.py $(ARGS)
 
 # A stamp says that pyproject.toml's wishes are met; it lies in the venv, so the two are thrown away together.
 # The target is pip, not python: without Debian's python3-venv a venv is left half made, and is made again.
-$(BIN)/pip:
-	$(PYTHON) -m venv $(VENV)
+$(VENV)/bin/pip $(BENCH)/bin/pip: %/bin/pip:
+	$(PYTHON) -m venv $*
 
 $(VENV)/.runtime: pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install -q -e .
@@ -42,3 +45,8 @@ $(VENV)/.runtime: pyproject.toml | $(BIN)/pip
 $(VENV)/.dev: pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install -q -e '.[dev]'
 	@touch $(VENV)/.runtime $@
+
+# The peers have an environment of their own: Ray's pins, and its script `tune`, would mix with ours.
+$(BENCH)/.bench: pyproject.toml | $(BENCH)/bin/pip
+	$(BENCH)/bin/pip install -q -e '.[bench]'
+	@touch $@
