@@ -40,7 +40,9 @@ def work(load: Callable[[], Loaded], overrides: Mapping[str, str], data_fd: int,
     """
     code = 1
     try:
-        code = _Worker(load, overrides, data_fd, control_fd).serve()
+        # Kept until the very end: its socket closes with the process, and the driver kills what closes it before.
+        worker = _Worker(load, overrides, data_fd, control_fd)
+        code = worker.serve()
     except BaseException as error:  # noqa: BLE001 - told as well as it still can be
         sys.stderr.write(describe(error).traceback)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 PROMISED_S = 2.0
 """How long anything that a worker started may outlive it."""
@@ -24,10 +24,3 @@ def gone_afterwards(*pids: int, within_s: float = PROMISED_S) -> Iterator[None]:
     finally:
         for fd in watched.values():
             os.close(fd)
-
-
-def is_running(pid: int) -> bool:
-    with suppress(ProcessLookupError):
-        os.kill(pid, 0)
-        return True
-    return False

@@ -37,7 +37,8 @@ class Run(Program):
 
 def end_as_told(channel: Channel, argument: Any) -> Any:
     """End as the answer says."""
-    match channel.emit(os.getpid()):
+    how = channel.emit(os.getpid())
+    match how:
         case "raise":
             raise ValueError("as told")
         case "segfault":
@@ -49,8 +50,7 @@ def end_as_told(channel: Channel, argument: Any) -> Any:
         case "abandon":
             os.closerange(3, 256)
             signal.pause()
-        case how:
-            return how
+    return how
 
 
 def say(channel: Channel, lines: Sequence[str]) -> None:

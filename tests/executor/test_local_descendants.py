@@ -131,9 +131,11 @@ def test_a_driver_killed_while_a_module_is_being_loaded_leaves_nothing(tmp_path:
     slow = f"import ctypes, os; open({str(fifo)!r}, 'w').write(str(os.getpid())); ctypes.PyDLL(None).sleep(1000)"
     (tmp_path / "slow_to_load.py").write_text(slow)
     program = f"import sys; sys.path.append({str(tmp_path)!r})" + DRIVER.format(preload=("slow_to_load",))
-    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT) as process:
-        with gone_afterwards(int(fifo.read_text())):
-            process.kill()
+    with (
+        subprocess.Popen([sys.executable, "-c", program], cwd=ROOT) as process,
+        gone_afterwards(int(fifo.read_text())),
+    ):
+        process.kill()
 
 
 def test_a_killed_fork_server_takes_its_workers_along_and_is_replaced(executor: LocalExecutor) -> None:

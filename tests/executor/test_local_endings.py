@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from executor.local import LocalExecutor
-from executor.messages import Call, Died, Emitted, Raised
+from executor.messages import Call, Died, Emitted, Event, Raised
 from executor.resources import Request
 from tests.executor import local_programs as programs
 from tests.executor.conversation import DEADLINE_S, Conversation
@@ -182,7 +182,7 @@ def test_a_killed_call_says_nothing_more_although_it_had(executor: LocalExecutor
     for number in range(20):
         call = Call(f"raced-{number}", None)
         executor.start(prepared, reservation, call)
-        events = []
+        events: list[Event] = []
         while not any(isinstance(event, Emitted) for event in events):
             events += executor.events(executor.clock() + DEADLINE_S)
         executor.reply(call.call_id, 1, "returned")
