@@ -56,7 +56,8 @@ def _import(where: str | Path) -> ModuleType:
     try:
         return load_file(where) if isinstance(where, Path) else importlib.import_module(where)
     except NotRebuildableError as error:
-        raise TrainableNotFoundError(str(error)) from error
+        cause = error.__cause__
+        raise TrainableNotFoundError(_raised(where, cause) if cause else str(error)) from error
     except ModuleNotFoundError as error:
         if isinstance(where, str) and error.name and (where == error.name or where.startswith(f"{error.name}.")):
             raise TrainableNotFoundError(
