@@ -1,0 +1,124 @@
+"""The command ``audition``: run sweep files, look at experiments, go on with them.
+
+Each command imports what it needs when it runs, so that asking for help costs next to nothing. Exit codes: 0 all went
+well, 1 trials or the run failed, 2 the input is wrong, 130 the run was interrupted and can be resumed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tune.cli.ending import ending, leave
+
+app = typer.Typer(
+    name="audition",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Tune hyperparameters: run sweep files, look at experiments, go on with them.",
+)
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show our own traceback of an error too.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing while it runs.")]
+Storage = Annotated[
+    Path | None, typer.Option(help="The directory that holds experiments; $AUDITION_STORAGE or ./results by default.")
+]
+Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Print more while it runs.")]
+Experiment = Annotated[str, typer.Argument(help="The experiment's directory, or its name in the storage directory.")]
+
+
+@app.command()
+def run(
+    sweep: Annotated[Path, typer.Argument(help="The sweep file, in YAML.")],
+    *,
+    name: Annotated[str | None, typer.Option(help="The experiment's name, in place of the file's.")] = None,
+    storage_path: Storage = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a value: scheduler.max_t=9. May be repeated."),
+    ] = None,
+    num_samples: Annotated[int | None, typer.Option(help="How often to sample the space.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; start nothing.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the experiment if it exists already.")] = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Run a sweep file."""
+    with ending(debug):
+        from tune.cli.running import plan_sweep, run_sweep
+
+        options = {"name": name, "storage_path": storage_path and str(storage_path), "num_samples": num_samples}
+        given = {key: value for key, value in options.items() if value is not None}
+        if quiet or verbose:
+            given["verbose"] = 0 if quiet else verbose + 1
+        if dry_run:
+            plan_sweep(sweep, changes or [], given)
+        else:
+            leave(run_sweep(sweep, changes or [], given, resume=resume))
+
+
+@app.command()
+def resume(
+    experiment: Experiment,
+    *,
+    storage_path: Storage = None,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Go on with an experiment from where it stands."""
+    with ending(debug):
+        from tune.cli.running import resume_experiment
+
+        leave(resume_experiment(experiment, storage_path, 0 if quiet else verbose + 1))
+
+
+@app.command()
+def ls(
+    storage_path: Annotated[
+        Path | None, typer.Argument(help="The directory to look in; $AUDITION_STORAGE or ./results by default.")
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the experiments in a directory, the newest first."""
+    with ending(debug):
+        from tune.cli.listing import list_experiments
+
+        list_experiments(storage_path, as_json=json)
+
+
+@app.command()
+def show(
+    experiment: Experiment,
+    *,
+    trial: Annotated[str | None, typer.Option(help="Show this trial in full: t7.")] = None,
+    sort: Annotated[str | None, typer.Option(help="The metric or parameter to sort by.")] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Sort the other way round.")] = False,
+    limit: Annotated[int | None, typer.Option(min=0, help="How many rows; 0 for all.")] = None,
+    columns: Annotated[str | None, typer.Option(help="Metrics and parameters to show: accuracy,lr.")] = None,
+    storage_path: Storage = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show an experiment's trials, the best first, or one trial in full."""
+    with ending(debug):
+        from tune.cli.showing import Wanted, show_experiment
+        from tune.cli.trial import show_trial
+
+        if trial is not None:
+            show_trial(experiment, storage_path, trial, limit=limit, as_json=json)
+        else:
+            names = [one.strip() for one in columns.split(",") if one.strip()] if columns else []
+            show_experiment(experiment, storage_path, Wanted(sort, reverse, limit, names), as_json=json)
+
+
+def main() -> None:
+    """The entry point."""
+    app(prog_name="audition")

@@ -1,0 +1,160 @@
+"""Experiments as the command line sees them: found by name or path, and told in a few facts."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from searchers.space import grid_axes
+from tune.errors import JournalCorruptError, NotAnExperimentError, TuneError, nearest
+from tune.job import STORAGE_VARIABLE
+from tune.machine.trial import TrialState
+from tune.storage import data, directory, journal
+from tune.storage.journal import DATABASE
+from tune.views import reading
+from tune.views.result import Result
+from tune.views.results import ResultGrid
+
+FINAL = (TrialState.TERMINATED, TrialState.ERROR)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """One experiment at a glance. `planned` is how many trials it was to have, None when there is no end to them."""
+
+    name: str
+    path: Path
+    state: str
+    created: float = 0.0
+    states: Mapping[str, int] = field(default_factory=dict)
+    planned: int | None = None
+    metric: str | None = None
+    mode: str | None = None
+    best: Result | None = None
+    holder: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def ended(self) -> int:
+        """How many trials will not run again."""
+        return sum(count for state, count in self.states.items() if state in FINAL)
+
+    @property
+    def total(self) -> int | None:
+        """How many trials there will be, as far as that is known."""
+        known = sum(self.states.values())
+        if self.state == "finished":
+            return known
+        return None if self.planned is None else max(known, self.planned)
+
+    @property
+    def best_value(self) -> float | None:
+        """The best trial's metric."""
+        return self.best.metrics.get(self.metric or "") if self.best else None
+
+
+def storage(given: Path | None) -> Path:
+    """The directory that holds experiments: the one given, else where runs put them by default."""
+    return Path(given or os.environ.get(STORAGE_VARIABLE) or "results").expanduser().absolute()
+
+
+def names_in(path: Path) -> list[str]:
+    """The experiments in a storage directory."""
+    if not path.is_dir():
+        return []
+    return sorted(one.name for one in path.iterdir() if (one / DATABASE).is_file())
+
+
+def find(experiment: str, given: Path | None) -> Path:
+    """The directory of `experiment`, which is a path, or a name in the storage directory.
+
+    Raises:
+        NotAnExperimentError: there is none: names the nearest that there is.
+    """
+    path = Path(experiment).expanduser().absolute()
+    if path.name == DATABASE:
+        path = path.parent
+    named = storage(given) / experiment
+    for place in (path, named):
+        if (place / DATABASE).is_file():
+            return place
+    if path.is_dir():
+        inside = names_in(path)
+        hint = f"; it holds experiments: {', '.join(inside[:10])}" if inside else ""
+        raise NotAnExperimentError(f"{path} is no experiment: it has no {DATABASE}{hint}")
+    known = names_in(named.parent)
+    hint = nearest(experiment, known) or (f": there are {', '.join(known[:10])}" if known else "; it holds none")
+    raise NotAnExperimentError(f"there is no experiment {experiment!r} in {named.parent}{hint}")
+
+
+def overview(path: Path) -> Overview:
+    """The experiment in `path` at a glance; one that cannot be read says so in its state."""
+    try:
+        return _read(path)
+    except (TuneError, sqlite3.Error, OSError, ValueError, KeyError) as error:
+        return Overview(path.name, path, "unreadable", note=str(error))
+
+
+def _read(path: Path) -> Overview:
+    grid = ResultGrid(path)
+    with reading.reading(path) as connection:
+        facts = journal.facts(connection)
+        states = Counter(record.state for record in reading.read_trials(connection))
+        last = connection.execute("SELECT kind FROM events ORDER BY position DESC LIMIT 1").fetchone()
+    holder = directory.holder(path)
+    unended = sum(count for state, count in states.items() if state not in FINAL)
+    if holder is not None:
+        state = "running"
+    elif last is None or last[0] != "finished":
+        state = "unfinished"
+    else:
+        state = "interrupted" if unended or was_interrupted(path) else "finished"
+    return Overview(
+        name=str(facts.get("name", path.name)),
+        path=path,
+        state=state,
+        created=float(facts.get("created", 0.0)),
+        states=dict(states),
+        planned=_planned(facts),
+        metric=grid.metric,
+        mode=grid.mode,
+        best=_best(grid),
+        holder=holder or {},
+    )
+
+
+def was_interrupted(path: Path) -> bool:
+    """Whether the experiment's last run was ended by a signal, with trials or suggestions left to go on with."""
+    query = "SELECT kind, data FROM events WHERE kind IN ('opened', 'closing') ORDER BY position DESC LIMIT 1"
+    with reading.reading(path) as connection:
+        row = connection.execute(query).fetchone()
+    return row is not None and row[0] == "closing" and bool(data.loads(row[1]).get("keep"))
+
+
+def _best(grid: ResultGrid) -> Result | None:
+    if grid.metric is None or grid.mode is None:
+        return None
+    try:
+        return grid.get_best_result()
+    except JournalCorruptError:
+        raise
+    except TuneError:
+        return None
+
+
+def _planned(facts: Mapping[str, Any]) -> int | None:
+    """How many trials random and grid search would make of the recipe."""
+    recipe = facts.get("recipe", {})
+    samples = recipe.get("tune", {}).get("num_samples", 1)
+    if not isinstance(samples, int) or samples < 0:
+        return None
+    space = data.decode(recipe.get("space", {}))
+    cells = 1
+    for values in grid_axes(space).values() if isinstance(space, dict) else ():
+        cells *= len(values)
+    return samples * cells

@@ -1,0 +1,146 @@
+"""``audition run`` and ``audition resume``: what they start, and with which exit code they end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from tune.cli.ending import FAILED, INTERRUPTED, OK
+from tune.cli.experiments import find, overview, was_interrupted
+from tune.cli.terminal import print_facts, print_heading
+from tune.conduct import conduct
+from tune.doors import resume
+from tune.errors import InvalidArgumentError, MetricNotReportedError, nearest
+from tune.job import Job
+from tune.storage.journal import DATABASE
+from tune.sweep import read_sweep
+from tune.views.results import ResultGrid
+from tune.views.wording import flatten, pairs_text
+
+_SAMPLES = 3
+
+
+def run_sweep(sweep: Path, changes: Sequence[str], options: Mapping[str, Any], *, resume: bool) -> int:
+    """Run a sweep file; with `resume`, go on if its experiment exists.
+
+    Raises:
+        InvalidArgumentError: the file is wrong, or the experiment is there already.
+        MetricNotReportedError: trials report other names.
+    """
+    job = _read(sweep, changes, options)
+    exists = (job.directory / DATABASE).is_file()
+    if exists and not resume:
+        raise InvalidArgumentError(
+            [f"{job.directory} holds an experiment already: --resume goes on with it, --name NAME begins another"]
+        )
+    if resume and job.run.name is None:
+        raise InvalidArgumentError(["--resume needs to know which experiment: give its name in the file, or --name"])
+    before = overview(job.directory).state if exists else ""
+    try:
+        results = conduct(job, resume=exists)
+    except MetricNotReportedError as error:
+        name = "" if job.run.name else f" --name {job.name}"
+        raise MetricNotReportedError(
+            f"{str(error).splitlines()[0]}\n"
+            f"Nothing is lost: correct the name and go on with: audition run {sweep} --resume{name}"
+        ) from error
+    return _conclude(results, before, quiet=not job.run.verbose)
+
+
+def resume_experiment(experiment: str, storage_path: Path | None, verbose: int) -> int:
+    """Go on with an experiment.
+
+    Raises:
+        NotAnExperimentError: there is none.
+        NotRebuildableError: names what its recipe could not keep.
+    """
+    path = find(experiment, storage_path)
+    before = overview(path).state
+    return _conclude(resume(path, verbose=verbose), before, quiet=not verbose)
+
+
+def plan_sweep(sweep: Path, changes: Sequence[str], options: Mapping[str, Any]) -> None:
+    """Print what a sweep file would run, and the first configurations."""
+    job = _read(sweep, changes, options)
+    policies = job.policies()
+    total = policies.searcher.total_trials
+    print_facts(_plan(job, total))
+    print_heading("space")
+    print_facts((f"  {name}", str(value)) for name, value in _flat_space(job.space).items())
+    print_heading("the first configurations" if job.tune.seed is not None else "configurations such as")
+    for number in range(_SAMPLES if total is None else min(_SAMPLES, total)):
+        config = policies.searcher.suggest(f"t{number}")
+        if not isinstance(config, dict):
+            break
+        policies.searcher.on_trial_add(f"t{number}", config)
+        typer.echo(f"  t{number}  {pairs_text(flatten(config))}")
+    typer.echo("\nnothing was started (--dry-run)")
+
+
+def _read(sweep: Path, changes: Sequence[str], options: Mapping[str, Any]) -> Job:
+    if not sweep.is_file():
+        near = [one.name for pattern in ("*.yaml", "*.yml") for one in sweep.parent.glob(pattern)]
+        raise InvalidArgumentError([f"there is no file {sweep}{nearest(sweep.name, near)}"])
+    return read_sweep(sweep, changes, options)
+
+
+def _conclude(results: ResultGrid, before: str, *, quiet: bool) -> int:
+    """The exit code that a run's results stand for; what the run itself did not say is said."""
+    path, failed = results.experiment_path, results.num_errors
+    if quiet and failed:
+        typer.echo(f"{failed} of {len(results)} trials failed: audition show {path}", err=True)
+    if not quiet and before == "finished":
+        typer.echo(f"{path} had finished already: {len(results)} trials")
+    if was_interrupted(Path(path)):
+        return INTERRUPTED
+    return FAILED if failed else OK
+
+
+def _plan(job: Job, total: int | None) -> list[tuple[str, str]]:
+    search, run = job.tune, job.run
+    goals = ", ".join(f"{name} ({mode})" for name, mode in zip(job.metrics, job.modes, strict=False))
+    at_a_time = f", at most {search.max_concurrent_trials} at a time" if search.max_concurrent_trials else ""
+    stops = (
+        [f"{name} reaches {value}" for name, value in (run.stop or {}).items()] if isinstance(run.stop, dict) else []
+    )
+    keep = run.checkpoint_config
+    kept = "all are" if keep.num_to_keep is None else f"{keep.num_to_keep} of each trial"
+    often = "report" if keep.checkpoint_frequency == 1 else f"{keep.checkpoint_frequency} reports"
+    return [
+        ("experiment", str(job.directory if run.name else job.storage_path / f"{job.trainable_name}_DATE_TIME")),
+        ("trainable", _source(job)),
+        ("metric", goals),
+        ("trials", f"{'without end' if total is None else total}{at_a_time}"),
+        ("each with", str(job.request())),
+        ("searcher", _policy(search.search_alg) or "random and grid search"),
+        ("scheduler", _policy(search.scheduler)),
+        ("a trial ends when", ", ".join(stops)),
+        ("the run ends after", f"{search.time_budget_s} s" if search.time_budget_s else ""),
+        ("failures", f"{run.failure_config.max_failures} further attempts" if run.failure_config.max_failures else ""),
+        ("checkpoints", f"every {often}, {kept} kept" if keep.checkpoint_frequency else ""),
+        ("seed", str(search.seed) if search.seed is not None else "drawn when it runs"),
+    ]
+
+
+def _source(job: Job) -> str:
+    module = sys.modules.get(job.fitted.trainable.__module__)
+    return f"{getattr(module, '__file__', None) or job.fitted.trainable.__module__}:{job.trainable_name}"
+
+
+def _policy(policy: Any) -> str:
+    if policy is None:
+        return ""
+    positional, named = policy.init_arguments
+    arguments = [*map(repr, positional), *(f"{name}={value!r}" for name, value in named.items())]
+    return f"{type(policy).__name__}({', '.join(arguments)})"
+
+
+def _flat_space(space: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name.removesuffix("/grid_search"): f"grid {value}" if name.endswith("/grid_search") else value
+        for name, value in flatten(space).items()
+    }
