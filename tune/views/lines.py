@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 from typing import TextIO
 
 from tune.machine.events import Entry, Failure, Reported
 from tune.machine.experiment import Experiment
 from tune.machine.trial import AUTOMATIC, Trial
 from tune.views.tally import Change, Tally
-from tune.views.wording import duration_text, one_line, pairs_text, value_text
+from tune.views.wording import duration_text, one_line, pairs_text, typed, value_text
 
 _LONGEST_REASON = 300
 _MOST_METRICS = 3
@@ -65,7 +63,9 @@ def reached_words(experiment: Experiment, trial: Trial) -> list[str]:
         return []
     names = experiment.plan.metrics or metrics_of(trial)
     values = {name: result[name] for name in names if name in result}
-    return [pairs_text({**values, "iteration": trial.totals.iteration}), duration_text(trial.totals.seconds)]
+    # Of the last result, not of the trial: that may have been taken back to a checkpoint meanwhile.
+    iteration, seconds = result["training_iteration"], result["time_total_s"]
+    return [pairs_text({**values, "iteration": iteration}), duration_text(seconds)]
 
 
 def metrics_of(trial: Trial) -> tuple[str, ...]:
@@ -90,5 +90,5 @@ def failure_words(failure: Failure) -> str:
 
 
 def where_words(failure: Failure) -> str:
-    """The user's innermost line, its file relative to the working directory when it lies below."""
-    return one_line(failure.where.removeprefix(f"{Path.cwd()}{os.sep}"))
+    """The user's innermost line, its file as one would type it here."""
+    return one_line(typed(failure.where))

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from shutil import get_terminal_size
 from typing import Any
 
 from tune.views import ranking
@@ -49,11 +50,12 @@ def listing(snapshot: Snapshot, metric: str | None, mode: str | None, *, rows: i
 
 
 def as_text(listing: Listing) -> str:
-    """Aligned columns, as many as fit into a hundred characters."""
+    """Aligned columns, as many as fit on the terminal, or into a hundred characters."""
     lines = [listing.columns, *listing.rows]
+    room = get_terminal_size((_WIDTH, 24)).columns
     widths = [max(len(line[at]) for line in lines) for at in range(len(listing.columns))]
     fitting = 0
-    while fitting < len(widths) and sum(widths[: fitting + 1]) + 2 * fitting <= _WIDTH:
+    while fitting < len(widths) and sum(widths[: fitting + 1]) + 2 * fitting <= room:
         fitting += 1
     told = [listing.title]
     for line in lines if listing.rows else []:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -13,7 +15,7 @@ from tune.machine.trial import Trial, TrialState
 from tune.views.grid import Cell, grid
 from tune.views.lines import failure_words, metrics_of
 from tune.views.tally import Tally
-from tune.views.wording import clock_text, cut, duration_text, one_line, pairs_text, value_text
+from tune.views.wording import clock_text, cut, duration_text, one_line, pairs_text, typed, value_text
 
 _MOST_ROWS = 12
 _MOST_FAILURES = 2
@@ -49,13 +51,12 @@ def draw(
     tally: Tally, picture: Picture, elapsed: float, width: int, height: int, *, over: bool = False
 ) -> RenderableType:
     """One frame, no more than `height` lines; `over` leaves out what the summary below it says."""
-    head = [_header(tally, picture, elapsed, width, over=over), *_bar(tally, picture, elapsed, width)]
+    head = [_header(tally, picture, elapsed, width, over=over), *_bar(tally, picture, elapsed, width, over=over)]
     middle = [] if over else [*_best(tally, width), Text(), _counts(tally), Text()]
     foot = [] if over else [*_failures(tally, width), _footer(picture, width)]
     room = max(height - len(head) - len(middle) - len(foot) - 4, 1)
-    rows = _rows(tally, min(room, _MOST_ROWS), over=over)
-    table = [*_table(tally, rows, width), Text()] if rows else []
-    return Group(*head, Text(), *middle, *table, *foot)
+    table = (_final_table if over else _table)(tally, min(room, _MOST_ROWS), width)
+    return Group(*head, Text(), *middle, *([*table, Text()] if table else []), *foot)
 
 
 def _header(tally: Tally, picture: Picture, elapsed: float, width: int, *, over: bool) -> Text:
@@ -88,7 +89,7 @@ def _mood(tally: Tally, *, over: bool) -> tuple[str, str, str]:
     return ("●", "ending", "yellow") if closing is not None else ("●", "running", "green")
 
 
-def _bar(tally: Tally, picture: Picture, elapsed: float, width: int) -> list[Text]:
+def _bar(tally: Tally, picture: Picture, elapsed: float, width: int, *, over: bool) -> list[Text]:
     ended, total = tally.ended, picture.total
     if not total:
         return [Text(f"{ended} trials ended")]
@@ -97,7 +98,7 @@ def _bar(tally: Tally, picture: Picture, elapsed: float, width: int) -> list[Tex
     filled = round(filled * room / _BAR)
     bar = Text.assemble(("█" * filled, "green"), ("░" * (room - filled), "dim"), f"  {ended}/{total} trials")
     since = ended - picture.ended_before
-    if since >= _ENOUGH_FOR_GUESS and ended < total and tally.experiment.closing is None:
+    if not over and since >= _ENOUGH_FOR_GUESS and ended < total and tally.experiment.closing is None:
         bar.append(f"   ~{duration_text(elapsed / since * (total - ended))} left", "dim")
     return [_fitted(bar, width)]
 
@@ -108,8 +109,8 @@ def _best(tally: Tally, width: int) -> list[Text]:
     if trial is None or result is None:
         told = "nothing reported yet" if not experiment.results else "no finite value yet"
         return [Text.assemble(("best  ", "dim"), (told, "dim"))] if experiment.plan.metrics else []
-    name = experiment.plan.metrics[0]
-    value = f"{one_line(name)} {value_text(result[name])}"
+    named = {name: result[name] for name in experiment.plan.metrics if name in result}
+    value = "  ".join(f"{one_line(name)} {value_text(one)}" for name, one in named.items())
     first = Text.assemble(
         ("best  ", "dim"),
         (trial.trial_id, "bold"),
@@ -138,39 +139,54 @@ def _counts(tally: Tally) -> Text:
     return told
 
 
-def _rows(tally: Tally, most: int, *, over: bool) -> list[Trial]:
-    """The best trial, those that run, then what ended last; when all is over, the best ones."""
-    best = [trial for _, trial in tally.best]
+def _rows(tally: Tally, most: int) -> list[Trial]:
+    """The best trial, those that run, then what ended last."""
     live = list(islice(list(tally.experiment.live.values()), _MOST_ROWS))
-    recent = list(tally.recent)[::-1]
-    order = [*best, *recent] if over else [*best[:1], *live, *recent, *best]
+    order = [*(trial for _, trial in tally.best[:1]), *live, *list(tally.recent)[::-1], *(one for _, one in tally.best)]
     return list({trial.trial_id: trial for trial in order}.values())[:most]
 
 
-def _table(tally: Tally, rows: list[Trial], width: int) -> list[Text]:
-    plan = tally.experiment.plan
-    metrics = plan.metrics or (metrics_of(rows[0]) if rows else ())
-    names = tally.varying.names
-    header = [Cell(name, "dim") for name in ("trial", "state", "iter", *metrics, "time", *names, "")]
-    lines = [_row(tally, trial, metrics, names) for trial in rows]
+def _table(tally: Tally, most: int, width: int) -> list[Text]:
+    """Trials and where they stand now."""
+    rows = _rows(tally, most)
+    metrics = tally.experiment.plan.metrics or (metrics_of(rows[0]) if rows else ())
+    shown = [(trial, [(trial.last_result or {}).get(name) for name in metrics]) for trial in rows]
     hidden = len(tally.experiment.live) - sum(trial.state.live for trial in rows)
-    more = [Text(f"  ... and {hidden} more running", "dim")] if hidden > 0 else []
-    return [*grid([header, *lines], width), *more]
+    more = [Text(f"... and {hidden} more running", "dim")] if hidden > 0 else []
+    return [*_lines(tally, metrics, shown, width), *more]
 
 
-def _row(tally: Tally, trial: Trial, metrics: tuple[str, ...], names: tuple[str, ...]) -> list[Cell]:
+def _final_table(tally: Tally, most: int, width: int) -> list[Text]:
+    """The best trials by the best that each reached; without a metric, the last ones."""
+    plan = tally.experiment.plan
+    if not plan.metrics:
+        return _table(tally, most, width)
+    sign = -1 if plan.modes[0] == "min" else 1
+    shown = [(trial, [sign * merit]) for merit, trial in tally.best[:most]]
+    return _lines(tally, (f"best {plan.metrics[0]}",), shown, width)
+
+
+def _lines(tally: Tally, metrics: Sequence[str], rows: Sequence[tuple[Trial, list[Any]]], width: int) -> list[Text]:
+    if not rows:
+        return []
+    names = tally.varying.names
+    header = [Cell(one_line(name), "dim") for name in ("trial", "state", "iter", *metrics, "time", *names, "")]
+    return grid([header, *(_row(tally, trial, values, names) for trial, values in rows)], width)
+
+
+def _row(tally: Tally, trial: Trial, values: Sequence[Any], names: Sequence[str]) -> list[Cell]:
     word, symbol, style = _state(trial)
-    result = trial.last_result or {}
     parameters = tally.parameters(trial)
     best = trial is tally.experiment.best
+    reached = trial.totals.iteration
     return [
         Cell(trial.trial_id, "bold" if best else ""),
         Cell(f"{symbol} {word}", style),
-        Cell(str(trial.totals.iteration) if trial.totals.iteration else "", "", right=True),
-        *(Cell(_shown(result.get(name)), "bold green" if best else "", right=True) for name in metrics),
-        Cell(duration_text(trial.totals.seconds) if trial.totals.iteration else "", "", right=True),
-        *(Cell(_shown(parameters.get(name)), "", right=_is_number(parameters.get(name))) for name in names),
-        Cell(cut(one_line(trial.reason), 40) if trial.state is not TrialState.ERROR else "", "dim"),
+        Cell(str(reached) if reached else "", right=True),
+        *(Cell(_shown(value), "bold green" if best else "", right=True) for value in values),
+        Cell(duration_text(trial.totals.seconds) if reached else "", right=True),
+        *(Cell(_shown(parameters.get(name)), right=_is_number(parameters.get(name))) for name in names),
+        Cell(one_line(trial.reason) if trial.state is not TrialState.ERROR else "", "dim"),
     ]
 
 
@@ -182,16 +198,17 @@ def _state(trial: Trial) -> tuple[str, str, str]:
 
 def _failures(tally: Tally, width: int) -> list[Text]:
     lines = []
-    for trial, failure in tally.failures[:_MOST_FAILURES]:
-        told = f"{failure_words(failure)}   {pairs_text(tally.parameters(trial))}"
-        lines.append(_fitted(Text.assemble((f"✗ {trial.trial_id} failed  ", "red"), told), width))
-    if tally.failed > len(lines):
-        lines.append(Text(f"  ... and {tally.failed - len(lines)} more failed", "dim"))
+    for kind in tally.failures[:_MOST_FAILURES]:
+        others = f" and {kind.count - 1} more" if kind.count > 1 else ""
+        told = f"{failure_words(kind.failure)}   {pairs_text(tally.parameters(kind.trial))}"
+        lines.append(_fitted(Text.assemble((f"✗ {kind.trial.trial_id}{others} failed  ", "red"), told), width))
     return [*lines, Text()] if lines else []
 
 
 def _footer(picture: Picture, width: int) -> Text:
-    return _fitted(Text(f"results {picture.directory}   Ctrl-C stops and keeps results", "dim"), width)
+    return _fitted(
+        Text(f"Ctrl-C stops and keeps the results in {one_line(typed(str(picture.directory)))}", "dim"), width
+    )
 
 
 def _shown(value: object) -> str:

@@ -68,7 +68,7 @@ class Progress:
         self.finish()
 
     def _guard(self, act: Callable[[Display], None]) -> None:
-        """A reader that is gone (``| head``) ends the showing, never the run."""
+        """What fails here ends the showing, never the run; a reader that is gone (``| head``) does so silently."""
         if self._display is None:
             return
         try:
@@ -76,6 +76,9 @@ class Progress:
         except (OSError, ValueError) as error:
             self._display = None
             log.debug("progress is shown no more: %s", error)
+        except Exception:
+            self._display = None
+            log.exception("progress is shown no more")
 
 
 def progress(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
@@ -43,6 +44,9 @@ class Screen:
             console=self._console,
             refresh_per_second=_FRAMES_PER_SECOND,
             auto_refresh=auto_refresh,
+            # What the driver prints meanwhile appears above the picture; what goes to a file is left alone.
+            redirect_stdout=stream is sys.stdout,
+            redirect_stderr=stream is sys.stdout and sys.stderr.isatty(),
         )
 
     def start(self) -> None:

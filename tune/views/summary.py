@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import shlex
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tune.machine.events import Failure
 from tune.machine.trial import Trial
 from tune.views.lines import metrics_of, where_words
 from tune.views.tally import Tally
-from tune.views.wording import cut, duration_text, lines_of, one_line, pairs_text, value_text
+from tune.views.wording import cut, duration_text, lines_of, one_line, pairs_text, typed
 
 _TRACEBACK_LINES = 6
 _LONGEST_CONFIG = 200
@@ -20,14 +20,14 @@ _INDENT = " " * 10
 def summary(tally: Tally, directory: Path, total: int | None) -> list[str]:
     """At most seven lines, and a few more when trials failed."""
     experiment = tally.experiment
-    place = _short(directory)
+    place = typed(str(directory))
     resumable = not experiment.finished or (experiment.closing is not None and experiment.closing.keep)
     return [
         *_best(tally),
         _line("trials", _counts(tally, total)),
         *_failures(tally),
         _line("results", place),
-        _line("load", f'tune.ResultGrid("{_quoted(place)}")'),
+        _line("load", f"tune.ResultGrid({json.dumps(place, ensure_ascii=False)})"),
         *([_line("resume", f"audition resume {shlex.quote(place)}")] if resumable else []),
     ]
 
@@ -80,10 +80,13 @@ def _counts(tally: Tally, total: int | None) -> str:
 def _failures(tally: Tally) -> list[str]:
     if not tally.failures:
         return []
-    trial, failure = tally.failures[0]
-    others = f", and {tally.failed - 1} more failed" if tally.failed > 1 else ""
-    told = f"{trial.trial_id} with {cut(pairs_text(tally.parameters(trial)), _LONGEST_CONFIG)}{others}"
-    return [_line("failed", told), *(f"{_INDENT}{line}" for line in _tail(failure))]
+    first = tally.failures[0]
+    config = cut(pairs_text(tally.parameters(first.trial)), _LONGEST_CONFIG)
+    alike, others = first.count - 1, tally.failed - first.count
+    told = f"{first.trial.trial_id} with {config}" if config else first.trial.trial_id
+    told += f", {alike} more in the same way" if alike else ""
+    told += f", {others} in other ways" if others else ""
+    return [_line("failed", told), *(f"{_INDENT}{line}" for line in _tail(first.failure))]
 
 
 def _tail(failure: Failure) -> list[str]:
@@ -96,12 +99,3 @@ def _tail(failure: Failure) -> list[str]:
 
 def _line(word: str, told: str) -> str:
     return f"{word:<10}{told}"
-
-
-def _short(directory: Path) -> str:
-    """The path as one would type it here."""
-    return str(directory).removeprefix(f"{Path.cwd()}{os.sep}")
-
-
-def _quoted(text: str) -> str:
-    return value_text(text, len(text)).replace("\\", "\\\\").replace('"', '\\"')

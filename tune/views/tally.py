@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from tune.machine import retention
@@ -35,7 +35,7 @@ from tune.views.varying import Varying
 
 _MOST_RECENT = 16
 _MOST_BEST = 8
-_MOST_FAILURES = 3
+_MOST_KINDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,15 @@ class Change:
     word: str
     reason: str = ""
     failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureKind:
+    """Trials that failed in the same way: the first of them, what went wrong, and how many they are."""
+
+    trial: Trial
+    failure: Failure
+    count: int = 1
 
 
 class Tally:
@@ -60,7 +69,7 @@ class Tally:
         self.done = self.stopped = self.failed = self.dismissed = 0
         self.best: tuple[tuple[float, Trial], ...] = ()
         self.recent: deque[Trial] = deque(maxlen=_MOST_RECENT)
-        self.failures: tuple[tuple[Trial, Failure], ...] = ()
+        self.failures: tuple[FailureKind, ...] = ()
         self._reasons: dict[str, str] = {}
         for trial in experiment.trials.values():
             self._take_up(trial)
@@ -113,8 +122,7 @@ class Tally:
         self.failed += 1
         self.recent.append(trial)
         self._reasons.pop(trial.trial_id, None)
-        if len(self.failures) < _MOST_FAILURES:
-            self.failures = (*self.failures, (trial, failure))
+        self._group(trial, failure)
         return Change(trial, "failed", failure=failure)
 
     def _left(self, trial: Trial, event: Event, state: TrialState) -> Change | None:
@@ -140,6 +148,15 @@ class Tally:
             return Change(trial, "done")
         self.stopped += 1
         return Change(trial, "stopped", reason)
+
+    def _group(self, trial: Trial, failure: Failure) -> None:
+        """Count a failure with those that look the same."""
+        alike = [_looks(kind.failure) == _looks(failure) for kind in self.failures]
+        if any(alike):
+            counted = zip(self.failures, alike, strict=True)
+            self.failures = tuple(replace(kind, count=kind.count + same) for kind, same in counted)
+        elif len(self.failures) < _MOST_KINDS:
+            self.failures = (*self.failures, FailureKind(trial, failure))
 
     def _closing_reason(self) -> str:
         closing = self.experiment.closing
@@ -174,6 +191,11 @@ class Tally:
             self.stopped += 1
         elif trial.state is TrialState.TERMINATED:
             self.done += 1
+
+
+def _looks(failure: Failure) -> tuple[str, str, str]:
+    """What failures of one kind share: the error's name and where it was raised; the message may hold values."""
+    return failure.kind, failure.summary.partition(":")[0].partition("\n")[0], failure.where
 
 
 def _launch_words(event: Launched) -> tuple[str, str]:

@@ -30,7 +30,9 @@ def number_text(value: float) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """How long something took: ``3.9s``, ``3m51s``, ``2h04m``, ``3d02h``."""
+    """How long something took: ``12ms``, ``3.9s``, ``3m51s``, ``2h04m``, ``3d02h``."""
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.0f}ms"
     if seconds < 59.95:
         return f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)
