@@ -16,7 +16,7 @@ from tune.job import STORAGE_VARIABLE
 from tune.machine.trial import TrialState
 from tune.storage import data, directory, journal
 from tune.storage.journal import DATABASE
-from tune.views import reading
+from tune.views import ranking, reading
 from tune.views.result import Result
 from tune.views.results import ResultGrid
 
@@ -55,7 +55,7 @@ class Overview:
     @property
     def best_value(self) -> float | None:
         """The best trial's metric."""
-        return self.best.metrics.get(self.metric or "") if self.best else None
+        return ranking.metric_of(self.best.metrics, self.metric) if self.best and self.metric else None
 
 
 def storage(given: Path | None) -> Path:

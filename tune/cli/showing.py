@@ -14,17 +14,17 @@ from tune.cli.colour import is_terminal
 from tune.cli.experiments import Overview, find, overview
 from tune.cli.listing import as_data, progress_text, state_text
 from tune.cli.terminal import print_facts, print_heading, print_json, print_table
-from tune.errors import InvalidArgumentError, JournalCorruptError, nearest
-from tune.machine.trial import AUTOMATIC, TrialState
+from tune.cli.trials import Trials
+from tune.errors import JournalCorruptError
+from tune.machine.trial import TrialState
 from tune.storage import journal
-from tune.views import ranking, reading
+from tune.views import reading
+from tune.views.reading import TrialRecord
 from tune.views.result import Result
-from tune.views.results import ResultGrid
-from tune.views.varying import Varying
-from tune.views.wording import duration_text, flatten, lines_of, pairs_text, value_text
+from tune.views.snapshot import Snapshot
+from tune.views.wording import duration_text, lines_of, pairs_text, value_text
 
 ROWS = 20
-_METRICS = 4
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,17 @@ def show_experiment(experiment: str, storage_path: Path | None, wanted: Wanted, 
     told = overview(path)
     if told.state == "unreadable":
         raise JournalCorruptError(f"{path} cannot be read: {told.note}")
-    everyone = list(ResultGrid(path))
-    trials = _sorted(everyone, told, wanted)
+    snapshot = Snapshot(path)
+    trials = Trials(snapshot, told.metric, told.mode)
+    trials.check([*wanted.columns, *([wanted.sort] if wanted.sort else [])])
+    ordered = trials.ordered(wanted.sort, reverse=wanted.reverse)
     if as_json:
-        print_json({**as_data(told), "results": [_trial_data(one) for one in trials[: wanted.limit or None]]})
+        results = [Result(snapshot, one) for one in ordered[: wanted.limit or None]]
+        print_json({**as_data(told), "results": [_trial_data(one) for one in results]})
         return
     print_facts(_facts(told))
-    _print_trials(trials, told, wanted)
-    _print_failures([one for one in everyone if one.state == TrialState.ERROR])
+    _print_trials(trials, ordered, wanted)
+    _print_failures([Result(snapshot, one) for one in snapshot.trials if one.state == TrialState.ERROR])
 
 
 def _facts(told: Overview) -> list[tuple[str, str]]:
@@ -94,75 +97,18 @@ def _policy(recipe: dict[str, Any], key: str) -> str:
     return given if isinstance(given, str) else ""
 
 
-# The table.
-
-
-def _print_trials(trials: Sequence[Result], told: Overview, wanted: Wanted) -> None:
-    if not trials:
+def _print_trials(trials: Trials, ordered: Sequence[TrialRecord], wanted: Wanted) -> None:
+    if not ordered:
         typer.echo("\nno trials yet")
         return
-    shown = trials[: wanted.rows(len(trials))]
-    names = wanted.columns or ("training_iteration", "time", *_metrics(shown, told), *_parameters(trials))
-    rows = [[one.trial_id, one.state, *map(_values(one).get, names)] for one in shown]
+    shown = ordered[: wanted.rows(len(ordered))]
+    names = wanted.columns or trials.columns(shown)
+    rows = [[one.trial_id, one.state, *map(trials.whole(one).get, names)] for one in shown]
     heads = ["iteration" if name == "training_iteration" else name for name in names]
     typer.echo()
     print_table(("trial", "state", *heads), rows, hint=" (choose with --columns)")
-    if left := len(trials) - len(shown):
+    if left := len(ordered) - len(shown):
         typer.echo(f"... and {left} more (--limit 0 shows all)")
-
-
-def _metrics(shown: Sequence[Result], told: Overview) -> list[str]:
-    """The run's own metric and the first few others."""
-    reported: dict[str, None] = dict.fromkeys([told.metric] if told.metric else [])
-    for one in shown:
-        values = flatten({key: value for key, value in one.metrics.items() if key not in _NOT_METRICS})
-        reported |= dict.fromkeys(name for name, value in values.items() if isinstance(value, int | float))
-    return list(reported)[:_METRICS]
-
-
-def _parameters(trials: Sequence[Result]) -> tuple[str, ...]:
-    varying = Varying()
-    for one in trials[:1000]:
-        varying.add(one.config)
-    return varying.names
-
-
-_NOT_METRICS = frozenset((*AUTOMATIC, "config", "date", "done", "time"))
-
-
-def _values(result: Result) -> dict[str, Any]:
-    """All that a trial can be sorted by: parameters, also as ``config/NAME``, metrics, and ``time`` for people."""
-    config = flatten(result.config)
-    metrics = flatten({key: value for key, value in result.metrics.items() if key != "config"})
-    if "time_total_s" in metrics:
-        metrics.setdefault("time", duration_text(metrics["time_total_s"]))
-    return {**{f"config/{name}": value for name, value in config.items()}, **config, **metrics}
-
-
-def _sorted(trials: list[Result], told: Overview, wanted: Wanted) -> list[Result]:
-    """The best first by the run's metric; by anything else from small to large."""
-    known = dict.fromkeys(name for one in trials[:1000] for name in _values(one))
-    for name in (*wanted.columns, *([wanted.sort] if wanted.sort else [])):
-        if trials and name not in known and name != told.metric:
-            listed = ", ".join(one for one in known if one not in _NOT_METRICS and not one.startswith("config/"))
-            raise InvalidArgumentError([f"no trial has {name!r}{nearest(name, known) or f'; there are {listed}'}"])
-    by = wanted.sort or told.metric
-    if by is None:
-        return trials[::-1] if wanted.reverse else trials
-    if by == told.metric and told.mode:
-        mode = told.mode
-        keys = {one.trial_id: -ranking.ascending(ranking.metric_of(one.metrics, by), mode) for one in trials}
-        return sorted(trials, key=lambda one: keys[one.trial_id], reverse=wanted.reverse)
-    values = {one.trial_id: _values(one).get(by) for one in trials}
-    have = [one for one in trials if values[one.trial_id] is not None]
-    have.sort(key=lambda one: _orderly(values[one.trial_id]), reverse=wanted.reverse)
-    return [*have, *(one for one in trials if values[one.trial_id] is None)]
-
-
-def _orderly(value: Any) -> tuple[bool, float, str]:
-    """Numbers before texts, each in their own order."""
-    is_number = isinstance(value, int | float)
-    return not is_number, float(value) if is_number else 0.0, "" if is_number else str(value)
 
 
 def _trial_data(result: Result) -> dict[str, Any]:

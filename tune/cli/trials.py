@@ -1,0 +1,95 @@
+"""An experiment's trials in the order, and with the columns, that a person asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tune.errors import InvalidArgumentError, nearest
+from tune.machine.trial import AUTOMATIC
+from tune.views import ranking
+from tune.views.reading import TrialRecord
+from tune.views.snapshot import Snapshot
+from tune.views.varying import Varying
+from tune.views.wording import duration_text, flatten
+
+_MOST_METRICS = 4
+_LOOKED_AT = 1000
+_TIME = "time"
+
+
+class Trials:
+    """The trials of a snapshot, compared by the run's metric unless something else is named.
+
+    Comparing needs each trial's last report only; whole histories are read for what is shown.
+    """
+
+    def __init__(self, snapshot: Snapshot, metric: str | None, mode: str | None) -> None:
+        self._snapshot = snapshot
+        self._metric, self._mode = metric, mode
+
+    def check(self, names: Iterable[str]) -> None:
+        """Refuse names of columns that no trial has.
+
+        Raises:
+            InvalidArgumentError: names the nearest column, or all.
+        """
+        some = self._snapshot.trials[:_LOOKED_AT]
+        plain = dict.fromkeys(name for one in some for name in (*flatten(one.config()), *self._last(one)))
+        known = {*plain, *(f"config/{name}" for name in plain), *AUTOMATIC, _TIME, self._metric}
+        for name in names if some else ():
+            if name not in known:
+                hint = nearest(name, plain) or f"; there are {', '.join(plain)}"
+                raise InvalidArgumentError([f"no trial has {name!r}{hint}"])
+
+    def ordered(self, sort: str | None, *, reverse: bool) -> list[TrialRecord]:
+        """The best first by the run's metric, by anything else from small to large; what has none comes last."""
+        trials, by = self._snapshot.trials, sort or self._metric
+        if by is None:
+            return trials[::-1] if reverse else list(trials)
+        values = {one.trial_id: self._value(one, by) for one in trials}
+        have = [one for one in trials if values[one.trial_id] is not None]
+        if by == self._metric and self._mode:
+            mode = self._mode
+            have.sort(key=lambda one: -ranking.ascending(values[one.trial_id], mode), reverse=reverse)
+        else:
+            have.sort(key=lambda one: _orderly(values[one.trial_id]), reverse=reverse)
+        return [*have, *(one for one in trials if values[one.trial_id] is None)]
+
+    def columns(self, shown: Sequence[TrialRecord]) -> list[str]:
+        """What is worth showing: the run's metric and the first few others, and the parameters that differ."""
+        reported: dict[str, None] = dict.fromkeys([self._metric] if self._metric else [])
+        for one in shown:
+            last = self._last(one)
+            reported |= dict.fromkeys(name for name, value in last.items() if isinstance(value, int | float))
+        varying = Varying()
+        for one in self._snapshot.trials[:_LOOKED_AT]:
+            varying.add(one.config())
+        return ["training_iteration", _TIME, *list(reported)[:_MOST_METRICS], *varying.names]
+
+    def whole(self, trial: TrialRecord) -> dict[str, Any]:
+        """All that can be shown of a trial: parameters, also as ``config/NAME``, metrics, and its time for people."""
+        history = self._snapshot.history(trial.trial_id)
+        metrics = flatten(history[-1]) if history else {}
+        if history:
+            metrics.setdefault(_TIME, duration_text(metrics["time_total_s"]))
+        config = flatten(trial.config())
+        return {**{f"config/{name}": value for name, value in config.items()}, **config, **metrics}
+
+    def _value(self, trial: TrialRecord, name: str) -> Any:
+        last = self._last(trial)
+        if name == self._metric:
+            return ranking.metric_of(last, name)
+        if name in AUTOMATIC or name == _TIME:
+            return self.whole(trial).get("time_total_s" if name == _TIME else name)
+        config = flatten(trial.config())
+        return last.get(name, config.get(name.removeprefix("config/")))
+
+    def _last(self, trial: TrialRecord) -> dict[str, Any]:
+        return flatten(self._snapshot.last_metrics.get(trial.trial_id, {}))
+
+
+def _orderly(value: Any) -> tuple[bool, float, str]:
+    """Numbers before texts, each in their own order."""
+    is_number = isinstance(value, int | float)
+    return not is_number, float(value) if is_number else 0.0, "" if is_number else str(value)
