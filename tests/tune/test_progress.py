@@ -494,6 +494,16 @@ def test_a_pause_and_the_end_of_the_run_are_seen_in_the_header(story):
     assert "‖ interrupted" in watch.terminal.lines()[0]
 
 
+def test_a_run_that_cannot_go_on_does_not_offer_to_be_resumed_as_it_is(story):
+    with Watch(story) as watch:
+        trial_id = story.starts({})
+        story.happens(Closing("a name was never reported", keep=True, error="metric 'acc' was not reported"))
+        story.returns(trial_id, by_order=True)
+        story.finishes()
+    assert "✗ cannot go on" in watch.terminal.lines()[0]
+    assert "audition resume" not in watch.terminal.getvalue()
+
+
 def test_define_by_run_parameters_are_columns_as_they_are_given(story):
     with Watch(story) as watch:
         trial_id = story.starts({})

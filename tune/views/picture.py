@@ -52,7 +52,7 @@ def draw(
 ) -> RenderableType:
     """One frame, no more than `height` lines; `over` leaves out what the summary below it says."""
     head = [_header(tally, picture, elapsed, width, over=over), *_bar(tally, picture, elapsed, width, over=over)]
-    middle = [] if over else [*_best(tally, width), Text(), _counts(tally), Text()]
+    middle = [] if over else [*_best(tally, width), Text(), _fitted(_counts(tally), width), Text()]
     foot = [] if over else [*_failures(tally, width), _footer(picture, width)]
     room = max(height - len(head) - len(middle) - len(foot) - 4, 1)
     table = (_final_table if over else _table)(tally, min(room, _MOST_ROWS), width)
@@ -81,7 +81,10 @@ def _header(tally: Tally, picture: Picture, elapsed: float, width: int, *, over:
 
 
 def _mood(tally: Tally, *, over: bool) -> tuple[str, str, str]:
-    closing = tally.experiment.closing
+    taken_up = tally.experiment.finished and not over  # drawn before the run knows that it goes on
+    closing = None if taken_up else tally.experiment.closing
+    if closing is not None and closing.error:
+        return "✗", "cannot go on", "red"
     if closing is not None and closing.keep:
         return "‖", "interrupted" if over else "saving and stopping", "yellow"
     if over:

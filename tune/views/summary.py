@@ -21,7 +21,9 @@ def summary(tally: Tally, directory: Path, total: int | None) -> list[str]:
     """At most seven lines, and a few more when trials failed."""
     experiment = tally.experiment
     place = typed(str(directory))
-    resumable = not experiment.finished or (experiment.closing is not None and experiment.closing.keep)
+    closing = experiment.closing
+    cut_short = not experiment.finished or (closing is not None and closing.keep)
+    resumable = cut_short and not (closing is not None and closing.error)
     return [
         *_best(tally),
         _line("trials", _counts(tally, total)),
