@@ -249,6 +249,42 @@ def test_trials_are_sorted_and_cut_as_asked(told: Tell) -> None:
     assert ["...", "and", "1", "more", "(--limit", "0", "shows", "all)"] in lines
 
 
+def test_a_terminal_gets_colours_and_the_columns_that_fit(workplace: Path) -> None:
+    shown = on_terminal(workplace, "show", "tiny", COLUMNS="30")
+    assert "not shown for want of room: time, accuracy, nested/loss, lr (choose with --columns)" in shown
+    assert "\x1b[32mTERMINATED" in shown
+    assert "\x1b" not in on_terminal(workplace, "show", "tiny", COLUMNS="30", NO_COLOR="1")
+
+
+def on_terminal(directory: Path, *arguments: str, **environment: str) -> str:
+    """What a command shows on a terminal."""
+    own, its = os.openpty()
+    environment = environ(TERM="xterm", **environment)
+    with subprocess.Popen([sys.executable, "-m", "tune", *arguments], cwd=directory, env=environment, stdout=its):
+        os.close(its)
+        shown = b"".join(iter(lambda: _read(own), b"")).decode()
+    os.close(own)
+    return shown
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # how Linux says that the other side has closed the terminal
+        return b""
+
+
+def test_whoever_reads_may_stop_reading(workplace: Path) -> None:
+    command = [sys.executable, "-m", "tune", "show", "tiny"]
+    with subprocess.Popen(
+        command, cwd=workplace, env=environ(PYTHONUNBUFFERED="1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as shown:
+        assert shown.stdout is not None
+        assert shown.stderr is not None
+        shown.stdout.close()
+        assert (shown.stderr.read(), shown.wait(30)) == (b"", 0)
+
+
 def test_an_experiment_is_one_json_document(document: Read) -> None:
     shown = document("show", "failing", "--reverse")
     assert (shown["name"], shown["metric"], shown["mode"]) == ("failing", "accuracy", "max")
@@ -260,6 +296,7 @@ def test_an_experiment_is_one_json_document(document: Read) -> None:
 def test_failures_are_told_with_the_users_own_traceback_as_plain_text(told: Tell) -> None:
     done = told("show", "failing")
     assert "3 failed\n" in done.out
+    assert [line.split()[-1] for line in done.out.splitlines() if line.startswith("trial ")] == ["reason"]
     assert 'cli_trainable.py", line 12, in train' in done.out
     assert "ValueError: batch [bold]96[/bold] does not fit" in done.out
     assert "[red]bad" in done.out

@@ -103,7 +103,7 @@ def _print_trials(trials: Trials, ordered: Sequence[TrialRecord], wanted: Wanted
         return
     shown = ordered[: wanted.rows(len(ordered))]
     names = wanted.columns or trials.columns(shown)
-    rows = [[one.trial_id, one.state, *map(trials.whole(one).get, names)] for one in shown]
+    rows = [[one.trial_id, one.state, *trials.cells(one, names)] for one in shown]
     heads = ["iteration" if name == "training_iteration" else name for name in names]
     typer.echo()
     print_table(("trial", "state", *heads), rows, hint=" (choose with --columns)")

@@ -9,13 +9,15 @@ from tune.errors import InvalidArgumentError, nearest
 from tune.machine.trial import AUTOMATIC
 from tune.views import ranking
 from tune.views.reading import TrialRecord
+from tune.views.result import Result
 from tune.views.snapshot import Snapshot
 from tune.views.varying import Varying
 from tune.views.wording import duration_text, flatten
 
 _MOST_METRICS = 4
 _LOOKED_AT = 1000
-_TIME = "time"
+_TIME, _REASON = "time", "reason"
+_REASONS_FOR = 100  # each is a question of its own to the journal
 
 
 class Trials:
@@ -36,7 +38,7 @@ class Trials:
         """
         some = self._snapshot.trials[:_LOOKED_AT]
         plain = dict.fromkeys(name for one in some for name in (*flatten(one.config()), *self._last(one)))
-        known = {*plain, *(f"config/{name}" for name in plain), *AUTOMATIC, _TIME, self._metric}
+        known = {*plain, *(f"config/{name}" for name in plain), *AUTOMATIC, _TIME, _REASON, self._metric}
         for name in names if some else ():
             if name not in known:
                 hint = nearest(name, plain) or f"; there are {', '.join(plain)}"
@@ -65,9 +67,21 @@ class Trials:
         varying = Varying()
         for one in self._snapshot.trials[:_LOOKED_AT]:
             varying.add(one.config())
-        return ["training_iteration", _TIME, *list(reported)[:_MOST_METRICS], *varying.names]
+        reasons = len(shown) <= _REASONS_FOR and any(self.reason(one) for one in shown)
+        names = ["training_iteration", _TIME, *list(reported)[:_MOST_METRICS], *varying.names]
+        return [*names, _REASON] if reasons else names
 
-    def whole(self, trial: TrialRecord) -> dict[str, Any]:
+    def cells(self, trial: TrialRecord, names: Iterable[str]) -> list[Any]:
+        """A trial's values of the columns called `names`."""
+        whole = self._whole(trial)
+        return [self.reason(trial) if name == _REASON and name not in whole else whole.get(name) for name in names]
+
+    def reason(self, trial: TrialRecord) -> str | None:
+        """Why the trial was stopped, or what it failed with, in a line."""
+        lines = Result(self._snapshot, trial).reason.splitlines()
+        return lines[0] if lines else None
+
+    def _whole(self, trial: TrialRecord) -> dict[str, Any]:
         """All that can be shown of a trial: parameters, also as ``config/NAME``, metrics, and its time for people."""
         history = self._snapshot.history(trial.trial_id)
         metrics = flatten(history[-1]) if history else {}
@@ -81,7 +95,7 @@ class Trials:
         if name == self._metric:
             return ranking.metric_of(last, name)
         if name in AUTOMATIC or name == _TIME:
-            return self.whole(trial).get("time_total_s" if name == _TIME else name)
+            return self._whole(trial).get("time_total_s" if name == _TIME else name)
         config = flatten(trial.config())
         return last.get(name, config.get(name.removeprefix("config/")))
 
