@@ -1,0 +1,405 @@
+"""The experiment under whatever may happen, and its journal replayed at any moment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from schedulers.base import Continue, Decision, Pause, Save, Stop, TrialScheduler
+from searchers.base import Searcher, Suggestion
+from tests.tune.arena import bound
+from tune.machine.events import (
+    CheckpointRef,
+    CheckpointRefused,
+    Closing,
+    DeleteCheckpoint,
+    Ended,
+    Entry,
+    Event,
+    Failed,
+    Failure,
+    Finished,
+    Kill,
+    Launched,
+    Leave,
+    Opened,
+    ParameterGiven,
+    Reply,
+    Reported,
+    Saved,
+    SaveNow,
+    SearchEnded,
+    Start,
+    Suggested,
+)
+from tune.machine.experiment import Experiment
+from tune.machine.plan import Plan, Retention
+from tune.machine.stopping import Stopper
+from tune.machine.trial import TrialState
+from tune.storage.codec import to_entry, to_row
+
+EPOCHS = 6
+DICE = st.integers(1, 6)
+METRIC = st.sampled_from([0.1, 0.5, 0.9, 2.0, math.nan, math.inf])
+
+
+class Erratic(TrialScheduler):
+    """Decides by the toss of a coin that falls alike for the same trial and iteration; writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.iterations: dict[str, list[int]] = {}
+
+    def on_trial_add(self, trial) -> None:
+        self.told.append(f"add {trial.trial_id}")
+
+    def on_trial_start(self, trial) -> None:
+        self.told.append(f"start {trial.trial_id}")
+
+    def on_trial_result(self, trial, result: Mapping[str, Any]) -> Decision:
+        self.told.append(f"result {trial.trial_id} {result!r}")
+        self.iterations.setdefault(trial.trial_id, []).append(result["training_iteration"])
+        coin = Random(f"{self.context.seed}/{trial.trial_id}/{result['training_iteration']}")
+        return coin.choices([Continue(), Save(), Pause("waits"), Stop("bad")], [6, 1, 2, 1])[0]
+
+    def on_trial_complete(self, trial, result) -> None:
+        self.told.append(f"complete {trial.trial_id} {result!r}")
+
+    def on_trial_error(self, trial) -> None:
+        self.told.append(f"error {trial.trial_id}")
+
+    def choose_trial_to_run(self, trials):
+        favourites = [trials.paused, trials.waiting]
+        if len(self.told) % 2:
+            favourites.reverse()
+        return next((name for some in favourites for name in some), None)
+
+
+class Listening(Searcher):
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.values: list[float] = []
+        self.completions: dict[str, int] = {}
+
+    def suggest(self, trial_id: str) -> Suggestion:
+        return {"x": self.rng(trial_id).random(), "shape": (1, 2)}
+
+    def on_trial_add(self, trial_id, config) -> None:
+        self.told.append(f"add {trial_id} {config!r}")
+
+    def on_parameter(self, trial_id, name, domain, value) -> None:
+        self.told.append(f"parameter {trial_id} {name} {value!r}")
+
+    def on_trial_result(self, trial_id, result) -> None:
+        self.values.append(result["loss"])
+        self.told.append(f"result {trial_id} {result!r}")
+
+    def on_trial_complete(self, trial_id, result=None, error=False) -> None:
+        self.values.append(result["loss"] if result else 0.0)
+        self.completions[trial_id] = self.completions.get(trial_id, 0) + 1
+        self.told.append(f"complete {trial_id} {result!r} {error}")
+
+
+class Counting(Stopper):
+    """Ends the experiment after so many results; writes down how often it was asked."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.told: list[str] = []
+
+    def __call__(self, trial_id, result) -> bool:
+        self.told.append(f"result {trial_id} {result!r}")
+        return False
+
+    def stop_all(self) -> bool:
+        self.told.append("stop_all")
+        return len(self.told) > self.most
+
+
+@dataclass
+class Worker:
+    """The process of an attempt, as far as the machine can tell."""
+
+    attempt: int
+    seq: int = 0
+    answer: Any = None
+
+    def next_seq(self) -> int:
+        self.seq += 1
+        return self.seq
+
+
+class AnyLife(RuleBasedStateMachine):
+    """Plays executor, journal and loop around one experiment."""
+
+    @initialize(
+        seed=st.integers(0, 1000),
+        max_failures=st.sampled_from([0, 2, -1]),
+        keep=st.sampled_from([1, 2, None]),
+        frequency=st.integers(0, 2),
+        at_end=st.booleans(),
+        most=st.sampled_from([10, 10_000]),
+    )
+    def open(self, seed: int, max_failures: int, keep: int | None, frequency: int, at_end: bool, most: int) -> None:
+        retention = Retention(frequency, at_end, keep)
+        self.plan = Plan(("loss",), ("min",), seed, max_failures=max_failures, retention=retention, time_budget_s=500.0)
+        self.most = most
+        self.experiment = self.fresh()
+        self.workers: dict[str, Worker] = {}
+        self.launched: dict[str, int] = {}
+        self.over: dict[str, TrialState] = {}
+        self.journal: list[Entry] = []
+        self.batch: list[Entry] = []
+        self.now = 0.0
+        self.happen(Opened("first"))
+
+    def fresh(self) -> Experiment:
+        policies = bound(
+            {}, 5, searcher=Listening(), scheduler=Erratic(), stop=Counting(self.most), seed=self.plan.seed
+        )
+        return Experiment(self.plan, policies)
+
+    def happen(self, event: Event) -> None:
+        commands = self.experiment.handle(event, self.now, 1e9 + self.now)
+        self.journal += self.batch
+        self.batch = self.experiment.take_entries()
+        for command in commands:
+            match command:
+                case Start(trial_id, attempt):
+                    assert trial_id not in self.workers
+                    assert attempt > self.launched.get(trial_id, 0)
+                    self.launched[trial_id] = attempt
+                    self.workers[trial_id] = Worker(attempt)
+                case Reply(trial_id, attempt, seq, answer):
+                    assert (self.workers[trial_id].attempt, self.workers[trial_id].seq) == (attempt, seq)
+                    self.workers[trial_id].answer = answer
+                case Kill(trial_id):
+                    self.end(trial_id, failure=Failure("killed", "overdue"))
+                case DeleteCheckpoint(checkpoint):
+                    assert all(checkpoint not in trial.checkpoints for trial in self.experiment.trials.values())
+
+    def end(self, trial_id: str, *, failure: Failure | None = None, **outcome: Any) -> None:
+        attempt = self.workers.pop(trial_id).attempt
+        self.happen(Failed(trial_id, attempt, failure) if failure else Ended(trial_id, attempt, **outcome))
+
+    def pick(self, data: st.DataObject, saving: bool = False) -> tuple[str, Worker]:
+        able = [name for name, one in self.workers.items() if isinstance(one.answer, SaveNow) is saving]
+        name = data.draw(st.sampled_from(able))
+        return name, self.workers[name]
+
+    def can_report(self) -> bool:
+        return any(not isinstance(one.answer, SaveNow) for one in self.workers.values())
+
+    def can_save(self) -> bool:
+        return any(isinstance(one.answer, SaveNow) for one in self.workers.values())
+
+    @rule()
+    def fill(self) -> None:
+        wanted = self.experiment.wanted()
+        if wanted is None or len(self.workers) >= 3:
+            return
+        trial_id = wanted.trial_id
+        if trial_id is None:
+            trial_id = self.experiment.next_trial_id
+            self.happen(Suggested(trial_id, self.experiment.policies.searcher.suggest(trial_id)))
+        self.happen(self.experiment.launch(trial_id))
+
+    @precondition(can_report)
+    @rule(data=st.data(), times=st.integers(1, 4))
+    def report_on(self, data: st.DataObject, times: int) -> None:
+        for _ in range(times):
+            if self.can_report():
+                self.report(data, data.draw(METRIC), data.draw(st.booleans()), 0.5)
+
+    def report(self, data: st.DataObject, loss: float, offers: bool, seconds: float) -> None:
+        name, worker = self.pick(data)
+        brought = None
+        if not offers and data.draw(st.booleans()):
+            brought = self.checkpoint(name, self.experiment.trials[name].totals.iteration + 1)
+        self.now += seconds
+        metrics = {"loss": loss, "shape": [1, 2], "timesteps_this_iter": 3}
+        self.happen(Reported(name, worker.attempt, worker.next_seq(), metrics, seconds, brought, offers))
+
+    def checkpoint(self, name: str, iteration: int) -> CheckpointRef:
+        return CheckpointRef(f"checkpoints/{name}/{iteration:06d}-{self.workers[name].attempt}", iteration, 10)
+
+    @precondition(can_save)
+    @rule(data=st.data())
+    def save(self, data: st.DataObject) -> None:
+        name, worker = self.pick(data, saving=True)
+        saved = self.checkpoint(name, self.experiment.trials[name].totals.iteration)
+        self.happen(Saved(name, worker.attempt, worker.next_seq(), saved))
+
+    @precondition(can_report)
+    @rule(data=st.data(), loss=METRIC, returns=st.booleans())
+    def finish(self, data: st.DataObject, loss: float, returns: bool) -> None:
+        name, worker = self.pick(data)
+        if isinstance(worker.answer, Leave):
+            self.end(name, by_order=True)
+        else:
+            self.end(name, metrics={"loss": loss} if returns else None, seconds=1.0)
+
+    @precondition(lambda self: self.workers)
+    @rule(data=st.data(), kind=st.sampled_from(["died", "raised"]))
+    def fail(self, data: st.DataObject, kind: str) -> None:
+        name = data.draw(st.sampled_from(sorted(self.workers)))
+        self.end(name, failure=Failure(kind, "badly"))
+
+    @precondition(lambda self: any(one.seq == 0 for one in self.workers.values()))
+    @rule(data=st.data())
+    def refuse(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from([name for name, one in self.workers.items() if one.seq == 0]))
+        if damaged := self.experiment.trials[name].checkpoint:
+            worker = self.workers[name]
+            self.happen(CheckpointRefused(name, worker.attempt, worker.next_seq(), damaged, "torn"))
+            worker.seq = worker.seq if self.experiment.trials[name].checkpoint is None else 0
+
+    @precondition(can_report)
+    @rule(data=st.data(), value=st.sampled_from([0.5, False, "", None, (1, 2)]))
+    def ask(self, data: st.DataObject, value: Any) -> None:
+        name, worker = self.pick(data)
+        parameter = f"p{len(self.experiment.trials[name].config)}"
+        self.happen(ParameterGiven(name, worker.attempt, worker.next_seq(), parameter, None, value))
+
+    @rule(keep=st.booleans(), dice=DICE)
+    def close(self, keep: bool, dice: int) -> None:
+        if dice == 1 and self.experiment.closing is None and not self.experiment.finished:
+            self.happen(Closing("enough", keep))
+
+    @rule(error=st.sampled_from(["", "ValueError"]), dice=DICE)
+    def search_ends(self, error: str, dice: int) -> None:
+        if dice > 1:
+            return
+        if not self.experiment.search_over and self.experiment.wanted() and self.experiment.wanted().trial_id is None:
+            self.happen(SearchEnded(error))
+
+    @rule(seconds=st.sampled_from([0.5, 5.0, 20.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        for event in self.experiment.due(self.now):
+            self.happen(event)
+
+    @rule()
+    def conclude(self) -> None:
+        if self.experiment.idle and not self.experiment.finished:
+            assert not self.workers
+            self.happen(Finished())
+
+    @rule(loses_last=st.booleans())
+    def crash(self, loses_last: bool) -> None:
+        """The process dies, and with it the workers and perhaps what was not committed yet."""
+        if not loses_last:
+            self.journal += self.batch
+        self.batch = []
+        resumed = self.fresh()
+        for entry in self.journal:
+            row = to_row(entry)
+            again = to_entry(row, code=True)
+            assert repr(again) == repr(entry)
+            resumed.replay(again)
+        if not loses_last:
+            self.assert_alike(resumed)
+            self.experiment.handle(Opened("again"), self.now, 0.0)
+        self.workers.clear()
+        before, self.experiment = self.experiment, resumed
+        self.launched = {name: trial.attempt for name, trial in resumed.trials.items()}
+        self.over = {}
+        self.happen(Opened("again"))
+        if not loses_last:
+            self.experiment, resumed = before, self.experiment
+            self.assert_alike(resumed)
+            self.experiment = resumed
+
+    def assert_alike(self, other: Experiment) -> None:
+        for name in vars(self.experiment).keys() - {"plan", "policies", "_fresh"}:
+            assert repr(getattr(other, name)) == repr(getattr(self.experiment, name)), name
+        ours, theirs = self.experiment.policies, other.policies
+        assert theirs.searcher.told == ours.searcher.told
+        assert theirs.scheduler.told == ours.scheduler.told
+        assert theirs.stopper.told == ours.stopper.told
+
+    @invariant()
+    def each_trial_is_where_its_state_says(self) -> None:
+        experiment = self.experiment
+        for index, belongs in (
+            (experiment.waiting, lambda state: state is TrialState.PENDING),
+            (experiment.paused, lambda state: state is TrialState.PAUSED),
+            (experiment.live, lambda state: state.live),
+        ):
+            assert set(index) == {name for name, trial in experiment.trials.items() if belongs(trial.state)}
+        assert experiment.displaced.keys() <= experiment.waiting.keys()
+        assert experiment.leaving.keys() <= experiment.live.keys()
+        assert set(self.workers) == set(experiment.live)
+
+    @invariant()
+    def what_is_over_stays_over_and_is_told_once(self) -> None:
+        for name, trial in self.experiment.trials.items():
+            assert trial.state is self.over.get(name, trial.state)
+            if trial.state.final:
+                self.over[name] = trial.state
+            assert self.experiment.policies.searcher.completions.get(name, 0) == trial.state.final
+
+    @invariant()
+    def iterations_have_no_gap_and_no_double(self) -> None:
+        reached: dict[str, int] = {}
+        for entry in [*self.journal, *self.batch]:
+            if isinstance(entry.event, Launched | CheckpointRefused):
+                assert (entry.iteration or 0) <= reached.get(entry.event.trial_id, 0)
+                reached[entry.event.trial_id] = entry.iteration or 0
+            elif isinstance(entry.event, Reported | Ended) and entry.iteration is not None:
+                assert entry.iteration == reached[entry.event.trial_id] + 1
+                reached[entry.event.trial_id] = entry.iteration
+
+    @invariant()
+    def iterations_are_told_once_and_values_are_finite(self) -> None:
+        policies = self.experiment.policies
+        for told in policies.scheduler.iterations.values():
+            assert told == sorted(set(told))
+        assert all(map(math.isfinite, policies.searcher.values))
+
+    @invariant()
+    def checkpoints_are_few_and_the_best_is_finite(self) -> None:
+        keep = self.plan.retention.num_to_keep
+        for trial in self.experiment.trials.values():
+            assert keep is None or len(trial.checkpoints) <= keep
+        assert self.experiment.best_result is None or math.isfinite(self.experiment.best_result["loss"])
+
+    def teardown(self) -> None:
+        """Once nothing goes wrong any more, the run ends."""
+        if not hasattr(self, "experiment"):
+            return
+        for _ in range(2000):
+            while self.experiment.wanted() is not None and len(self.workers) < 3:
+                self.fill()
+            if self.experiment.idle:
+                break
+            name, worker = next(iter(self.workers.items()))
+            if isinstance(worker.answer, SaveNow):
+                saved = self.checkpoint(name, self.experiment.trials[name].totals.iteration)
+                self.happen(Saved(name, worker.attempt, worker.next_seq(), saved))
+            elif isinstance(worker.answer, Leave):
+                self.end(name, by_order=True)
+            elif self.experiment.trials[name].totals.iteration >= EPOCHS:
+                self.end(name)
+            else:
+                self.happen(Reported(name, worker.attempt, worker.next_seq(), {"loss": 1.0}, 0.1, None, offers=True))
+        assert self.experiment.idle
+        if not self.experiment.finished:
+            self.happen(Finished())
+        closing = self.experiment.closing
+        kept = self.experiment.search_error or (closing is not None and closing.keep)
+        assert kept or all(trial.state.final for trial in self.experiment.trials.values())
+        self.what_is_over_stays_over_and_is_told_once()
+
+
+TestAnyLife = AnyLife.TestCase
+TestAnyLife.settings = settings(max_examples=150, stateful_step_count=40)
