@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from math import ceil
 
 _UNIT = 10_000
 
@@ -39,6 +40,14 @@ class Devices:
         """Free what `take` gave."""
         for name, share in shares:
             self._free[name] += share
+
+
+def names(count: float | None) -> tuple[str, ...]:
+    """The names of `count` gpus, of all there are by default; more than there are count on, for tests without any."""
+    found = discover()
+    if count is None:
+        return found
+    return tuple(found[index] if index < len(found) else str(index) for index in range(ceil(count)))
 
 
 def discover() -> tuple[str, ...]:

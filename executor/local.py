@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from executor.devices import Devices, discover
+from executor import devices
 from executor.errors import InfeasibleRequestError
 from executor.framing import pack
 from executor.interface import Prepared, Program, TrialExecutor
@@ -55,15 +55,15 @@ class LocalExecutor(TrialExecutor):
         log_cap_bytes: int = _LOG_CAP_BYTES,
     ) -> None:
         check()
-        names = discover() if gpus is None else tuple(map(str, range(int(gpus))))
+        names = devices.names(gpus)
         amounts = {
             "cpu": here.usable_cpus() if cpus is None else cpus,
-            "gpu": len(names),
+            "gpu": len(names) if gpus is None else gpus,
             "memory": here.usable_memory() if memory is None else memory,
         }
         self._node = Node(socket.gethostname(), Resources.of({**(resources or {}), **amounts}))
         self._room = Room([self._node])
-        self._devices = Devices(names) if names else None
+        self._devices = devices.Devices(names) if names else None
         self._held: dict[int, _Held] = {}
         self._reservations = 0
         # The pool must not keep us alive: when we are forgotten without being closed, it is closed.
@@ -156,24 +156,30 @@ class LocalExecutor(TrialExecutor):
         try:
             pieces = [*pack(tuple(order)), *pack(call.argument)]
         except TypeError as error:
-            with self._pool.lock:
-                self._pool.check_open()
-                text = f"the call's argument cannot be sent to a worker process: {error}"
-                self._tell(Raised(call.call_id, RemoteError("TypeError", text, text)))
+            self._refuse(call, "TypeError", f"the call's argument cannot be sent to a worker process: {error}")
             return
         with self._pool.lock:
             self._pool.check_open()
             held = self._startable(reservation, call)
-            link = self._link(held, prepared.digest, fresh=call.fresh)
+            try:
+                link = self._link(held, prepared.digest, fresh=call.fresh)
+            except OSError as error:
+                self._refuse(call, "OSError", f"no worker process could be started: {error}")
+                return
             self._pool.begin(link, RunningCall(call.call_id, call.log_path), pieces, last=call.fresh)
+
+    def _refuse(self, call: Call, type_name: str, text: str) -> None:
+        with self._pool.lock:
+            self._pool.check_open()
+            self._tell(Raised(call.call_id, RemoteError(type_name, text, text)))
 
     def _order(self, reservation: Reservation, call: Call) -> Order:
         held = self._held.get(reservation.reservation_id)
-        devices = None
+        visible = None
         if held is not None and self._devices is not None:
-            devices = ",".join(name for name, _ in held.gpus[0])
+            visible = ",".join(name for name, _ in held.gpus[0])
         threads = max(1, int(reservation.request.bundles[0]["cpu"]))
-        return Order(call.seed, call.fresh, call.log_path, call.environment, threads, devices)
+        return Order(call.seed, call.fresh, call.log_path, call.environment, threads, visible)
 
     def _startable(self, reservation: Reservation, call: Call) -> _Held:
         held = self._held.get(reservation.reservation_id)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import faulthandler
 import gc
 import importlib
+import linecache
 import os
 import pickle
+import resource
 import signal
 import socket
 import sys
@@ -62,6 +64,8 @@ def prepare_process() -> None:
     faulthandler.enable(2)
     faulthandler.register(signal.SIGUSR1, 2, all_threads=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A trial's memory may be larger than the disk has room for, and would be written while everybody waits.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def become_worker(parent: int) -> None:
@@ -82,6 +86,7 @@ def enter(load: Load) -> None:
     os.environ.update(load.environment)
     sys.path[:] = load.path
     sys.argv[:] = load.arguments
+    linecache.cache.update({name: (0, None, lines, name) for name, lines in load.sources.items()})
     with suppress(OSError):
         os.chdir(load.folder)
 
@@ -113,8 +118,6 @@ class ForkServer:
         # Loaded while the driver is still pickling what it will send.
         importlib.import_module("cloudpickle")
         gc.disable()
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._poller.wake_on_signals()
         self._poller.register(self._driver.fileno())
         while self._obey_all():
             self._reap()
@@ -154,6 +157,9 @@ class ForkServer:
             self._loaded = None
         else:
             os.close(fd)
+        # After loading, so that no module that does the same gets in the way; there was nothing to reap before.
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._poller.wake_on_signals()
         text = reason.encode()
         self._tell(Notice.READY, 0, len(text), text)
 

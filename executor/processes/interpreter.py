@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-_BOOTSTRAP = "import sys; sys.path[0] = {root!r}; from executor.processes.forkserver import {main}; {main}({arguments})"
+_BOOTSTRAP = (
+    "import sys; sys.path.insert(0, {root!r}); from executor.processes.forkserver import {main}; {main}({arguments})"
+)
 
 
 def command_line(main: str, *arguments: int) -> list[str]:

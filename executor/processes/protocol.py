@@ -51,6 +51,7 @@ class Load(NamedTuple):
     folder: str
     environment: dict[str, str]
     overrides: dict[str, str]  # the part of `environment` that wins over what a call's cpus ask for
+    sources: dict[str, list[str]]  # lines of code that is in no file, for tracebacks: a notebook's cells
     preload: tuple[str, ...]
     program: bytes
     can_fork: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -39,6 +40,7 @@ class Servers:
             folder=folder,
             environment={**os.environ, **environment},
             overrides=dict(environment),
+            sources=_sources_without_files(),
             preload=tuple(preload),
             program=pickled,
             can_fork=here.can_fork(),
@@ -84,6 +86,11 @@ class Servers:
             launcher.ask_to_end()
         for launcher in launchers:
             launcher.end(_PATIENCE_S)
+
+
+def _sources_without_files() -> dict[str, list[str]]:
+    known = linecache.cache.items()
+    return {name: entry[2] for name, entry in known if len(entry) > 2 and not Path(name).is_file()}
 
 
 def _digest(pickled: bytes, preload: Sequence[str], environment: Mapping[str, str]) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import linecache
 import logging
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +22,7 @@ from executor.local import LocalExecutor
 from executor.messages import Call, Died, Raised
 from executor.resources import Request
 from tests.executor import local_programs as programs
-from tests.executor.conversation import Conversation
+from tests.executor.conversation import DEADLINE_S, Conversation
 from tests.executor.local_processes import gone_afterwards
 from tests.executor.local_programs import Run
 
@@ -100,6 +103,35 @@ def test_closing_does_not_wait_for_a_slow_module(modules: Path) -> None:
     before = executor.clock()
     executor.close()
     assert executor.clock() - before < 2
+
+
+def test_closing_ends_a_wait_in_another_thread() -> None:
+    executor = LocalExecutor(cpus=1)
+    waiting = threading.Event()
+    events = []
+
+    def wait() -> None:
+        waiting.set()
+        with suppress(ExecutorClosedError):
+            events.append(executor.events(None))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    waiting.wait(DEADLINE_S)
+    executor.close()
+    thread.join(DEADLINE_S)
+    assert not thread.is_alive()
+    assert events in ([], [[]])
+
+
+def test_code_that_is_in_no_file_shows_its_lines_in_tracebacks(talk: Conversation) -> None:
+    source = "def train(channel, argument):\n    raise ValueError('in a cell')\n"
+    linecache.cache["<cell 7>"] = (len(source), None, source.splitlines(keepends=True), "<cell 7>")
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(source, "<cell 7>", "exec"), names)
+    ending = talk.end_of(talk.start(Run(names["train"])))
+    assert isinstance(ending, Raised)
+    assert "raise ValueError('in a cell')" in ending.error.traceback
 
 
 def test_the_same_program_is_loaded_once_and_forgotten_ones_make_room(executor: LocalExecutor) -> None:
