@@ -366,6 +366,10 @@ def test_each_mistake_is_shown_where_it_stands(read: Read, text: str, expected: 
         ("x: {uniform: [0, 1]}", "5:7: unknown key `uniform` in parameter x; write {distribution: uniform, ...}"),
         ("x: {dropout: {min: 0, max: 1}}", "5:7: unknown key `dropout` in parameter x; nested parameters go under"),
         ("x: {parameters: {y: {min: 1, maxi: 2}}}", "5:32: unknown key `maxi` in parameter x/y; did you mean 'max'?"),
+        (
+            "parameters: {parameters: {nested: {mini: 1}}}",
+            "5:38: unknown key `mini` in parameter parameters/nested; did",
+        ),
         ("x: {values: [{parameters: {y: {min: 1, max: 0}}}]}", "5:39: min 1 must be below max 0"),
     ],
 )

@@ -49,12 +49,14 @@ _BOUNDS = ("min", "max", "q")
 _SHAPE = ("mu", "sigma", "q")
 
 
-def _is_nested(option: Any) -> str:
-    return (
-        "nested"
-        if isinstance(option, Parameter) or (isinstance(option, dict) and set(option) == {"parameters"})
-        else "plain"
-    )
+def _kind_of_option(option: Any) -> str:
+    """Whether one of `values` is nested parameters. The words are in brackets as no parameter's name is."""
+    nested = isinstance(option, Parameter) or (isinstance(option, dict) and set(option) == {"parameters"})
+    return "(nested)" if nested else "(plain)"
+
+
+_Nested = Annotated["Parameter", Tag("(nested)")]
+_Option = Annotated[_Nested | Annotated[Any, Tag("(plain)")], Discriminator(_kind_of_option)]
 
 
 class Parameter(Section):
@@ -67,10 +69,7 @@ class Parameter(Section):
     mu: Number | None = None
     sigma: Number | None = None
     value: Any = None
-    values: (
-        list[Annotated[Annotated[Parameter, Tag("nested")] | Annotated[Any, Tag("plain")], Discriminator(_is_nested)]]
-        | None
-    ) = None
+    values: list[_Option] | None = None
     grid: list[Any] | None = None
     parameters: dict[str, Parameter] | None = None
 

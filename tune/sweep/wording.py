@@ -19,10 +19,12 @@ _OUR_NAMES = {"config": "parameters", "search_alg": "searcher", "checkpoint_conf
 
 def section_at(path: tuple[str | int, ...]) -> tuple[str, type[BaseModel]]:
     """What the section at `path` is called, and its model."""
-    names = [str(part) for part in path if isinstance(part, str) and part not in ("nested", "plain")]
-    match names:
-        case ["parameters", *inner]:
-            return f"parameter {'/'.join(name for name in inner if name != 'parameters')}", Parameter
+    match [part for part in path if isinstance(part, str)]:
+        case ["parameters", *_]:
+            # A parameter may be called anything, `parameters` too: names are what follows that word.
+            at = iter(path)
+            names = [str(next(at, "")) for part in at if part == "parameters"]
+            return f"parameter {'/'.join(names)}", Parameter
         case ["metric"]:
             return "metric", Goal
         case ["checkpoint"]:
