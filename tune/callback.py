@@ -29,35 +29,36 @@ class TrialFacts(Protocol):
 class Callback:
     """Told what happens, in the driver's process, on the loop's thread: return quickly.
 
+    Everything is given as keywords, so that a hook may name what it needs and take the rest as ``**information``.
     `iteration` counts all results of the experiment.
     """
 
     def setup(self, *, directory: str, name: str) -> None:
         """The run begins, or goes on."""
 
-    def on_trial_start(self, iteration: int, trials: Sequence[TrialFacts], trial: TrialFacts) -> None:
+    def on_trial_start(self, *, iteration: int, trials: Sequence[TrialFacts], trial: TrialFacts) -> None:
         """An attempt of `trial` starts."""
 
     def on_trial_result(
-        self, iteration: int, trials: Sequence[TrialFacts], trial: TrialFacts, result: Mapping[str, Any]
+        self, *, iteration: int, trials: Sequence[TrialFacts], trial: TrialFacts, result: Mapping[str, Any]
     ) -> None:
         """`trial` reported `result`."""
 
-    def on_trial_save(self, iteration: int, trials: Sequence[TrialFacts], trial: TrialFacts) -> None:
+    def on_trial_save(self, *, iteration: int, trials: Sequence[TrialFacts], trial: TrialFacts) -> None:
         """A checkpoint of `trial` is complete."""
 
     def on_checkpoint(
-        self, iteration: int, trials: Sequence[TrialFacts], trial: TrialFacts, checkpoint: CheckpointRef
+        self, *, iteration: int, trials: Sequence[TrialFacts], trial: TrialFacts, checkpoint: CheckpointRef
     ) -> None:
         """The same, with the checkpoint."""
 
-    def on_trial_complete(self, iteration: int, trials: Sequence[TrialFacts], trial: TrialFacts) -> None:
+    def on_trial_complete(self, *, iteration: int, trials: Sequence[TrialFacts], trial: TrialFacts) -> None:
         """`trial` ended for good."""
 
-    def on_trial_error(self, iteration: int, trials: Sequence[TrialFacts], trial: TrialFacts) -> None:
+    def on_trial_error(self, *, iteration: int, trials: Sequence[TrialFacts], trial: TrialFacts) -> None:
         """`trial` failed for good."""
 
-    def on_experiment_end(self, trials: Sequence[TrialFacts]) -> None:
+    def on_experiment_end(self, *, trials: Sequence[TrialFacts]) -> None:
         """The run ends."""
 
 
@@ -71,7 +72,7 @@ class Dispatcher:
     def __call__(self, entry: Entry) -> None:
         event = entry.event
         if isinstance(event, Finished):
-            self._each(lambda callback: callback.on_experiment_end(self._trials()))
+            self._each(lambda callback: callback.on_experiment_end(trials=self._trials()))
         elif isinstance(event, Launched | Reported | Saved | Ended | Failed | Dismissed):
             self._trial(event, self._experiment.trials[event.trial_id])
 
@@ -80,21 +81,20 @@ class Dispatcher:
         self._each(lambda callback: callback.setup(directory=directory, name=name))
 
     def _trial(self, event: Launched | Reported | Saved | Ended | Failed | Dismissed, trial: Trial) -> None:
-        now = self._experiment.results
-        everyone = self._trials()
+        about: dict[str, Any] = {"iteration": self._experiment.results, "trials": self._trials(), "trial": trial}
         if isinstance(event, Launched):
-            self._each(lambda callback: callback.on_trial_start(now, everyone, trial))
+            self._each(lambda callback: callback.on_trial_start(**about))
         if isinstance(event, Reported | Ended) and event.metrics is not None and trial.last_result is not None:
             result = {**trial.last_result, "config": trial.config}
-            self._each(lambda callback: callback.on_trial_result(now, everyone, trial, result))
+            self._each(lambda callback: callback.on_trial_result(**about, result=result))
         if isinstance(event, Reported | Saved) and event.checkpoint is not None:
             checkpoint = event.checkpoint
-            self._each(lambda callback: callback.on_trial_save(now, everyone, trial))
-            self._each(lambda callback: callback.on_checkpoint(now, everyone, trial, checkpoint))
+            self._each(lambda callback: callback.on_trial_save(**about))
+            self._each(lambda callback: callback.on_checkpoint(**about, checkpoint=checkpoint))
         if isinstance(event, Ended | Failed | Dismissed) and trial.state is TrialState.TERMINATED:
-            self._each(lambda callback: callback.on_trial_complete(now, everyone, trial))
+            self._each(lambda callback: callback.on_trial_complete(**about))
         if isinstance(event, Failed) and trial.state is TrialState.ERROR:
-            self._each(lambda callback: callback.on_trial_error(now, everyone, trial))
+            self._each(lambda callback: callback.on_trial_error(**about))
 
     def _trials(self) -> Sequence[TrialFacts]:
         return _Everyone(self._experiment.trials)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 
 class TuneError(Exception):
@@ -39,7 +40,7 @@ class MetricNotReportedError(TuneError):
 class TrialFailedError(TuneError):
     """Trials failed, and the run was asked to raise for them; `results` has everything that was reached."""
 
-    results: object = None
+    results: Any = None
 
 
 class SearcherError(TuneError):
