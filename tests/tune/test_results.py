@@ -158,6 +158,14 @@ def test_among_a_trials_own_values_nan_is_passed_over_by_scope_all(story):
     assert ResultGrid(story.directory).get_best_result(scope="all").trial_id == "t0"
 
 
+def test_many_results_asked_one_by_one_are_the_same_as_a_few(story):
+    for at in range(50):
+        curve(story, {"lr": at}, [0.1, at / 50])
+    one_by_one = [ResultGrid(story.directory)[at].metrics for at in range(50)]
+    assert [result.metrics for result in ResultGrid(story.directory)] == one_by_one
+    assert [len(result.metrics_dataframe) for result in ResultGrid(story.directory)] == [2] * 50
+
+
 def test_metrics_that_decided_nothing_nested_ones_and_automatic_ones_can_be_compared_too(story):
     for loss in (0.3, 0.2):
         trial_id = story.starts({})
@@ -473,6 +481,7 @@ def test_the_older_names_say_the_same(story):
     assert analysis.get_all_configs()["t1"] == {"lr": 0.2, "model": {"depth": 3}}
     assert analysis.experiment_path == str(story.directory)
     assert analysis.stats()["states"] == {"TERMINATED": 3}
+    assert (analysis.stats()["num_results"], analysis.stats()["trial_time_s"]) == (9, 9.0)
 
 
 def test_checkpoints_by_the_older_names(tmp_path):
@@ -532,7 +541,7 @@ def test_control_characters_do_not_reach_the_terminal(story):
 def test_the_readers_agree_with_the_view_for_people(story):
     first = story.starts({})
     for value in (0.1, 0.2, 0.3, 0.4):
-        story.reports(first, accuracy=value)
+        story.reports(first, accuracy=value, timesteps_this_iter=5)
         if value == 0.2:
             story.saves(first)
     story.fails(first, Failure("killed", "preempted"))
@@ -544,6 +553,8 @@ def test_the_readers_agree_with_the_view_for_people(story):
     histories = reading.read_histories(connection)
     assert [(name, one["training_iteration"]) for name, own in histories.items() for one in own] == rows
     assert {name: own[-1]["accuracy"] for name, own in histories.items()}["t0"] == 0.5
+    shortly = reading.read_histories(connection, last_only=True)
+    assert shortly["t0"] == histories["t0"][-1:]
     last = reading.read_last_metrics(connection)
     assert last["t0"] == {"accuracy": 0.5}
     values = reading.read_values(connection, "accuracy")

@@ -113,8 +113,7 @@ def _metrics(snapshot: Snapshot, shown: Sequence[TrialRecord], metric: str | Non
 
 
 def _cells(snapshot: Snapshot, record: TrialRecord, metrics: Sequence[str], parameters: Sequence[str]) -> list[Any]:
-    history = snapshot.history(record.trial_id)
-    last = history[-1] if history else {}
+    last = snapshot.last_result(record.trial_id)
     config = flatten(record.config())
     time = duration_text(last["time_total_s"]) if last else None
     return [

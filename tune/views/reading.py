@@ -33,6 +33,8 @@ FROM events AS s JOIN events AS e ON e.position = (
 WHERE s.kind = 'suggested'
 """
 _RESULTS = "SELECT trial, iteration, attempt, timestamp, time_this_iter_s, metrics FROM results"
+# In a reported metric's name: what accumulates over a trial's results.
+_ADDS_UP = '_this_iter"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +95,18 @@ def read_last_metrics(connection: sqlite3.Connection) -> dict[str, dict[str, Any
 
 
 def read_histories(
-    connection: sqlite3.Connection, trial_ids: Iterable[str] | None = None
+    connection: sqlite3.Connection, trial_ids: Iterable[str] | None = None, *, last_only: bool = False
 ) -> dict[str, list[dict[str, Any]]]:
-    """Every result that counts, with the automatic metrics, by trial id; of all trials or of those given."""
+    """Every result that counts, with the automatic metrics, by trial id; of all trials or of those given.
+
+    With `last_only` each trial's last result alone: the others are not even decoded.
+    """
     if trial_ids is None:
         rows: Iterable[Any] = connection.execute(f"{_RESULTS} ORDER BY trial, iteration")
     else:
         query = f"{_RESULTS} WHERE trial = ? ORDER BY iteration"
         rows = (row for trial_id in trial_ids for row in connection.execute(query, (trial_id,)))
-    return {trial_id: _history(trial_id, own) for trial_id, own in groupby(rows, key=lambda row: row[0])}
+    return {trial_id: _history(trial_id, own, last_only) for trial_id, own in groupby(rows, key=lambda row: row[0])}
 
 
 def read_values(connection: sqlite3.Connection, metric: str) -> dict[str, list[float]]:
@@ -117,18 +122,26 @@ def read_values(connection: sqlite3.Connection, metric: str) -> dict[str, list[f
     return values
 
 
-def _history(trial_id: str, rows: Iterable[Any]) -> list[dict[str, Any]]:
+def _history(trial_id: str, rows: Iterable[Any], last_only: bool) -> list[dict[str, Any]]:
     """One trial's results, their automatic metrics added as the machine adds them while it runs."""
     trial = Trial(0, trial_id, {})
+    listed = list(rows)
     history = []
-    for _, _, attempt, wall, seconds, text in rows:
+    for at, (_, _, attempt, wall, seconds, text) in enumerate(listed, 1):
+        wanted = not last_only or at == len(listed)
+        metrics = data.loads(text) if wanted or _ADDS_UP in text else {}
         if attempt != trial.attempt:
             trial.attempt, trial.restored = attempt, trial.totals
-        metrics = data.loads(text)
-        result = trial.result(metrics, seconds or 0.0, wall)
+        if wanted:
+            history.append(trial.result(metrics, seconds or 0.0, wall))
         trial.totals = trial.totals.add(metrics, seconds or 0.0)
-        history.append(result)
     return history
+
+
+def read_effort(connection: sqlite3.Connection) -> tuple[int, float]:
+    """How many results count, and the seconds of work that they took."""
+    count, seconds = connection.execute("SELECT count(*), total(time_this_iter_s) FROM results").fetchone()
+    return count, seconds
 
 
 def read_failures(connection: sqlite3.Connection) -> dict[str, Failure]:

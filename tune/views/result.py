@@ -58,7 +58,8 @@ class Result:
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """The last result with the automatic metrics and ``config``; empty when nothing was reported."""
-        return self._whole(self._history[-1]) if self._history else {}
+        last = self._snapshot.last_result(self.trial_id)
+        return self._whole(last) if last else {}
 
     @cached_property
     def metrics_dataframe(self) -> DataFrame:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from tune.errors import MetricNotReportedError, TrialFailedError, nearest
 from tune.machine.trial import TrialState
-from tune.views import listing, ranking, tables
+from tune.views import listing, ranking, reading, tables
 from tune.views.analysis import ExperimentNames
 from tune.views.ranking import NoBestTrialError
 from tune.views.reading import TrialRecord
@@ -173,13 +173,15 @@ class ResultGrid(ExperimentNames):
     def stats(self) -> dict[str, Any]:
         """The experiment in numbers: its name, when it began (seconds since 1970), trials by state, results."""
         snapshot = self._snapshot
+        with reading.reading(self._directory) as connection:
+            results, seconds = reading.read_effort(connection)
         return {
             "name": snapshot.facts.get("name", self._directory.name),
             "created": snapshot.facts.get("created"),
             "num_trials": len(snapshot.trials),
             "states": dict(Counter(record.state for record in snapshot.trials)),
-            "num_results": sum(map(len, snapshot.histories.values())),
-            "trial_time_s": sum(one["time_this_iter_s"] for history in snapshot.histories.values() for one in history),
+            "num_results": results,
+            "trial_time_s": seconds,
         }
 
     def _count(self, state: TrialState) -> int:
@@ -208,8 +210,9 @@ def _scores(snapshot: Snapshot, metric: str, mode: str, scope: str) -> dict[str,
 
 
 def _row(result: Result, snapshot: Snapshot, chosen: tuple[str, str] | None) -> dict[str, Any]:
-    history = snapshot.histories[result.trial_id]
-    shown = history[-1] if history else {}
-    if chosen is not None:
-        shown = dict(ranking.best_row(history, *chosen) or shown)
+    if chosen is None:
+        shown = snapshot.last_results.get(result.trial_id, {})
+    else:
+        history = snapshot.histories[result.trial_id]
+        shown = dict(ranking.best_row(history, *chosen) or next(reversed(history), {}))
     return tables.row(shown, result.config, trial_id=result.trial_id, logdir=result.path, state=result.state)

@@ -51,6 +51,13 @@ class Snapshot:
         return {trial.trial_id: self._finished(trial, found.get(trial.trial_id, [])) for trial in self.trials}
 
     @cached_property
+    def last_results(self) -> dict[str, dict[str, Any]]:
+        """The last result of each trial that has one, by trial id, with the automatic metrics."""
+        with reading.reading(self.directory) as connection:
+            found = reading.read_histories(connection, last_only=True)
+        return {name: self._finished(self.by_id[name], rows)[-1] for name, rows in found.items() if name in self.by_id}
+
+    @cached_property
     def failures(self) -> dict[str, Failure]:
         """Why trials failed for good, by trial id."""
         with reading.reading(self.directory) as connection:
@@ -75,6 +82,12 @@ class Snapshot:
                 self._read[trial_id] = self._finished(self.by_id[trial_id], found)
             return self._read[trial_id]
         return self.histories[trial_id]
+
+    def last_result(self, trial_id: str) -> dict[str, Any]:
+        """One trial's last result, empty when it has none."""
+        if "histories" in self.__dict__ or (len(self._read) < _SINGLE_READS and "last_results" not in self.__dict__):
+            return next(reversed(self.history(trial_id)), {})
+        return self.last_results.get(trial_id, {})
 
     @staticmethod
     def _finished(trial: TrialRecord, history: list[dict[str, Any]]) -> list[dict[str, Any]]:
