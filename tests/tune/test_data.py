@@ -21,7 +21,7 @@ from schedulers.asha import ASHAScheduler
 from schedulers.base import Stop
 from searchers.base import Searcher
 from searchers.choices import Choice
-from searchers.space import choice, loguniform, lograndint, quniform, randint, randn, sample_from, uniform
+from searchers.space import choice, lograndint, loguniform, quniform, randint, randn, sample_from, uniform
 from searchers.stepped import Stepped
 from searchers.variants import BasicVariantGenerator
 from tune.machine.stopping import CombinedStopper, MaximumIterationStopper, ThresholdStopper
@@ -30,12 +30,6 @@ from tune.storage.data import Lost
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 KEYS = st.text() | st.integers() | st.booleans() | st.tuples(st.integers()) | st.sampled_from(sorted(data._TAGS))
-    st.text()
-    | st.integers()
-    | st.booleans()
-    | st.tuples(st.integers(), st.text())
-    | st.sampled_from(sorted(data._TAGS))
-)
 VALUES = st.recursive(
     SCALARS | st.builds(range, st.integers(-9, 9), st.integers(-9, 9), st.integers(1, 3)),
     lambda inner: (
