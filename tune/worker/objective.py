@@ -27,7 +27,8 @@ def is_objective(function: Callable[..., Any]) -> bool:
     if first is None:
         return False
     annotation = first.annotation if isinstance(first.annotation, str) else getattr(first.annotation, "__name__", "")
-    return first.name == "trial" or annotation.rpartition(".")[2] == "Trial"
+    # Quoted as well as deferred, an annotation keeps its quotes.
+    return first.name == "trial" or annotation.strip("'\"").rpartition(".")[2] == "Trial"
 
 
 class ObjectiveTrial:
@@ -40,7 +41,6 @@ class ObjectiveTrial:
         self._session = session
         self._parameters: dict[str, Any] = dict(session.task.config)
         self._told_to_prune = False
-        self.last_reported: float | None = None
         self.user_attrs: dict[str, Any] = {}
 
     @property
@@ -80,10 +80,15 @@ class ObjectiveTrial:
         return self._ask(name, choice(list(choices)))
 
     def report(self, value: float, step: int) -> None:
-        """Report an intermediate value; `should_prune` then knows what was decided on it."""
-        self.last_reported = float(value)
+        """Report an intermediate value; `should_prune` then knows what was decided on it.
+
+        Raises:
+            NotImplementedError: the run has several objectives, and an intermediate value is one of one.
+        """
+        if len(self._session.setting.metrics) > 1:
+            raise NotImplementedError("trial.report is for one objective, and the run has several: only return them")
         metric = self._session.setting.metrics[0]
-        self._session.converse(self._session.reporting({metric: float(value), "step": step}))
+        self._session.converse(self._session.reporting({**self.user_attrs, metric: float(value), "step": step}))
         self._told_to_prune = self._session.told_to_leave
 
     def should_prune(self) -> bool:
@@ -91,7 +96,7 @@ class ObjectiveTrial:
         return self._told_to_prune or self._session.should_stop
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        """Keep a value with the trial: it is reported with the final value."""
+        """Keep a value with the trial: it is reported with the values that follow."""
         self.user_attrs[key] = value
 
     def _ask(self, name: str, domain: Domain) -> Any:
