@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tune.machine.stopping import nested
+
 __audition_internal__ = True
 
 _PLAIN = frozenset((float, int, str, bool, type(None)))
@@ -28,7 +30,9 @@ def check_decisive(metrics: Mapping[str, Any], names: Iterable[str]) -> None:
         TypeError: names the metric, its value and type.
     """
     for name in names:
-        value = metrics.get(name, 0)
+        value = metrics[name] if name in metrics else nested(metrics, name)
+        if value is None and name not in metrics:  # others notice what is never reported
+            continue
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise TypeError(
                 f"metric {name!r} is used to compare trials and must be a number, got {value!r}"
