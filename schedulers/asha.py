@@ -138,7 +138,7 @@ class ASHAScheduler(TrialScheduler):
             climber.entry = rung.record(trial.trial_id, score)
         if self._stop_last_trials and t >= self._max_t:
             climber.let_go()
-            return Stop(f"reached max_t ({self.time_attr} {self._max_t:.10g})")
+            return Stop(f"reached max_t ({self.time_attr} {self._max_t:.10g})", complete=True)
         if self._promotes:
             return self._pause(climber, rung)
         return Continue() if rung is None else self._stop_unless_good(climber, rung)

@@ -26,9 +26,13 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """End the trial for good; `reason` is kept with its result: ``9th of 12 at rung 2 (epoch 9), needed 4th``."""
+    """End the trial for good; `reason` is kept with its result: ``9th of 12 at rung 2 (epoch 9), needed 4th``.
+
+    `complete` when it ran its full course, rather than being cut short.
+    """
 
     reason: str = ""
+    complete: bool = False
 
 
 Decision = Continue | Save | Pause | Stop

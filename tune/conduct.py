@@ -161,6 +161,7 @@ def _shown(job: Job, experiment: Experiment) -> Iterator[Observer | None]:
         directory=job.directory,
         total=experiment.policies.searcher.total_trials,
         verbose=job.run.verbose,
+        plain=not job.run.log_to_file,  # what trials print would tear a picture
     )
     if shown is None:
         yield None

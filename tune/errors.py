@@ -2,8 +2,10 @@
 
 TuneError
 ├── InvalidArgumentError     the arguments of a run are wrong: lists every mistake at once (also a ValueError)
+│   └── SweepError               the same for a sweep file, with lines (in `tune.sweep`)
 ├── MetricNotReportedError   the metric that decisions rest on was never reported
 ├── TrialFailedError         trials failed, and the run was asked to raise for them
+├── NoBestTrialError         no trial has a finite value of the metric (also a RuntimeError)
 ├── SearcherError            the search algorithm raised; what had finished is kept
 ├── NotAnExperimentError     the directory holds no experiment
 ├── ExperimentBusyError      another process runs this experiment
@@ -41,6 +43,10 @@ class TrialFailedError(TuneError):
     """Trials failed, and the run was asked to raise for them; `results` has everything that was reached."""
 
     results: Any = None
+
+
+class NoBestTrialError(TuneError, RuntimeError):
+    """No trial has a finite value of the metric, or no metric is known."""
 
 
 class SearcherError(TuneError):

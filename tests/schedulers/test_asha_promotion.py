@@ -85,7 +85,7 @@ def test_a_promoted_trial_runs_to_the_next_rung_and_ends_at_max_t() -> None:
     assert hall.arrive(good, 2, 0.9) == Pause("waits at rung 1 (training_iteration 2): 1st of 1")
     hall.scheduler.on_trial_start(good)
     assert hall.arrive(good, 3, 0.9) == Continue()
-    assert hall.arrive(good, 4, 0.9) == Stop("reached max_t (training_iteration 4)")
+    assert hall.arrive(good, 4, 0.9) == Stop("reached max_t (training_iteration 4)", complete=True)
 
 
 def test_nobody_waits_at_max_t_even_when_trials_may_go_on() -> None:

@@ -93,7 +93,7 @@ def test_a_trial_ends_at_max_t() -> None:
     (trial,) = trials(1)
     scheduler.on_trial_add(trial)
     assert report(scheduler, trial, 9, 0.9) == Continue()
-    assert report(scheduler, trial, 10, 0.9) == Stop("reached max_t (training_iteration 10)")
+    assert report(scheduler, trial, 10, 0.9) == Stop("reached max_t (training_iteration 10)", complete=True)
 
 
 def test_a_trial_that_lacks_the_metric_still_ends_at_max_t() -> None:

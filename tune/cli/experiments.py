@@ -54,8 +54,8 @@ class Overview:
 
     @property
     def best_value(self) -> float | None:
-        """The best trial's metric."""
-        return ranking.metric_of(self.best.metrics, self.metric) if self.best and self.metric else None
+        """The best value that the best trial reached."""
+        return ranking.metric_of(self.best.best_metrics, self.metric) if self.best and self.metric else None
 
 
 def storage(given: Path | None) -> Path:
@@ -140,7 +140,7 @@ def _best(grid: ResultGrid) -> Result | None:
     if grid.metric is None or grid.mode is None:
         return None
     try:
-        return grid.get_best_result()
+        return grid.best_trial
     except JournalCorruptError:
         raise
     except TuneError:

@@ -74,7 +74,9 @@ def _facts(told: Overview) -> list[tuple[str, str]]:
     counts = ", ".join(f"{count} {state}" for state, count in sorted(told.states.items()))
     best = ""
     if told.best is not None:
-        best = f"{told.best.trial_id}  {told.metric} {value_text(told.best_value)}  {pairs_text(told.best.config)}"
+        where = f"at iteration {told.best.best_metrics['training_iteration']}"
+        value = f"{told.metric} {value_text(told.best_value)} {where}"
+        best = f"{told.best.trial_id}  {value}  {pairs_text(told.best.config)}"
     return [
         ("experiment", str(told.path)),
         ("state", state_text(told)),

@@ -39,9 +39,9 @@ class Policies:
         stopper = self.stopper
         reason = self._guard(trial, lambda: stopper.why(trial.trial_id, result)) if stopper else ""
         if reason:
-            return Stop(reason)
+            return Stop(reason, complete=True)
         if result.get("done"):
-            return Stop("it reported done")
+            return Stop("it reported done", complete=True)
         if not self.has_metrics(result):
             return Continue()
         decision = self._guard(trial, lambda: self.scheduler.on_trial_result(trial, result))

@@ -134,13 +134,14 @@ class State:
         for trial in list(self.live.values()):
             self._move(trial, Turn.TOLD_TO_SUSPEND if event.keep else Turn.TOLD_TO_STOP)
             trial.reason = trial.reason or event.reason
+            trial.cut_short = True
             self._expect_end(trial, self.plan.suspend_s if event.keep else self.plan.grace_s)
             commands.append(Nudge(trial.trial_id, trial.attempt))
         return commands
 
     def _launch(self, trial: Trial, event: Launched) -> list[Command]:
         trial.attempt = event.attempt
-        trial.reason, trial.told_to_leave = "", False
+        trial.reason, trial.cut_short, trial.told_to_leave = "", False, False
         trial.restore(event.checkpoint)
         self._move(trial, Turn.LAUNCHED)
         seed = derive_seed(self.plan.seed, trial.number)
@@ -150,9 +151,12 @@ class State:
         self._take_result(trial, event.metrics, event.seconds, result)
         commands: list[Command] = self._keep(trial, event.checkpoint) if event.checkpoint else []
         match verdict.decision:
-            case Pause(reason) | Stop(reason) as told:
-                self._move(trial, Turn.TOLD_TO_PAUSE if isinstance(told, Pause) else Turn.TOLD_TO_STOP)
+            case Pause(reason):
+                self._move(trial, Turn.TOLD_TO_PAUSE)
                 trial.reason = reason
+            case Stop(reason, complete):
+                self._move(trial, Turn.TOLD_TO_STOP)
+                trial.reason, trial.cut_short = reason, not complete
             case Continue() | Save():
                 pass
         answer = self._ask_to_save(trial) if verdict.save else self._answer(trial)
@@ -172,6 +176,7 @@ class State:
             case Ended():
                 if result is not None and event.metrics is not None:
                     self._take_result(trial, event.metrics, event.seconds, result)
+                trial.cut_short |= event.by_order and trial.state is TrialState.RUNNING  # an objective pruned itself
                 self._move(trial, Turn.LEFT if event.by_order else Turn.RETURNED)
             case Failed():
                 if trial.charges(event.failure):
@@ -181,6 +186,7 @@ class State:
             case Interrupted():
                 self._move(trial, Turn.INTERRUPTED)
             case Dismissed():
+                trial.cut_short = True
                 self._move(trial, Turn.DISMISSED)
             case _:
                 assert_never(event)

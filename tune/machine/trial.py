@@ -159,6 +159,7 @@ class Trial:
     scores: dict[str, float] = field(default_factory=dict)
     failure: Failure | None = None
     reason: str = ""
+    cut_short: bool = False
     deadline: float | None = None
     told_to_leave: bool = False
 

@@ -126,6 +126,8 @@ def _verdict_to_data(verdict: Verdict) -> dict[str, Any]:
     content: dict[str, Any] = {"decision": _DECISION_NAMES[type(decision)]}
     if isinstance(decision, Pause | Stop) and decision.reason:
         content["reason"] = decision.reason
+    if isinstance(decision, Stop) and decision.complete:
+        content["complete"] = True
     if verdict.save:
         content["save"] = True
     return content
@@ -136,6 +138,5 @@ def _verdict_from_data(content: dict[str, Any]) -> Verdict | None:
     if name is None:
         return None
     save = content.pop("save", False)
-    kind = _DECISIONS[name]
-    decision = kind(content.pop("reason", "")) if kind in (Pause, Stop) else kind()
-    return Verdict(decision, save)
+    explained = {key: content.pop(key) for key in ("reason", "complete") if key in content}
+    return Verdict(_DECISIONS[name](**explained), save)

@@ -61,8 +61,7 @@ def load_file(file: str | Path) -> ModuleType:
     path = Path(file).absolute()
     if not path.is_file():
         raise NotRebuildableError(f"there is no file {path}")
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
+    _put_on_path(path.parent)
     try:
         module = importlib.import_module(path.stem)
     except ImportError as error:
@@ -80,24 +79,20 @@ def lost_parts(recipe: dict[str, Any]) -> list[str]:
 
 
 def _module(reference: dict[str, Any]) -> ModuleType:
-    if module := reference.get("module"):
-        try:
-            return _import(module, reference.get("file"))
-        except ImportError as error:
-            raise NotRebuildableError(f"the trainable's module cannot be imported: {error}") from error
-    return load_file(reference["file"])
-
-
-def _import(module: str, file: str | None) -> ModuleType:
-    """Import a module by its name, where that is not known from beside the file it was in."""
+    if not (module := reference.get("module")):
+        return load_file(reference["file"])
+    if file := reference.get("file"):
+        above = module.count(".") + (Path(file).name == "__init__.py")
+        _put_on_path(Path(file).parents[above])  # it may have lain beside the script; the workers import it as well
     try:
         return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if file is None or not f"{module}.".startswith(f"{error.name}."):
-            raise
-        above = module.count(".") + (Path(file).name == "__init__.py")
-        sys.path.insert(0, str(Path(file).parents[above]))
-    return importlib.import_module(module)
+    except ImportError as error:
+        raise NotRebuildableError(f"the trainable's module cannot be imported: {error}") from error
+
+
+def _put_on_path(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 
 def _find(module: ModuleType | None, name: str) -> Any:

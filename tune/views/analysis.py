@@ -57,8 +57,8 @@ class ExperimentNames(ABC):
 
     @property
     def best_trial(self) -> Result:
-        """The best trial by the experiment's own metric."""
-        return self.get_best_result()
+        """The trial that reached the best value of the experiment's own metric, at whichever iteration."""
+        return self.get_best_result(scope="all")
 
     @property
     def best_config(self) -> dict[str, Any]:
@@ -72,8 +72,8 @@ class ExperimentNames(ABC):
 
     @property
     def best_result(self) -> dict[str, Any]:
-        """The best trial's last result."""
-        return self.best_trial.metrics
+        """The best trial's result where it was best."""
+        return self.best_trial.best_metrics
 
     @property
     def best_dataframe(self) -> DataFrame:
@@ -82,9 +82,9 @@ class ExperimentNames(ABC):
 
     @property
     def best_result_df(self) -> DataFrame:
-        """The best trial's last result as one row."""
+        """The best trial's result where it was best, as one row."""
         best = self.best_trial
-        return tables.frame([tables.row(best.metrics, best.config, trial_id=best.trial_id)], index="trial_id")
+        return tables.frame([tables.row(best.best_metrics, best.config, trial_id=best.trial_id)], index="trial_id")
 
     # All trials.
 

@@ -6,14 +6,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tune.errors import InvalidArgumentError, TuneError
+from tune.errors import InvalidArgumentError
 from tune.machine.stopping import nested
 
 History = Sequence[Mapping[str, Any]]
-
-
-class NoBestTrialError(TuneError, RuntimeError):
-    """No trial can be called the best one: nothing was reported yet, or no value was a finite number."""
 
 
 def metric_of(result: Mapping[str, Any], name: str) -> float | None:

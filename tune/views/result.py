@@ -62,6 +62,17 @@ class Result:
         return self._whole(last) if last else {}
 
     @cached_property
+    def best_metrics(self) -> dict[str, Any]:
+        """The result with the best value of the experiment's metric; the last one when no value is finite.
+
+        Raises:
+            InvalidArgumentError: the experiment has no metric.
+        """
+        metric, mode = objective(self._objective, None, None)
+        best = ranking.best_row(self._history, metric, mode)
+        return self._whole(best) if best else self.metrics
+
+    @cached_property
     def metrics_dataframe(self) -> DataFrame:
         """One row for each iteration that counts."""
         return tables.frame(tables.row(one, self.config, trial_id=self.trial_id) for one in self._history)

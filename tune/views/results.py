@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from tune.errors import MetricNotReportedError, TrialFailedError, nearest
+from tune.errors import MetricNotReportedError, NoBestTrialError, TrialFailedError, nearest
 from tune.machine.trial import TrialState
 from tune.views import listing, ranking, reading, tables
 from tune.views.analysis import ExperimentNames
-from tune.views.ranking import NoBestTrialError
 from tune.views.reading import TrialRecord
 from tune.views.result import Result, objective
 from tune.views.snapshot import Snapshot

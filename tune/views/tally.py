@@ -129,7 +129,7 @@ class Tally:
         """A trial's process is gone, or will never come."""
         reason = self._reasons.pop(trial.trial_id, "") or self._closing_reason()
         if state.final:
-            return self._ended(trial, event, reason)
+            return self._ended(trial, reason)
         if isinstance(event, Interrupted):
             return None
         if state is TrialState.PAUSED:
@@ -138,16 +138,16 @@ class Tally:
             return Change(trial, "retries", failure=event.failure)
         return Change(trial, "suspended", reason)
 
-    def _ended(self, trial: Trial, event: Event, reason: str) -> Change | None:
+    def _ended(self, trial: Trial, reason: str) -> Change | None:
         if trial.attempt == 0:
             self.dismissed += 1
             return None
         self.recent.append(trial)
-        if isinstance(event, Ended) and not event.by_order:
-            self.done += 1
-            return Change(trial, "done")
-        self.stopped += 1
-        return Change(trial, "stopped", reason)
+        if trial.cut_short:
+            self.stopped += 1
+            return Change(trial, "stopped", reason)
+        self.done += 1
+        return Change(trial, "done", reason)
 
     def _group(self, trial: Trial, failure: Failure) -> None:
         """Count a failure with those that look the same."""
@@ -187,7 +187,7 @@ class Tally:
             self._failed_for_good(trial, trial.failure)
         elif trial.state is TrialState.TERMINATED and trial.attempt == 0:
             self.dismissed += 1
-        elif trial.state is TrialState.TERMINATED and trial.reason:
+        elif trial.state is TrialState.TERMINATED and trial.cut_short:
             self.stopped += 1
         elif trial.state is TrialState.TERMINATED:
             self.done += 1
