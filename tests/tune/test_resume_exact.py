@@ -127,9 +127,7 @@ def test_one_at_a_time_a_kill_at_any_commit_changes_nothing(
 
 
 @pytest.mark.parametrize("policies", ALL, ids=lambda each: each.__name__)
-def test_four_at_a_time_a_kill_between_ticks_changes_nothing(
-    policies: Callable[[], Policies], tmp_path: Path
-) -> None:
+def test_four_at_a_time_a_kill_between_ticks_changes_nothing(policies: Callable[[], Policies], tmp_path: Path) -> None:
     whole = Arena(tmp_path / "whole", Saving, policies, PLAN, cpus=4)
     between = between_ticks(run_whole(whole))[:-1]
     for number, at in enumerate(spread(between, 8)):
