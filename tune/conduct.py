@@ -51,7 +51,7 @@ def conduct(job: Job, *, resume: bool = False, raise_on_failed_trial: bool = Fal
     policies = job.policies()
     experiment = Experiment(job.plan(), policies)
     with _executor(job) as executor:
-        setting = Setting(str(job.directory), job.name, experiment.plan.metrics)
+        setting = Setting(str(job.directory), job.name, experiment.plan.metrics, job.tune.reuse_actors)
         program = executor.prepare(TrialProgram(job.fitted.trainable, setting, job.fitted.parameters))
         _check_feasible(executor, experiment.plan.request)
         with _held(job, resume):

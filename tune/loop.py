@@ -138,8 +138,8 @@ class Loop:
                 if self._experiment.current(trial_id, attempt):
                     self._take_emission(trial_id, attempt, event)
                 return
-            case messages.Returned(value=Outcome(by_order, metrics, seconds)):
-                following: Event = Ended(trial_id, attempt, by_order, metrics, seconds)
+            case messages.Returned(value=Outcome(by_order, metrics, seconds, process)):
+                following: Event = Ended(trial_id, attempt, by_order, metrics, seconds, *(process or ()))
             case messages.Returned():
                 following = Ended(trial_id, attempt)
             case messages.Raised(error=error):
@@ -157,8 +157,9 @@ class Loop:
     def _take_emission(self, trial_id: str, attempt: int, event: messages.Emitted) -> None:
         seq = event.seq
         match event.payload:
-            case Report(metrics, seconds, checkpoint, offers):
-                self._handle(Reported(trial_id, attempt, seq, metrics, seconds, checkpoint, offers))
+            case Report(metrics, seconds, checkpoint, offers, process):
+                who = process or ()
+                self._handle(Reported(trial_id, attempt, seq, metrics, seconds, checkpoint, offers, *who))
             case Save(checkpoint):
                 self._handle(Saved(trial_id, attempt, seq, checkpoint))
             case Ask(name, domain):

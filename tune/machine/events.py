@@ -112,7 +112,8 @@ class ParameterGiven:
 class Reported:
     """A trial reported `metrics` after `seconds` of work.
 
-    `checkpoint` is set when it came saved with the report; `offers` when the trial could save one if asked.
+    `checkpoint` is set when it came saved with the report; `offers` when the trial could save one if asked. The first
+    report of an attempt says which process it runs in.
     """
 
     trial_id: str
@@ -122,6 +123,8 @@ class Reported:
     seconds: float
     checkpoint: CheckpointRef | None = None
     offers: bool = False
+    pid: int | None = None
+    hostname: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,8 @@ class Ended:
     by_order: bool = False
     metrics: dict[str, Any] | None = None
     seconds: float = 0.0
+    pid: int | None = None
+    hostname: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,10 @@ class Experiment(State):
     def _result_of(self, event: Event, wall: float) -> dict[str, Any] | None:
         if not isinstance(event, Reported | Ended) or event.metrics is None:
             return None
-        result = self.trials[event.trial_id].result(event.metrics, event.seconds, wall)
+        trial = self.trials[event.trial_id]
+        result = trial.result(event.metrics, event.seconds, wall)
+        if event.pid is not None:
+            result["pid"], result["hostname"] = event.pid, event.hostname
         for name in self.plan.metrics:
             if name not in result and (value := nested(result, name)) is not None:
                 result[name] = value

@@ -141,14 +141,14 @@ class State:
 
     def _launch(self, trial: Trial, event: Launched) -> list[Command]:
         trial.attempt = event.attempt
-        trial.reason, trial.cut_short, trial.told_to_leave = "", False, False
+        trial.reason, trial.cut_short, trial.told_to_leave, trial.pid = "", False, False, None
         trial.restore(event.checkpoint)
         self._move(trial, Turn.LAUNCHED)
         seed = derive_seed(self.plan.seed, trial.number)
-        return [Start(trial.trial_id, event.attempt, trial.config, seed, event.checkpoint)]
+        return [Start(trial.trial_id, event.attempt, dict(trial.config), seed, event.checkpoint)]
 
     def _report(self, trial: Trial, event: Reported, verdict: Verdict, result: dict[str, Any]) -> list[Command]:
-        self._take_result(trial, event.metrics, event.seconds, result)
+        self._take_result(trial, event, result)
         commands: list[Command] = self._keep(trial, event.checkpoint) if event.checkpoint else []
         match verdict.decision:
             case Pause(reason):
@@ -175,7 +175,7 @@ class State:
         match event:
             case Ended():
                 if result is not None and event.metrics is not None:
-                    self._take_result(trial, event.metrics, event.seconds, result)
+                    self._take_result(trial, event, result)
                 trial.cut_short |= event.by_order and trial.state is TrialState.RUNNING  # an objective pruned itself
                 self._move(trial, Turn.LEFT if event.by_order else Turn.RETURNED)
             case Failed():
@@ -194,8 +194,10 @@ class State:
 
     # Small moves that the fold is made of.
 
-    def _take_result(self, trial: Trial, metrics: dict[str, Any], seconds: float, result: dict[str, Any]) -> None:
-        trial.totals = trial.totals.add(metrics, seconds)
+    def _take_result(self, trial: Trial, event: Reported | Ended, result: dict[str, Any]) -> None:
+        trial.totals = trial.totals.add(event.metrics or {}, event.seconds)
+        if event.pid is not None:
+            trial.pid, trial.hostname = event.pid, event.hostname
         trial.told_iteration = max(trial.told_iteration, trial.totals.iteration)
         trial.last_result = result
         self.results += 1

@@ -104,7 +104,7 @@ TRANSITIONS: dict[TrialState, dict[Turn, TrialState]] = {
 
 AUTOMATIC = frozenset(
     "training_iteration time_this_iter_s time_total_s iterations_since_restore time_since_restore timestamp trial_id"
-    " timesteps_total episodes_total done".split()
+    " timesteps_total episodes_total pid hostname done".split()
 )
 """The names in a result that we fill in."""
 
@@ -162,6 +162,8 @@ class Trial:
     cut_short: bool = False
     deadline: float | None = None
     told_to_leave: bool = False
+    pid: int | None = None
+    hostname: str = ""
 
     @property
     def checkpoint(self) -> CheckpointRef | None:
@@ -205,6 +207,8 @@ class Trial:
             result["timesteps_total"] = totals.timesteps
         if totals.episodes is not None:
             result["episodes_total"] = totals.episodes
+        if self.pid is not None:
+            result["pid"], result["hostname"] = self.pid, self.hostname
         result.setdefault("done", False)
         return result
 

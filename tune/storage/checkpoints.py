@@ -94,6 +94,12 @@ def save(directory: Path, trial_id: str, attempt: int, iteration: int, fill: Sav
     return CheckpointRef(f"{FOLDER}/{trial_id}/{name}", iteration, size)
 
 
+def clear_unfinished(directory: Path, trial_id: str) -> None:
+    """Remove what an attempt that died while it saved has left."""
+    for unfinished in (directory / FOLDER / trial_id).glob(".unfinished-*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
 def copy_from(source: str | os.PathLike[str]) -> SaveFunction:
     """A save function that copies a directory the user has written."""
 

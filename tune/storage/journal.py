@@ -46,7 +46,8 @@ CREATE INDEX refusals ON events (trial, position) WHERE kind = 'refused';
 CREATE VIEW results AS
     SELECT trial, iteration, attempt, time, wall AS timestamp,
            json_extract(data, '$.seconds') AS time_this_iter_s,
-           json_extract(data, '$.metrics') AS metrics
+           json_extract(data, '$.metrics') AS metrics,
+           json_extract(data, '$.pid') AS pid, json_extract(data, '$.hostname') AS hostname  -- of an attempt's first
     FROM events AS e
     WHERE kind IN ('reported', 'ended') AND iteration IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM events AS l

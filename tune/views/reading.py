@@ -32,7 +32,7 @@ FROM events AS s JOIN events AS e ON e.position = (
     ORDER BY r.position DESC LIMIT 1)
 WHERE s.kind = 'suggested'
 """
-_RESULTS = "SELECT trial, iteration, attempt, timestamp, time_this_iter_s, metrics FROM results"
+_RESULTS = "SELECT trial, iteration, attempt, timestamp, time_this_iter_s, metrics, pid, hostname FROM results"
 # In a reported metric's name: what accumulates over a trial's results.
 _ADDS_UP = '_this_iter"'
 
@@ -127,11 +127,12 @@ def _history(trial_id: str, rows: Iterable[Any], last_only: bool) -> list[dict[s
     trial = Trial(0, trial_id, {})
     listed = list(rows)
     history = []
-    for at, (_, _, attempt, wall, seconds, text) in enumerate(listed, 1):
+    for at, (_, _, attempt, wall, seconds, text, pid, hostname) in enumerate(listed, 1):
         wanted = not last_only or at == len(listed)
         metrics = data.loads(text) if wanted or _ADDS_UP in text else {}
         if attempt != trial.attempt:
             trial.attempt, trial.restored = attempt, trial.totals
+            trial.pid, trial.hostname = pid, hostname
         if wanted:
             history.append(trial.result(metrics, seconds or 0.0, wall))
         trial.totals = trial.totals.add(metrics, seconds or 0.0)

@@ -18,13 +18,24 @@ class Task(NamedTuple):
     resources: dict[str, float]
 
 
+class Process(NamedTuple):
+    """Which process an attempt runs in."""
+
+    pid: int
+    hostname: str
+
+
 class Report(NamedTuple):
-    """A result, after `seconds` of work; `offers` when a checkpoint could be saved if asked."""
+    """A result, after `seconds` of work; `offers` when a checkpoint could be saved if asked.
+
+    `process` comes with the first result of an attempt.
+    """
 
     metrics: dict[str, Any]
     seconds: float
     checkpoint: CheckpointRef | None = None
     offers: bool = False
+    process: Process | None = None
 
 
 class Save(NamedTuple):
@@ -53,6 +64,7 @@ class Outcome(NamedTuple):
     by_order: bool
     metrics: dict[str, Any] | None = None
     seconds: float = 0.0
+    process: Process | None = None
 
 
 Emission = Report | Save | Ask | Refuse

@@ -91,7 +91,7 @@ class TrialProgram(Program):
         trial = ObjectiveTrial(session)
         value = self._call(trial)
         metrics = normalise(final_metrics(trial, value, session.setting.metrics))
-        return Outcome(False, metrics, session.lap(metrics))
+        return Outcome(False, metrics, session.lap(metrics), session.process())
 
     def _visible_steps(self, session: Session) -> Steps:
         if isinstance(self.trainable, type):
@@ -126,7 +126,7 @@ class TrialProgram(Program):
             value = {(session.setting.metrics or ("_metric",))[0]: value}
         metrics = normalise(value)
         check_decisive(metrics, session.setting.metrics)
-        return Outcome(False, metrics, session.lap(metrics))
+        return Outcome(False, metrics, session.lap(metrics), session.process())
 
 
 def _reported(session: Session, results: Generator[Any, None, Any]) -> Steps:

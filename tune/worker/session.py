@@ -7,6 +7,7 @@ drives it over its channel; a simulated one hands it to the simulated executor.
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from tune.errors import CheckpointCorruptError, NotInTrialError
 from tune.machine.events import Answer, CheckpointRef, Leave, SaveNow, Take
 from tune.storage import checkpoints
 from tune.storage.checkpoints import Checkpoint, SaveFunction
-from tune.worker.messages import Ask, Emission, Refuse, Report, Save, Task
+from tune.worker.messages import Ask, Emission, Process, Refuse, Report, Save, Task
 from tune.worker.metrics import check_decisive, normalise
 
 __audition_internal__ = True
@@ -37,11 +38,15 @@ class TrialLeave(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What all trials of an experiment share: where it lives, its name, and the metrics that decisions rest on."""
+    """What all trials of an experiment share: where it lives, its name, and the metrics that decisions rest on.
+
+    `reuse` says whether a process runs one trial after another.
+    """
 
     directory: str
     experiment: str
     metrics: tuple[str, ...] = ()
+    reuse: bool = False
 
 
 class Session:
@@ -57,6 +62,7 @@ class Session:
         self.checkpoint = task.checkpoint
         self.told_to_leave = False
         self.knows = False
+        self._introduced = False
         self._clock = clock
         self._last = clock() if clock else 0.0
 
@@ -105,7 +111,7 @@ class Session:
             fill = checkpoint
         elif checkpoint is not None:
             saved = self._save(checkpoints.copy_from(_path_of(checkpoint)))
-        answer = yield Report(plain, seconds, saved, offers=fill is not None)
+        answer = yield Report(plain, seconds, saved, fill is not None, self.process())
         if isinstance(answer, SaveNow):
             assert fill is not None
             answer = yield Save(self._save(fill))
@@ -115,6 +121,8 @@ class Session:
 
     def starting(self) -> Dialogue:
         """Find a checkpoint that is whole, going back to earlier ones if need be."""
+        if self.task.attempt > 1:
+            checkpoints.clear_unfinished(Path(self.setting.directory), self.task.trial_id)
         while self.checkpoint is not None:
             try:
                 checkpoints.verify(self.path_of(self.checkpoint))
@@ -132,6 +140,13 @@ class Session:
         if self._clock:
             return self._clock() - self._last
         return float(metrics.get("time_this_iter_s", 1.0))
+
+    def process(self) -> Process | None:
+        """Which process this is, said once; nothing in a simulation."""
+        if self._introduced or self.channel is None:
+            return None
+        self._introduced = True
+        return Process(os.getpid(), socket.gethostname())
 
     def path_of(self, checkpoint: CheckpointRef) -> Path:
         """Where a checkpoint's files are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 from collections.abc import Generator
@@ -85,6 +86,7 @@ def live_steps(
 ) -> Generator[Emission, Answer, dict[str, Any] | None]:
     """Run a class trainable as a dialogue: every emission is a report, a save, or a refused checkpoint."""
     trainable = _make(session, cls, parameters)
+    whole = False
     try:
         yield from session.starting()
         if session.checkpoint is not None:
@@ -94,21 +96,25 @@ def live_steps(
             saves = _saver(trainable) if _can_save(cls) else None
             yield from session.reporting(result, saves)
             if session.told_to_leave or result.get("done"):
+                whole = True
                 return None
     finally:
-        _put_away(trainable)
+        if whole and session.setting.reuse and cls.reset_config is not Trainable.reset_config:
+            _keep(trainable)
+        else:
+            trainable.cleanup()
 
 
 def _make(session: Session, cls: type[Trainable], parameters: dict[str, Any]) -> Trainable:
     global _kept
     config = session.task.config
     kept, _kept = _kept, None
-    if kept is not None and type(kept) is cls:
-        kept._session = session  # noqa: SLF001 (ours)
-        if kept.reset_config(config):
+    if kept is not None:
+        kept._session, before = session, kept._session  # noqa: SLF001 (ours)
+        if type(kept) is cls and kept.reset_config(config):
             kept.config = config
             return kept
-    if kept is not None:
+        kept._session = before  # noqa: SLF001 (ours)
         kept.cleanup()
     trainable = cls()
     trainable.config = config
@@ -117,22 +123,17 @@ def _make(session: Session, cls: type[Trainable], parameters: dict[str, Any]) ->
     return trainable
 
 
-def _put_away(trainable: Trainable) -> None:
-    """Keep the object when it may serve another trial of this process, let it clean up otherwise."""
+def _keep(trainable: Trainable) -> None:
+    """Keep the object for the next trial of this process; the last one cleans up when the process ends."""
     global _kept
-    simulated = trainable._session.channel is None  # noqa: SLF001 (ours)
-    if simulated or type(trainable).reset_config is Trainable.reset_config:
-        trainable.cleanup()
-    else:
-        _kept = trainable
+    _kept = trainable
+    atexit.unregister(_clean_up)
+    atexit.register(_clean_up)
 
 
-def clean_up_kept() -> None:
-    """Let the kept object clean up: the process ends, or its trial was the last."""
-    global _kept
-    kept, _kept = _kept, None
-    if kept is not None:
-        kept.cleanup()
+def _clean_up() -> None:
+    if _kept is not None:
+        _kept.cleanup()
 
 
 def _can_save(cls: type[Trainable]) -> bool:
