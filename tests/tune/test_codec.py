@@ -32,6 +32,7 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     int: COUNTS,
     float: st.floats(0, 1e12),
     bool: st.booleans(),
+    int | None: st.none() | COUNTS,
     Any: VALUES,
     dict[str, Any]: st.dictionaries(st.text(), VALUES, max_size=3),
     dict[str, Any] | None: st.none() | st.dictionaries(st.text(), VALUES, max_size=3),
@@ -40,13 +41,15 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     Failure: st.builds(Failure, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS),
     Domain: st.sampled_from([uniform(0, 1), choice([1, "a", (2, 3)])]),
 }
-DECISIONS = st.just(Continue()) | st.just(Save()) | st.builds(Pause, TEXTS) | st.builds(Stop, TEXTS)
 KINDS_OF_EVENTS = [*typing.get_args(ExperimentEvent), *typing.get_args(TrialEvent)]
 
 
 def built(kind: type) -> st.SearchStrategy[Any]:
     hints = typing.get_type_hints(kind)
     return st.builds(kind, **{each.name: BY_TYPE[hints[each.name]] for each in dataclasses.fields(kind)})
+
+
+DECISIONS = st.one_of(built(Continue), built(Save), built(Pause), built(Stop))
 
 
 def is_same(one: Any, other: Any) -> bool:

@@ -208,7 +208,9 @@ RECIPE = {
 
 def test_reading_imports_nothing(tmp_path: Path) -> None:
     touched = tmp_path / "touched"
-    (tmp_path / "side_effect.py").write_text(f"open({str(touched)!r}, 'w')\nclass Thing: pass\ndef function(): pass\n")
+    (tmp_path / "side_effect.py").write_text(
+        f"from dataclasses import dataclass\nopen({str(touched)!r}, 'w')\n@dataclass\nclass Thing: pass\ndef function(): pass\n"
+    )
     program = "import sys; from tune.storage import data; print(data.loads(sys.argv[1], code=len(sys.argv) > 2))"
     for arguments, runs in (([], False), (["code"], True)):
         done = subprocess.run(
@@ -226,6 +228,13 @@ def test_reading_imports_nothing(tmp_path: Path) -> None:
 def test_what_is_gone_is_an_import_error(path: str) -> None:
     with pytest.raises(ImportError):
         data.loads(json.dumps({"$function": path}), code=True)
+
+
+@pytest.mark.parametrize("path", ["os:system", "subprocess:Popen", "builtins:eval", "tune.storage.data:loads"])
+def test_only_what_was_kept_as_an_object_is_made_again(path: str) -> None:
+    text = json.dumps({"$object": path, "args": ["true"], "kwargs": {}})
+    with pytest.raises(ValueError, match=f"{path} is not made from kept arguments"):
+        data.loads(text, code=True)
 
 
 def test_a_choice_of_classes_and_functions_comes_back() -> None:

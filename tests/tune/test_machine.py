@@ -761,6 +761,12 @@ def test_a_parameter_given_is_part_of_the_configuration_but_not_of_what_was_sugg
     assert suggested == {"x": 1}
 
 
+def test_what_an_attempt_does_to_its_configuration_is_its_own() -> None:
+    bench = Bench()
+    bench.start().config["x"] = "changed"
+    assert bench.trial().config == {"x": 0}
+
+
 class Raising(Script, Listening):
     """Raises whatever it is asked or told."""
 

@@ -9,6 +9,7 @@ its ``init_arguments``), and ``$lost`` for what cannot be had again from text. D
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import sys
@@ -168,7 +169,16 @@ def _decode_code(path: str, value: dict[str, Any]) -> Any:
     named = load_named(path)
     if "$object" not in value:
         return named
+    if not _has_arguments(named):
+        raise ValueError(f"{path} is not made from kept arguments: only dataclasses, policies and stoppers are")
     return named(*decode(value["args"], code=True), **decode(value["kwargs"], code=True))
+
+
+def _has_arguments(named: Any) -> bool:
+    """Whether `encode` could have kept an object of it: nothing else that a file names is ever called."""
+    if not isinstance(named, type):
+        return False
+    return is_dataclass(named) or any("init_arguments" in inspect.get_annotations(base) for base in named.__mro__)
 
 
 def load_named(path: str) -> Any:
