@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import signal
 import threading
 from collections.abc import Iterator
@@ -50,7 +51,7 @@ def conduct(job: Job, *, resume: bool = False, raise_on_failed_trial: bool = Fal
         job.seed = _recorded_seed(job)
     policies = job.policies()
     experiment = Experiment(job.plan(), policies)
-    with _executor(job) as executor:
+    with _claimed(job), _executor(job) as executor:
         setting = Setting(str(job.directory), job.name, experiment.plan.metrics, job.tune.reuse_actors)
         program = executor.prepare(TrialProgram(job.fitted.trainable, setting, job.fitted.parameters))
         _check_feasible(executor, experiment.plan.request)
@@ -74,6 +75,26 @@ def conduct(job: Job, *, resume: bool = False, raise_on_failed_trial: bool = Fal
                         loop.observe(watch)
                     loop.run()
     return _conclude(job, experiment, raise_on_failed_trial)
+
+
+@contextlib.contextmanager
+def _claimed(job: Job) -> Iterator[None]:
+    """Give a run that was given no name a directory that nobody else has; gone again if nothing came of it."""
+    if job.run.name is not None:
+        yield
+        return
+    plain = job.name
+    for number in itertools.count(2):
+        try:
+            job.directory.mkdir(parents=True)
+            break
+        except FileExistsError:
+            job.name = f"{plain}_{number}"
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            job.directory.rmdir()
 
 
 @contextlib.contextmanager
