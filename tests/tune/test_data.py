@@ -206,11 +206,19 @@ RECIPE = {
 }
 
 
+SIDE_EFFECT = """
+from dataclasses import dataclass
+
+@dataclass
+class Thing: pass
+
+def function(): pass
+"""
+
+
 def test_reading_imports_nothing(tmp_path: Path) -> None:
     touched = tmp_path / "touched"
-    (tmp_path / "side_effect.py").write_text(
-        f"from dataclasses import dataclass\nopen({str(touched)!r}, 'w')\n@dataclass\nclass Thing: pass\ndef function(): pass\n"
-    )
+    (tmp_path / "side_effect.py").write_text(f"open({str(touched)!r}, 'w')\n{SIDE_EFFECT}")
     program = "import sys; from tune.storage import data; print(data.loads(sys.argv[1], code=len(sys.argv) > 2))"
     for arguments, runs in (([], False), (["code"], True)):
         done = subprocess.run(
