@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from searchers.base import SearchContext, Searcher
 from searchers.limiter import ConcurrencyLimiter
 from searchers.space import validate_space
 from searchers.variants import BasicVariantGenerator
-from tune.errors import InvalidArgumentError, NotRebuildableError
+from tune.callback import Callback
+from tune.errors import InvalidArgumentError, NotRebuildableError, nearest
 from tune.machine.plan import Plan, RequestRule, Retention
 from tune.machine.policies import Policies
 from tune.machine.stopping import Stopper, as_stopper
-from tune.settings import RunConfig, TuneConfig
+from tune.settings import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from tune.storage import data, journal, recipe
 from tune.worker.objective import is_objective
 from tune.worker.trainable import Trainable
@@ -45,10 +47,11 @@ class Job:
     resources: Any = None
 
     def __post_init__(self) -> None:
+        self._refuse_other_settings()
         self.fitted: Fitted = as_fitted(self.trainable)
         self.mistakes: list[str] = []
         self.metrics, self.modes = self._objectives()
-        self.name = self.run.name or f"{self.trainable_name}_{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
+        self.name = self.run.name or self._free_name()
         self.seed = int.from_bytes(os.urandom(4)) if self.tune.seed is None else self.tune.seed
 
     @property
@@ -73,11 +76,17 @@ class Job:
         Raises:
             InvalidArgumentError: lists them all.
         """
+        self.mistakes = []
+        self._objectives()
         self._check_trainable()
+        self._check_parameters()
         self._check_numbers()
-        self.mistakes += validate_space(self.space)
-        if "/" in self.name or self.name in (".", ".."):
-            self.mistakes.append(f"name must be a plain directory name, got {self.name!r}")
+        self._check_checkpoints()
+        self._check_place()
+        if isinstance(self.space, Mapping):
+            self.mistakes += validate_space(self.space)
+        else:
+            self.mistakes.append(f"config must be a dictionary that holds domains, got {self.space!r}")
         if self.mistakes:
             raise InvalidArgumentError(self.mistakes)
 
@@ -185,8 +194,33 @@ class Job:
             data.decode(parts["resources"], code=True),
         )
 
+    def _refuse_other_settings(self) -> None:
+        """Refuse what are no settings at all, before anything is read from them."""
+        kinds = [(self.tune, TuneConfig, "tune_config"), (self.run, RunConfig, "run_config")]
+        if isinstance(self.run, RunConfig):
+            kinds.append((self.run.checkpoint_config, CheckpointConfig, "checkpoint_config"))
+            kinds.append((self.run.failure_config, FailureConfig, "failure_config"))
+        mistakes = [
+            f"{name} must be a tune.{kind.__name__}, got {value!r}"
+            for value, kind, name in kinds
+            if not isinstance(value, kind)
+        ]
+        if mistakes:
+            raise InvalidArgumentError(mistakes)
+
+    def _free_name(self) -> str:
+        """A name that no experiment has yet: several may start within a second."""
+        name = f"{self.trainable_name}_{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
+        if not isinstance(self.run.storage_path or "", str | os.PathLike):
+            return name
+        others = (f"{name}_{number}" for number in count(2))
+        return next(one for one in chain([name], others) if not (self.storage_path / one).exists())
+
     def _objectives(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         metrics, modes = _listed(self.tune.metric), _listed(self.tune.mode)
+        for metric in metrics:
+            if not isinstance(metric, str) or not metric:
+                self.mistakes.append(f"metric must be the name of what trials report, got {metric!r}")
         if is_objective(self.fitted.trainable):
             metrics, modes = metrics or ("value",), modes or ("min",)
         for mode in modes:
@@ -217,29 +251,77 @@ class Job:
                 f"{self.trainable_name} must take the configuration: def {self.trainable_name}(config)"
             )
 
+    def _check_parameters(self) -> None:
+        """Compare what `with_parameters` gives with what the trainable takes besides its configuration."""
+        trainable, given = self.fitted.trainable, self.fitted.parameters
+        try:
+            taken = list(inspect.signature(trainable.setup if _is_class(trainable) else trainable).parameters.values())
+        except (TypeError, ValueError, AttributeError):
+            return
+        own = [one for one in taken[2 if _is_class(trainable) else 1 :] if one.kind in _BY_KEYWORD]
+        names = [one.name for one in own]
+        if not any(one.kind is one.VAR_KEYWORD for one in taken):
+            self.mistakes += [
+                f"{self.trainable_name} takes no parameter {name!r}{nearest(name, names)}"
+                for name in given
+                if name not in names
+            ]
+        self.mistakes += [
+            f"{self.trainable_name} needs {one.name!r}: give it with tune.with_parameters(..., {one.name}=...)"
+            for one in own
+            if one.default is one.empty and one.name not in given
+        ]
+
     def _check_numbers(self) -> None:
         search, run = self.tune, self.run
-        whole = {"num_samples": search.num_samples, "max_failures": run.failure_config.max_failures}
-        for name, number in whole.items():
-            if not isinstance(number, int) or isinstance(number, bool) or number < -1:
-                self.mistakes.append(f"{name} must be a whole number (-1: without limit), got {number!r}")
+        if not _is_whole(search.num_samples) or search.num_samples < -1 or search.num_samples == 0:
+            self.mistakes.append(
+                f"num_samples must be a whole number from 1 (or -1: without limit), got {search.num_samples!r}"
+            )
+        failures = run.failure_config.max_failures
+        if not _is_whole(failures) or failures < -1:
+            self.mistakes.append(f"max_failures must be a whole number (-1: without limit), got {failures!r}")
         limit = search.max_concurrent_trials
-        if limit is not None and (not isinstance(limit, int) or limit < 0):
+        if limit is not None and (not _is_whole(limit) or limit < 0):
             self.mistakes.append(f"max_concurrent_trials must be a whole number or None, got {limit!r}")
         budget = search.time_budget_s
-        if budget is not None and not isinstance(budget, timedelta) and not _positive(budget):
+        seconds = budget.total_seconds() if isinstance(budget, timedelta) else budget
+        if seconds is not None and not _positive(seconds):
             self.mistakes.append(f"time_budget_s must be seconds above 0 or a timedelta, got {budget!r}")
+        if search.seed is not None and (not _is_whole(search.seed) or search.seed < 0):
+            self.mistakes.append(f"seed must be a whole number of at least 0 or None, got {search.seed!r}")
+        if not isinstance(run.verbose, int):
+            self.mistakes.append(f"verbose must be a whole number, 0 for silence, got {run.verbose!r}")
         if run.failure_config.fail_fast not in (True, False, "raise"):
             self.mistakes.append(f"fail_fast must be True, False or 'raise', got {run.failure_config.fail_fast!r}")
-        keep = run.checkpoint_config
-        if keep.num_to_keep is not None and keep.num_to_keep < 1:
-            self.mistakes.append(f"num_to_keep must be at least 1 or None, got {keep.num_to_keep!r}")
-        if keep.checkpoint_score_order not in ("min", "max"):
-            self.mistakes.append(f"checkpoint_score_order must be 'min' or 'max', got {keep.checkpoint_score_order!r}")
-        if run.durability not in ("process", "power"):
-            self.mistakes.append(f"durability must be 'process' or 'power', got {run.durability!r}")
         if self.resources is not None:
             _attempt(self.mistakes, lambda: as_request(self.resources), "resources_per_trial: ")
+
+    def _check_checkpoints(self) -> None:
+        keep = self.run.checkpoint_config
+        if keep.num_to_keep is not None and (not _is_whole(keep.num_to_keep) or keep.num_to_keep < 1):
+            self.mistakes.append(f"num_to_keep must be at least 1 or None, got {keep.num_to_keep!r}")
+        if not _is_whole(keep.checkpoint_frequency) or keep.checkpoint_frequency < 0:
+            self.mistakes.append(
+                f"checkpoint_frequency must be a whole number of at least 0, got {keep.checkpoint_frequency!r}"
+            )
+        if keep.checkpoint_score_order not in ("min", "max"):
+            self.mistakes.append(f"checkpoint_score_order must be 'min' or 'max', got {keep.checkpoint_score_order!r}")
+
+    def _check_place(self) -> None:
+        """Check where the run lives, and who is told of it."""
+        run = self.run
+        if not isinstance(self.name, str) or "/" in self.name or self.name in (".", ".."):
+            self.mistakes.append(f"name must be a plain directory name, got {self.name!r}")
+        if not isinstance(run.storage_path or "", str | os.PathLike) or "://" in str(run.storage_path):
+            self.mistakes.append(f"storage_path must be a directory of this machine, got {run.storage_path!r}")
+        if run.durability not in ("process", "power"):
+            self.mistakes.append(f"durability must be 'process' or 'power', got {run.durability!r}")
+        if not isinstance(run.log_to_file, bool):
+            self.mistakes.append(f"log_to_file must be True or False, got {run.log_to_file!r}")
+        listed = isinstance(run.callbacks, Sequence)
+        if not listed or not all(isinstance(one, Callback) for one in run.callbacks):
+            self.mistakes.append(f"callbacks must be a list of tune.Callback objects, got {run.callbacks!r}")
 
     def _scheduler(self) -> TrialScheduler:
         given = self.tune.scheduler
@@ -278,7 +360,18 @@ def _attempt(mistakes: list[str], make: Any, prefix: str = "") -> Any:
 
 
 def _listed(value: str | Sequence[str] | None) -> tuple[str, ...]:
-    return () if value is None else (value,) if isinstance(value, str) else tuple(value)
+    return () if value is None else tuple(value) if isinstance(value, list | tuple) else (value,)  # type: ignore[return-value]
+
+
+_BY_KEYWORD = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def _is_class(trainable: Any) -> bool:
+    return isinstance(trainable, type)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _positive(value: Any) -> bool:
