@@ -63,7 +63,7 @@ def discover() -> tuple[str, ...]:
 
 def _count() -> int:
     try:
-        import pynvml  # nvidia-ml-py, from the extra audition[gpu]; the device files say nearly as much without it
+        import pynvml  # nvidia-ml-py; the device files say nearly as much without it
     except ImportError:
         return sum(name.startswith("nvidia") and name[6:].isdigit() for name in os.listdir("/dev"))
     pynvml.nvmlInit()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
+from importlib.util import find_spec
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,7 @@ class OptunaSearch(Searcher):
         self.seed = seed
         self.evaluated_rewards = list(evaluated_rewards or ())
         _check_sampler(sampler)
+        _check_packages(sampler)
         if self.evaluated_rewards and len(self.evaluated_rewards) != len(self.points_to_evaluate):
             counts = f"{len(self.evaluated_rewards)} for {len(self.points_to_evaluate)}"
             raise ValueError(f"evaluated_rewards must give one value for each of points_to_evaluate, not {counts}")
@@ -217,6 +219,16 @@ def _draw_by(trial: optuna.Trial, rng: Random, path: str, domain: Domain) -> Any
 
     distribution = distribution_of(domain)
     return draw(rng, path, domain) if distribution is None else suggest(trial, path, domain, distribution)
+
+
+_NEEDS = {"gp": ("torch", "scipy"), "cmaes": ("cmaes",), "qmc": ("scipy",)}
+
+
+def _check_packages(sampler: Any) -> None:
+    """Refuse a sampler by name whose packages are missing now, rather than after a few trials."""
+    missing = [name for name in _NEEDS.get(sampler, ()) if find_spec(name) is None] if isinstance(sampler, str) else []
+    if missing:
+        raise ValueError(f"sampler {sampler!r} needs {' and '.join(missing)}: pip install {' '.join(missing)}")
 
 
 def _check_sampler(sampler: Any) -> None:

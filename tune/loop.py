@@ -30,8 +30,8 @@ from tune.machine.events import (
     Event,
     Failed,
     Failure,
-    Finished,
     Kill,
+    Launched,
     Nudge,
     Opened,
     ParameterGiven,
@@ -80,6 +80,7 @@ class Loop:
         self._rooms: dict[str, Reservation] = {}
         self._idle: list[Reservation] = []
         self._commands: list[Command] = []
+        self._warned = False
         self._interrupts = 0
         self._interrupts_taken = 0
         self._clock_at_start = executor.clock() - experiment.time
@@ -98,7 +99,8 @@ class Loop:
             for due in self._experiment.due(self._now()):
                 self._handle(due)
             self._take_interrupts()
-        self._handle(Finished())
+        for last in self._experiment.ending():
+            self._handle(last)
         self._commit()
         self._journal.flush()
         for reservation in self._idle:
@@ -212,6 +214,7 @@ class Loop:
                 self._idle.append(reservation)
                 return
             launched = self._experiment.launch(trial_id)
+            self._warn_of_starting_over(launched)
             call_id = f"{trial_id}.{launched.attempt}"
             self._rooms[call_id] = reservation
             self._calls[call_id] = (trial_id, launched.attempt)
@@ -243,6 +246,16 @@ class Loop:
             return None
         self._handle(Suggested(trial_id, config))
         return trial_id
+
+    def _warn_of_starting_over(self, launched: Launched) -> None:
+        """Say, once, that trials which go on have no checkpoint to go on from."""
+        if launched.attempt > 1 and launched.checkpoint is None and not self._warned:
+            self._warned = True
+            log.warning(
+                "%s starts again from the beginning, and so will others that pause or fail: it has no checkpoint;"
+                " give one to tune.report(..., checkpoint=...)",
+                launched.trial_id,
+            )
 
     # Commands out.
 

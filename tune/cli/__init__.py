@@ -32,6 +32,21 @@ Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Print
 Experiment = Annotated[str, typer.Argument(help="The experiment's directory, or its name in the storage directory.")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"audition {version('audition')}")
+        raise typer.Exit
+
+
+@app.callback()
+def audition(
+    *, version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")] = False
+) -> None:
+    """Tune hyperparameters: run sweep files, look at experiments, go on with them."""
+
+
 @app.command()
 def run(
     sweep: Annotated[Path, typer.Argument(help="The sweep file, in YAML.")],

@@ -128,6 +128,15 @@ class Experiment(State):
         """Whether nothing runs and nothing can start: time for `Finished`."""
         return not self.live and (self.closing is not None or self.wanted() is None)
 
+    def ending(self) -> list[Event]:
+        """The last events of a run that is idle: what still waits or is paused will not be chosen any more.
+
+        Unless somebody means to go on: then it is left as it stands.
+        """
+        goes_on = self.search_error or (self.closing is not None and self.closing.keep)
+        left = [] if goes_on else [*self.waiting, *self.paused]
+        return [*(Dismissed(trial_id) for trial_id in left), Finished()]
+
     @property
     def next_deadline(self) -> float | None:
         """When time itself will be an event: a budget is spent, or a trial told to end is overdue."""
@@ -231,8 +240,6 @@ class Experiment(State):
         match event:
             case Opened():
                 return [Interrupted(trial_id) for trial_id in self.live]
-            case Finished() if not self.search_error and (self.closing is None or not self.closing.keep):
-                return [Dismissed(trial_id) for trial_id in [*self.waiting, *self.paused]]
             case Reported() | Ended() if self.closing is None and (missing := self._never_reported(event)):
                 return [Closing("a name was never reported", keep=True, error=missing)]
             case Reported() if self.closing is None and self.policies.wants_end():

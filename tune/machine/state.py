@@ -203,7 +203,9 @@ class State:
         self.results += 1
         if self.plan.metrics:
             merit = retention.merit(self.plan, result)
-            if merit > self.best_merit:
+            # Of equals the one that was suggested first, as the results have it.
+            earlier = self.best is not None and merit == self.best_merit > -math.inf and trial.number < self.best.number
+            if merit > self.best_merit or earlier:
                 self.best, self.best_merit, self.best_result = trial, merit, result
 
     def _answer(self, trial: Trial) -> Answer:

@@ -20,6 +20,8 @@ from typing import Any
 from tune.errors import CheckpointCorruptError
 from tune.machine.events import CheckpointRef
 
+__audition_internal__ = True
+
 MANIFEST = ".manifest.json"
 METADATA = ".metadata.json"
 FOLDER = "checkpoints"

@@ -11,6 +11,10 @@ SHORT_FORMS = {"searcher": "type", "scheduler": "type", "metric": "name"}
 """Sections that may be written as one word, and the key that the word is for."""
 
 
+SAME = {"num_samples": "run_cap", "searcher": "method", "scheduler": "early_terminate"}
+"""W&B's words for what we call otherwise."""
+
+
 def override(document: Document, setting: str) -> None:
     """Apply ``key.key=value`` to `document`; what cannot be applied becomes a mistake of it."""
     place = Place(f"--set {setting}")
@@ -26,7 +30,8 @@ def override(document: Document, setting: str) -> None:
 
 
 def put(document: Document, path: Path, value: Any, place: Place) -> None:
-    """Set one value of `document`, with the sections that lead to it."""
+    """Set one value of `document`, with the sections that lead to it; another word for the same gives way."""
+    document.value.pop(SAME.get(str(path[0]), ""), None)
     for end in range(1, len(path)):
         if not _open_section(document, path[:end]):
             lead = ".".join(map(str, path[:end]))

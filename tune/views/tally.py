@@ -176,7 +176,7 @@ class Tally:
         if before is not None and merit <= before:
             return
         others = [pair for pair in self.best if pair[1] is not trial]
-        self.best = tuple(sorted([*others, (merit, trial)], key=lambda pair: -pair[0])[:_MOST_BEST])
+        self.best = tuple(sorted([*others, (merit, trial)], key=lambda pair: (-pair[0], pair[1].number))[:_MOST_BEST])
 
     def _take_up(self, trial: Trial) -> None:
         """Count a trial of an experiment that goes on."""
