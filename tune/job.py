@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,8 @@ class Job:
         self.fitted: Fitted = as_fitted(self.trainable)
         self.mistakes: list[str] = []
         self.metrics, self.modes = self._objectives()
-        self.name = self.run.name or self._free_name()
+        plain = f"{self.trainable_name}_{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
+        self.name = plain if self.run.name is None else self.run.name
         self.seed = int.from_bytes(os.urandom(4)) if self.tune.seed is None else self.tune.seed
 
     @property
@@ -208,14 +208,6 @@ class Job:
         if mistakes:
             raise InvalidArgumentError(mistakes)
 
-    def _free_name(self) -> str:
-        """A name that no experiment has yet: several may start within a second."""
-        name = f"{self.trainable_name}_{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
-        if not isinstance(self.run.storage_path or "", str | os.PathLike):
-            return name
-        others = (f"{name}_{number}" for number in count(2))
-        return next(one for one in chain([name], others) if not (self.storage_path / one).exists())
-
     def _objectives(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         metrics, modes = _listed(self.tune.metric), _listed(self.tune.mode)
         for metric in metrics:
@@ -311,7 +303,7 @@ class Job:
     def _check_place(self) -> None:
         """Check where the run lives, and who is told of it."""
         run = self.run
-        if not isinstance(self.name, str) or "/" in self.name or self.name in (".", ".."):
+        if not isinstance(self.name, str) or "/" in self.name or self.name in ("", ".", ".."):
             self.mistakes.append(f"name must be a plain directory name, got {self.name!r}")
         if not isinstance(run.storage_path or "", str | os.PathLike) or "://" in str(run.storage_path):
             self.mistakes.append(f"storage_path must be a directory of this machine, got {run.storage_path!r}")

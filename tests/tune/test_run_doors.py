@@ -125,6 +125,7 @@ def test_all_mistakes_are_told_at_once(run, tmp_path):
         ({"scheduler": ASHAScheduler()}, "metric"),
         ({"search_alg": OptunaSearch()}, "metric"),
         ({"name": "a/b"}, "name must be a plain directory name"),
+        ({"name": ""}, "name must be a plain directory name"),
         ({"name": ".."}, "name must be a plain directory name"),
         ({"config": 3}, "config"),
         ({"config": [("x", 1)]}, "config must be a dictionary"),
