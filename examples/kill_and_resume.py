@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ def train(config: dict[str, Any]) -> None:
     checkpoint = tune.get_checkpoint()
     done = int(Path(checkpoint.path, "step").read_text()) if checkpoint else 0
     for step in range(done + 1, STEPS + 1):
+        time.sleep(0.01)  # the work
         tune.report({"score": config["x"] * step}, checkpoint=lambda path, step=step: save(path, step))
 
 
@@ -43,23 +45,28 @@ def search(storage: str) -> tune.ResultGrid:
     )
 
 
+def found(path: Path) -> int:
+    """How many results there are so far."""
+    return tune.ResultGrid(path).stats()["num_results"]
+
+
 def main() -> None:
     """Start it in a process of its own, kill that when it is half through, and resume."""
     storage = tempfile.mkdtemp()
+    path = Path(storage, "killed")
     process = subprocess.Popen([sys.executable, __file__, storage])
-    results = tune.ResultGrid(Path(storage, "killed"))
-    while not Path(storage, "killed", "experiment.db").exists() or len(results.results_df) < 100:
+    while not tune.Tuner.can_restore(path) or found(path) < 100:
         if process.poll() is not None:
             raise SystemExit("it ended before it could be killed")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    print(f"killed with {len(results.results_df)} results; resuming")
+    print(f"killed with {found(path)} results; resuming")
 
-    results = tune.resume(Path(storage, "killed"))
+    results = tune.resume(path)
     for result in results:
         iterations = list(result.metrics_dataframe["training_iteration"])
         assert iterations == list(range(1, STEPS + 1)), (result.trial_id, iterations)
-    print(f"{len(results)} trials, {len(results.results_df)} results, each once")
+    print(f"{len(results)} trials, {found(path)} results, each once")
 
 
 if __name__ == "__main__":
