@@ -13,10 +13,14 @@ from executor.resources import Node, Request
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a stepwise program emits next, and how many seconds of its life that took (virtual time uses them)."""
+    """What a stepwise program emits next, and how many seconds of its life that took (virtual time uses them).
+
+    With ``waits=False`` it goes on at once, answered None.
+    """
 
     payload: Any
     seconds: float = 0.0
+    waits: bool = True
 
 
 class Channel(ABC):
@@ -25,6 +29,10 @@ class Channel(ABC):
     @abstractmethod
     def emit(self, payload: Any) -> Any:
         """Send `payload` up and wait for the answer to it."""
+
+    @abstractmethod
+    def tell(self, payload: Any) -> None:
+        """Send `payload` up and go on; waits only while the caller is too far behind with what was sent before."""
 
     @property
     @abstractmethod
@@ -50,14 +58,18 @@ class Program(ABC):
 
     def run(self, channel: Channel, argument: Any) -> Any:
         """Run on `argument` in a process of its own; by default drives `steps`."""
-        steps = self.steps(argument)
-        answer = None
-        while True:
-            try:
-                step = steps.send(answer)
-            except StopIteration as end:
-                return end.value
-            answer = channel.emit(step.payload)
+        return drive(channel, self.steps(argument))
+
+
+def drive(channel: Channel, steps: Generator[Step, Any, Any]) -> Any:
+    """Emit what `steps` yields, send it the answers, and return what it returns."""
+    answer = None
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration as end:
+            return end.value
+        answer = channel.emit(step.payload) if step.waits else channel.tell(step.payload)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,11 +38,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """The program sent `payload` and waits for its answer; `seq` counts from 1 within the call."""
+    """The program sent `payload`; `seq` counts from 1 within the call. `waits` when it stands still until answered."""
 
     call_id: str
     seq: int
     payload: Any
+    waits: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,7 @@ class SimulatedExecutor(TrialExecutor):
             for event, running in self._agenda.due():
                 if running is not None:
                     if isinstance(event, Emitted):
-                        running.unanswered = event.seq
+                        self._emitted(running, event)
                     else:
                         self._end(running)
                 happened.append(event)
@@ -196,10 +196,16 @@ class SimulatedExecutor(TrialExecutor):
             self._agenda.add(0.0, outcome)
             return
         seq = running.seq = running.seq + 1
-        event: Event = Emitted(running.call_id, seq, outcome.payload)
+        event: Event = Emitted(running.call_id, seq, outcome.payload, outcome.waits)
         if seq in running.deaths:
             event = Died(running.call_id, running.deaths[seq])
         self._agenda.add(outcome.seconds / running.speed, event, running)
+
+    def _emitted(self, running: RunningCall, event: Emitted) -> None:
+        if event.waits:
+            running.unanswered = event.seq
+        else:
+            self._go_on(running, None)
 
     def _end(self, running: RunningCall) -> None:
         del self._calls[running.call_id]

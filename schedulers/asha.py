@@ -14,7 +14,7 @@ from numbers import Real
 from random import Random
 from typing import Any
 
-from schedulers.base import Candidates, Continue, Decision, Pause, ScheduleContext, Stop, Trial, TrialScheduler
+from schedulers.base import NEVER, Candidates, Continue, Decision, Pause, ScheduleContext, Stop, Trial, TrialScheduler
 from schedulers.objective import MODES, Objective, agree, number
 from schedulers.ranking import Entry
 from schedulers.rung import Rung
@@ -142,6 +142,15 @@ class ASHAScheduler(TrialScheduler):
         if self._promotes:
             return self._pause(climber, rung)
         return Continue() if rung is None else self._stop_unless_good(climber, rung)
+
+    def free_until(self, trial: Trial, iteration: int) -> int:
+        """Between rungs nothing is decided; known ahead only when time is counted in iterations."""
+        if self.time_attr != "training_iteration":
+            return 0
+        climber = self._climbers[trial.trial_id]
+        ahead = [rung.milestone for rung in climber.rungs[climber.highest + 1 :] if rung.milestone > iteration]
+        last = self._max_t if self._stop_last_trials and self._max_t > iteration else NEVER
+        return 0 if climber.waits else math.ceil(min([*ahead[:1], last]))
 
     def on_trial_complete(self, trial: Trial, result: Mapping[str, Any] | None) -> None:
         self._forget(trial)

@@ -65,6 +65,10 @@ class ScheduleContext:
     seed: int = 0
 
 
+NEVER = 2**53
+"""An iteration that no trial reaches."""
+
+
 class TrialScheduler:
     """Decides on results; every hook has a default, so a new scheduler writes only what it needs.
 
@@ -99,6 +103,14 @@ class TrialScheduler:
     def on_trial_result(self, trial: Trial, result: Mapping[str, Any]) -> Decision:
         """A running trial reported: what shall it do? Told once for each of its iterations."""
         return Continue()
+
+    def free_until(self, trial: Trial, iteration: int) -> int:
+        """The ``training_iteration`` before which no result of `trial` will be answered but by `Continue`.
+
+        `trial` stands at `iteration`. It then reports without waiting for answers until there. By default a scheduler
+        that decides on results promises nothing; one that never does promises `NEVER`.
+        """
+        return NEVER if type(self).on_trial_result is TrialScheduler.on_trial_result else 0
 
     def on_trial_complete(self, trial: Trial, result: Mapping[str, Any] | None) -> None:
         """A trial ended for good, by itself, by a decision or by a stop criterion, with its last result."""

@@ -157,7 +157,7 @@ class Loop:
         self._handle(following)
 
     def _take_emission(self, trial_id: str, attempt: int, event: messages.Emitted) -> None:
-        seq = event.seq
+        seq = event.seq if event.waits else 0
         match event.payload:
             case Report(metrics, seconds, checkpoint, offers, process):
                 who = process or ()
@@ -298,7 +298,9 @@ class Loop:
         call_id = f"{command.trial_id}.{command.attempt}"
         reservation = self._rooms[call_id]
         resources = reservation.request.bundles[0].as_dict()
-        task = Task(command.trial_id, command.attempt, command.config, command.checkpoint, resources)
+        task = Task(
+            command.trial_id, command.attempt, command.config, command.checkpoint, resources, command.free_until
+        )
         call = Call(
             call_id,
             task,

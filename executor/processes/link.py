@@ -19,8 +19,7 @@ class RunningCall:
 
     call_id: str
     log_path: str | None
-    emitted: int = 0
-    answered: int = 0
+    unanswered: int | None = None
     killed: str | None = None
 
 

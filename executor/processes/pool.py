@@ -21,7 +21,7 @@ from executor.platform import here
 from executor.processes.launcher import Launcher
 from executor.processes.link import Link, RunningCall
 from executor.processes.logs import Logs, tail
-from executor.processes.protocol import EMITTED, RETURNED, Notice
+from executor.processes.protocol import EMITTED, RETURNED, TOLD, Notice
 from executor.processes.servers import Servers
 
 _LEAVING_S = 1.0
@@ -92,8 +92,8 @@ class Pool:
         pieces = pack(answer)
         with self.lock:
             link = self._running.get(call_id)
-            if link is not None and link.call is not None and link.call.answered < seq <= link.call.emitted:
-                link.call.answered = seq
+            if link is not None and link.call is not None and link.call.unanswered == seq:
+                link.call.unanswered = None
                 link.send(pieces)
 
     def cancel(self, call_id: str) -> None:
@@ -181,8 +181,10 @@ class Pool:
             return
         kind = message[0]
         if kind == EMITTED:
-            _, call.emitted, payload = message
-            self.events.append(Emitted(call.call_id, call.emitted, payload))
+            _, call.unanswered, payload = message
+            self.events.append(Emitted(call.call_id, message[1], payload))
+        elif kind == TOLD:
+            self.events.append(Emitted(call.call_id, message[1], message[2], waits=False))
         elif kind == RETURNED:
             self._finish(link, Returned(call.call_id, message[1]))
         else:

@@ -69,6 +69,7 @@ class Order(NamedTuple):
 
 
 # What a worker sends up is a tuple that begins with one of these; plain integers, because enums are slow to pickle.
-EMITTED = 1  # seq, payload
+EMITTED = 1  # seq, payload; the program waits for its answer
+TOLD = 4  # seq, payload
 RETURNED = 2  # value
 RAISED = 3  # RemoteError

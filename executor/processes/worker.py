@@ -16,7 +16,7 @@ from executor.framing import Frame, FrameReader, pack, unpack
 from executor.interface import Channel, Program
 from executor.messages import RemoteError
 from executor.platform import here
-from executor.processes.protocol import EMITTED, RAISED, RETURNED, Order
+from executor.processes.protocol import EMITTED, RAISED, RETURNED, TOLD, Order
 from executor.processes.surroundings import Surroundings
 from executor.tracebacks import describe
 
@@ -112,22 +112,29 @@ class _SocketChannel(Channel):
         _take_byte(control)
 
     def emit(self, payload: Any) -> Any:
-        if os.getpid() != self._pid:
-            raise RuntimeError("emit was called in a process forked from the worker: only the worker itself can")
         with self._lock:
-            if not self._open:
-                raise RuntimeError("emit was called after the program had ended")
-            try:
-                frame = pack((EMITTED, self._seq + 1, payload))
-            except TypeError:
-                pack(payload)  # for a message about the user's value alone
-                raise
-            self._seq += 1
-            send(self._data, frame)
+            self._send(EMITTED, payload)
             answer = self._reader.receive()
         if answer is None:
             os._exit(1)  # the driver is gone, and nobody is left to tell
         return unpack(answer)
+
+    def tell(self, payload: Any) -> None:
+        with self._lock:
+            self._send(TOLD, payload)
+
+    def _send(self, kind: int, payload: Any) -> None:
+        if os.getpid() != self._pid:
+            raise RuntimeError("emit was called in a process forked from the worker: only the worker itself can")
+        if not self._open:
+            raise RuntimeError("emit was called after the program had ended")
+        try:
+            frame = pack((kind, self._seq + 1, payload))
+        except TypeError:
+            pack(payload)  # for a message about the user's value alone
+            raise
+        self._seq += 1
+        send(self._data, frame)
 
     @property
     def cancelled(self) -> bool:

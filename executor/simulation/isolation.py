@@ -23,7 +23,7 @@ def through_pickle(program: Program, argument: Any) -> Steps:
                 step = steps.send(answer)
             except StopIteration as end:
                 return copied(end.value)
-            answer = yield Step(copied(step.payload), step.seconds)
+            answer = yield Step(copied(step.payload), step.seconds, step.waits)
 
 
 def with_own_random_state(steps: Steps, seed: int) -> Steps:

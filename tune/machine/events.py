@@ -35,10 +35,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was decided on a report: the decision, and whether a checkpoint is wanted now."""
+    """What was decided on a report: the decision, whether a checkpoint is wanted now, and how far it may go on freely.
+
+    Results before iteration `free_until` will be answered by nothing but to go on, so the trial need not wait.
+    """
 
     decision: Continue | Save | Pause | Stop = Continue()
     save: bool = False
+    free_until: int = 0
 
 
 # Events about the experiment as a whole.
@@ -89,11 +93,12 @@ class Suggested:
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """An attempt begins from `checkpoint` (None: from the beginning)."""
+    """An attempt begins from `checkpoint` (None: from the beginning); see `Verdict` for `free_until`."""
 
     trial_id: str
     attempt: int
     checkpoint: CheckpointRef | None = None
+    free_until: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +117,8 @@ class ParameterGiven:
 class Reported:
     """A trial reported `metrics` after `seconds` of work.
 
-    `checkpoint` is set when it came saved with the report; `offers` when the trial could save one if asked. The first
-    report of an attempt says which process it runs in.
+    `seq` is 0 when the trial did not wait for an answer. `checkpoint` is set when it came saved with the report;
+    `offers` when the trial could save one if asked. The first report of an attempt says which process it runs in.
     """
 
     trial_id: str
@@ -240,11 +245,14 @@ class Start:
     config: dict[str, Any]
     seed: int
     checkpoint: CheckpointRef | None
+    free_until: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class GoOn:
-    """Answer: carry on."""
+    """Answer: carry on, and wait for no answer to results before iteration `free_until`."""
+
+    free_until: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,8 +120,9 @@ class Experiment(State):
 
     def launch(self, trial_id: str) -> Launched:
         """The event of the next attempt of a waiting or paused trial."""
-        trial = self.trials[trial_id]
-        return Launched(trial_id, trial.attempt + 1, trial.checkpoint)
+        trial, checkpoint = self.trials[trial_id], self.trials[trial_id].checkpoint
+        free_until = self._free_until(trial, checkpoint.iteration if checkpoint else 0)
+        return Launched(trial_id, trial.attempt + 1, checkpoint, free_until)
 
     @property
     def idle(self) -> bool:
@@ -205,9 +206,16 @@ class Experiment(State):
         if not isinstance(event, Reported) or result is None:
             return None
         decision = self._ask(event, result)
-        if not event.offers:
-            return _CONTINUE if isinstance(decision, Continue) else Verdict(decision)
-        return Verdict(decision, save=self._save_wanted(self.trials[event.trial_id], decision))
+        if not event.seq and isinstance(decision, Continue):
+            return _CONTINUE
+        trial = self.trials[event.trial_id]
+        save = event.offers and self._save_wanted(trial, decision)
+        going_on = isinstance(decision, Continue) and not save
+        return Verdict(decision, save, self._free_until(trial, result["training_iteration"]) if going_on else 0)
+
+    def _free_until(self, trial: Trial, iteration: int) -> int:
+        """How far a trial that stands at `iteration` may go on without waiting for answers."""
+        return self.policies.free_until(trial, iteration) if self.named or not self.plan.metrics else 0
 
     def _ask(self, event: Reported, result: dict[str, Any]) -> Continue | Save | Pause | Stop:
         """The policies' decision; iterations repeated after a restart are not told twice, and go on."""

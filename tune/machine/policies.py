@@ -51,6 +51,12 @@ class Policies:
             log.error("%s: the scheduler answered %r, which is no decision; it goes on", trial.trial_id, decision)
         return Continue()
 
+    def free_until(self, trial: Trial, iteration: int) -> int:
+        """The iteration before which nothing that `trial` reports can be answered but by going on."""
+        if self.stopper is not None:
+            return 0
+        return self._guard(trial, lambda: self.scheduler.free_until(trial, iteration)) or 0
+
     def wants_end(self) -> bool:
         """Whether the stopper ends the whole experiment."""
         return bool(self.stopper and self._guard(None, self.stopper.stop_all))

@@ -145,7 +145,7 @@ class State:
         trial.restore(event.checkpoint)
         self._move(trial, Turn.LAUNCHED)
         seed = derive_seed(self.plan.seed, trial.number)
-        return [Start(trial.trial_id, event.attempt, dict(trial.config), seed, event.checkpoint)]
+        return [Start(trial.trial_id, event.attempt, dict(trial.config), seed, event.checkpoint, event.free_until)]
 
     def _report(self, trial: Trial, event: Reported, verdict: Verdict, result: dict[str, Any]) -> list[Command]:
         self._take_result(trial, event, result)
@@ -159,7 +159,10 @@ class State:
                 trial.reason, trial.cut_short = reason, not complete
             case Continue() | Save():
                 pass
-        answer = self._ask_to_save(trial) if verdict.save else self._answer(trial)
+        if not event.seq:  # it went on; should it end all the same, its next report waits
+            nudge = [] if trial.state is TrialState.RUNNING else [Nudge(trial.trial_id, trial.attempt)]
+            return [*commands, *nudge]
+        answer = self._ask_to_save(trial) if verdict.save else self._answer(trial, verdict.free_until)
         return [*commands, Reply(trial.trial_id, event.attempt, event.seq, answer)]
 
     def _refuse(self, trial: Trial, event: CheckpointRefused) -> list[Command]:
@@ -208,9 +211,9 @@ class State:
             if merit > self.best_merit or earlier:
                 self.best, self.best_merit, self.best_result = trial, merit, result
 
-    def _answer(self, trial: Trial) -> Answer:
+    def _answer(self, trial: Trial, free_until: int = 0) -> Answer:
         if trial.state is TrialState.RUNNING:
-            return GoOn()
+            return GoOn(free_until)
         self._expect_end(trial, self.plan.grace_s)
         trial.told_to_leave = True
         return Leave(trial.reason)

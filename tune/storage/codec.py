@@ -130,6 +130,8 @@ def _verdict_to_data(verdict: Verdict) -> dict[str, Any]:
         content["complete"] = True
     if verdict.save:
         content["save"] = True
+    if verdict.free_until:
+        content["free_until"] = verdict.free_until
     return content
 
 
@@ -137,6 +139,6 @@ def _verdict_from_data(content: dict[str, Any]) -> Verdict | None:
     name = content.pop("decision", None)
     if name is None:
         return None
-    save = content.pop("save", False)
+    save, free_until = content.pop("save", False), content.pop("free_until", 0)
     explained = {key: content.pop(key) for key in ("reason", "complete") if key in content}
-    return Verdict(_DECISIONS[name](**explained), save)
+    return Verdict(_DECISIONS[name](**explained), save, free_until)

@@ -16,6 +16,7 @@ class Task(NamedTuple):
     config: dict[str, Any]
     checkpoint: CheckpointRef | None
     resources: dict[str, float]
+    free_until: int = 0
 
 
 class Process(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any
 from executor.interface import Channel, Program, Step
 from tune.machine.events import Answer
 from tune.worker import session as sessions
-from tune.worker.messages import Emission, Outcome
+from tune.worker.messages import Outcome
 from tune.worker.metrics import check_decisive, normalise
 from tune.worker.objective import ObjectiveTrial, final_metrics, is_objective, is_pruned
 from tune.worker.session import Session, Setting, TrialLeave
@@ -21,7 +21,7 @@ from tune.worker.trainable import Trainable, live_steps
 
 __audition_internal__ = True
 
-Steps = Generator[Emission, Answer, Any]
+Steps = Generator[Step, Answer, Any]
 
 
 @dataclass(frozen=True)
@@ -65,22 +65,22 @@ class TrialProgram(Program):
         while True:
             sessions.enter(session)
             try:
-                emission = steps.send(answer)
+                step = steps.send(answer)
             except StopIteration as end:
                 return self._outcome(session, end.value)
             finally:
                 sessions.enter(None)
-            answer = yield Step(emission, getattr(emission, "seconds", 0.0))
+            answer = yield step
 
     def _run_live(self, session: Session) -> Outcome:
         if isinstance(self.trainable, type):
-            return self._outcome(session, self._drive(session, self._visible_steps(session)))
+            return self._outcome(session, session.converse(self._visible_steps(session)))
         session.converse(session.starting())
         if is_objective(self.trainable):
             return self._run_objective(session)
         value = self._call(dict(session.task.config))
         if isinstance(value, Generator):
-            value = self._drive(session, _reported(session, value))
+            value = session.converse(_reported(session, value))
         return self._outcome(session, value)
 
     def _call(self, argument: Any) -> Any:
@@ -104,18 +104,6 @@ class TrialProgram(Program):
         if not isinstance(value, Generator):
             return value
         return (yield from _reported(session, value))
-
-    @staticmethod
-    def _drive(session: Session, steps: Steps) -> Any:
-        """Run visible steps over the channel; returns what they return."""
-        assert session.channel is not None
-        answer: Any = None
-        while True:
-            try:
-                emission = steps.send(answer)
-            except StopIteration as end:
-                return end.value
-            answer = session.channel.emit(emission)
 
     @staticmethod
     def _outcome(session: Session, value: Any) -> Outcome:

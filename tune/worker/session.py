@@ -14,19 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from executor.interface import Channel
+from executor.interface import Channel, Step, drive
 from searchers.domain import Domain
 from tune.errors import CheckpointCorruptError, NotInTrialError
-from tune.machine.events import Answer, CheckpointRef, Leave, SaveNow, Take
+from tune.machine.events import Answer, CheckpointRef, GoOn, Leave, SaveNow, Take
 from tune.storage import checkpoints
 from tune.storage.checkpoints import Checkpoint, SaveFunction
-from tune.worker.messages import Ask, Emission, Process, Refuse, Report, Save, Task
+from tune.worker.messages import Ask, Process, Refuse, Report, Save, Task
 from tune.worker.metrics import check_decisive, normalise
 
 __audition_internal__ = True
 
 CheckpointSource = str | os.PathLike[str] | Checkpoint | SaveFunction
-Dialogue = Generator[Emission, Answer, None]
+Dialogue = Generator[Step, Answer, None]
 
 
 class TrialLeave(BaseException):
@@ -61,6 +61,7 @@ class Session:
         self.iteration = task.checkpoint.iteration if task.checkpoint else 0
         self.checkpoint = task.checkpoint
         self.told_to_leave = False
+        self._free_until = task.free_until
         self.knows = False
         self._introduced = False
         self._clock = clock
@@ -81,16 +82,10 @@ class Session:
         assert isinstance(answer, Take)
         return answer.value
 
-    def converse(self, dialogue: Dialogue) -> None:
-        """Drive a dialogue over the channel, to its end."""
+    def converse(self, dialogue: Generator[Step, Answer, Any]) -> Any:
+        """Drive a dialogue over the channel, and return what it returns."""
         assert self.channel is not None
-        answer = None
-        while True:
-            try:
-                emission = dialogue.send(answer)  # type: ignore[arg-type]
-            except StopIteration:
-                return
-            answer = self.channel.emit(emission)
+        return drive(self.channel, dialogue)
 
     @property
     def should_stop(self) -> bool:
@@ -111,10 +106,13 @@ class Session:
             fill = checkpoint
         elif checkpoint is not None:
             saved = self._save(checkpoints.copy_from(_path_of(checkpoint)))
-        answer = yield Report(plain, seconds, saved, fill is not None, self.process())
+        waits = not self._is_free or fill is not None
+        answer = yield Step(Report(plain, seconds, saved, fill is not None, self.process()), seconds, waits)
         if isinstance(answer, SaveNow):
             assert fill is not None
-            answer = yield Save(self._save(fill))
+            answer = yield Step(Save(self._save(fill)))
+        if isinstance(answer, GoOn):
+            self._free_until = answer.free_until
         self.told_to_leave = isinstance(answer, Leave)
         if self._clock:
             self._last = self._clock()
@@ -128,12 +126,19 @@ class Session:
                 checkpoints.verify(self.path_of(self.checkpoint))
                 break
             except CheckpointCorruptError as error:
-                answer = yield Refuse(self.checkpoint, str(error))
+                answer = yield Step(Refuse(self.checkpoint, str(error)))
                 assert isinstance(answer, Take)
                 self.checkpoint = answer.value
         self.iteration = self.checkpoint.iteration if self.checkpoint else 0
         if self._clock:
             self._last = self._clock()
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether the result of this iteration can be answered by nothing but to go on."""
+        if self.iteration >= self._free_until:
+            return False
+        return self.channel is None or not self.channel.cancelled
 
     def lap(self, metrics: Mapping[str, Any]) -> float:
         """Seconds of work since the last report; in a simulation what the trial says it took, one second by default."""

@@ -9,8 +9,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+from executor.interface import Step
 from tune.machine.events import Answer
-from tune.worker.messages import Emission
 from tune.worker.session import Session
 
 __audition_internal__ = True
@@ -83,7 +83,7 @@ _kept: Trainable | None = None
 
 def live_steps(
     session: Session, cls: type[Trainable], parameters: dict[str, Any]
-) -> Generator[Emission, Answer, dict[str, Any] | None]:
+) -> Generator[Step, Answer, dict[str, Any] | None]:
     """Run a class trainable as a dialogue: every emission is a report, a save, or a refused checkpoint."""
     trainable = _make(session, cls, parameters)
     whole = False
