@@ -41,6 +41,7 @@ class Driver:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            start_new_session=True,
         )
 
     def wait_for(self, names: Iterable[str]) -> None:
@@ -50,6 +51,10 @@ class Driver:
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
+
+    def press_ctrl_c(self) -> None:
+        """Send SIGINT as a terminal does: to the whole foreground process group."""
+        os.killpg(self.process.pid, signal.SIGINT)
 
     def end(self) -> tuple[int, str, str]:
         """Its exit code, what it printed, and what it complained about, once it has ended."""

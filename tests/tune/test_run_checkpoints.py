@@ -186,8 +186,8 @@ def test_a_trial_all_whose_checkpoints_are_damaged_starts_from_the_beginning(run
             assert tune.get_checkpoint() is None
         for step in range(steps_done() + 1, 7):
             if step == 5 and tune.get_context().get_attempt() == 1:
-                for path in (tmp_path / "e" / "checkpoints" / "t0").iterdir():
-                    damage_changed(path)
+                for name in ("000003-1", "000004-1"):
+                    damage_changed(tmp_path / "e" / "checkpoints" / "t0" / name)
                 os._exit(1)
             tune.report({"step": step}, checkpoint=saving(step))
 

@@ -41,6 +41,16 @@ def test_the_first_signal_lets_running_trials_save_and_returns_the_results(waiti
     assert results[0].metrics["iterations_since_restore"] == 2
 
 
+def test_ctrl_c_in_a_terminal_reaches_the_driver_alone(waiting, tmp_path):
+    waiting.press_ctrl_c()
+    code, out, err = waiting.end()
+
+    assert code == 0, err
+    assert "Traceback" not in err
+    assert json.loads(out) == [["t0", "PENDING"], ["t1", "PENDING"]]
+    assert [iterations(one) for one in tune.ResultGrid(tmp_path / "e")] == [[1, 2, 3, 4]] * 2
+
+
 def test_trials_save_when_interrupted_although_they_save_nothing_otherwise(run, tmp_path):
     class Interrupt(tune.Callback):
         def on_trial_result(self, *, result, **_information):
