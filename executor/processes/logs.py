@@ -27,13 +27,19 @@ class Logs:
         if path is not None:
             self._open[path] += 1
 
-    def closed(self, path: str | None) -> None:
-        """It no longer does; the file goes if nothing was printed and no other process might still."""
+    def left(self, path: str | None) -> bool:
+        """It prints elsewhere from now on, and sees itself to an empty file; whether no other process prints there."""
         if path is None:
-            return
+            return False
         self._open[path] -= 1
-        if not self._open[path]:
-            del self._open[path]
+        if self._open[path]:
+            return False
+        del self._open[path]
+        return True
+
+    def closed(self, path: str | None) -> None:
+        """It is gone; the file goes too if nothing was printed and no other process might still."""
+        if path is not None and self.left(path):
             _remove_if_empty(path)
 
     def seconds_to_check(self) -> float | None:

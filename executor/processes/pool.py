@@ -79,7 +79,7 @@ class Pool:
     def begin(self, link: Link, call: RunningCall, pieces: Sequence[bytes | memoryview], *, last: bool) -> None:
         """Run a call on an idle worker."""
         self._logs.opened(call.log_path)
-        self._logs.closed(link.log_path)
+        self._logs.left(link.log_path)
         self._running[call.call_id] = link
         link.begin(call, pieces, last=last)
 

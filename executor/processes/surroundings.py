@@ -18,6 +18,7 @@ class Surroundings:
         self._overrides = overrides
         self._changed: dict[str, str | None] = {}
         self._streams: tuple[int, int] | None = None
+        self._log_path: str | None = None
         self._threads = 1
         self._imports = _Imports()
 
@@ -30,6 +31,9 @@ class Surroundings:
         self._imports.seed(order.seed, threads)
 
     def _redirect(self, log_path: str | None) -> None:
+        before, self._log_path = self._log_path, log_path
+        if before is not None and before != log_path and _is_empty(before) and _pass_on(before, log_path):
+            return
         if log_path is not None:
             if self._streams is None:
                 self._streams = os.dup(1), os.dup(2)
@@ -89,6 +93,26 @@ def _open_log(path: str) -> int:
     except FileNotFoundError:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         return os.open(path, flags, 0o666)
+
+
+def _is_empty(log_path: str) -> bool:
+    try:
+        return os.stat(log_path).st_size == 0
+    except OSError:
+        return False
+
+
+def _pass_on(empty: str, log_path: str | None) -> bool:
+    """Make the empty log of the call before the next one's, which stays open so; else remove it."""
+    try:
+        if log_path is not None and not os.path.exists(log_path):
+            os.rename(empty, log_path)
+            # Not so when the program before put something else in the place of its streams.
+            return os.path.sameopenfile(1, 2) and os.path.samestat(os.stat(log_path), os.fstat(1))
+        os.unlink(empty)
+    except OSError:
+        pass
+    return False
 
 
 class _Imports:
