@@ -106,7 +106,7 @@ class Session:
             fill = checkpoint
         elif checkpoint is not None:
             saved = self._save(checkpoints.copy_from(_path_of(checkpoint)))
-        waits = not self._is_free or fill is not None
+        waits = not self._is_free or fill is not None or bool(plain.get("done"))  # which ends it
         answer = yield Step(Report(plain, seconds, saved, fill is not None, self.process()), seconds, waits)
         if isinstance(answer, SaveNow):
             assert fill is not None
