@@ -15,7 +15,6 @@ from tune.machine.events import (
     Event,
     Failed,
     Failure,
-    Finished,
     Opened,
     Reported,
     Saved,
@@ -85,7 +84,8 @@ class Story:
         self.happens(Opened("laptop"))
 
     def finishes(self) -> None:
-        self.happens(Finished())
+        for event in self.experiment.ending():
+            self.happens(event)
 
     def suggests(self, config: dict[str, Any]) -> str:
         trial_id = self.experiment.next_trial_id

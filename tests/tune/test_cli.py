@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.tune.story import Story
 from tune.cli import main
+from tune.machine.events import Closing
 
 ROOT = Path(__file__).parents[2]
 
@@ -190,7 +192,9 @@ def test_a_run_that_was_cut_short_says_so_and_is_resumed(
     (found,) = document("ls", str(tmp_path))
     assert (found["state"], found["pid"], found["ended"], found["total"]) == (state, None, 0, 1)
     done = audition(tmp_path, "resume", str(tmp_path / "cut"), "-q")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("t0 starts again from the beginning")  # it saves no checkpoints
+    assert done.stderr.count("\n") == 1
     (found,) = document("ls", str(tmp_path))
     assert (found["state"], found["trials"]) == ("finished", {"TERMINATED": 1})
 
@@ -213,6 +217,23 @@ def test_experiments_are_listed_the_newest_first(document: Read, told: Tell, wor
     lines = [line.split() for line in told("ls").out.splitlines()]
     assert lines[0] == ["name", "state", "trials", "failed", "metric", "best", "trial", "age"]
     assert ["failing", "finished", "6/6", "3"] in [line[:4] for line in lines]
+
+
+def test_a_run_whose_last_trials_were_dismissed_is_finished(document: Read, tmp_path: Path) -> None:
+    story = Story(tmp_path / "spent")
+    story.opens()
+    ran = story.starts({"lr": 0.1})
+    story.reports(ran, accuracy=0.5)
+    story.suggests({"lr": 0.2})
+    story.happens(Closing("the time budget of 60 s is spent"))
+    story.returns(ran, by_order=True)
+    story.finishes()
+    story.closes()
+    (found,) = document("ls", str(tmp_path))
+    assert (found["state"], found["ended"], found["total"]) == ("finished", 2, 2)
+    shown = document("show", str(tmp_path / "spent"))
+    assert shown["state"] == "finished"
+    assert [one["reason"] for one in shown["results"]] == ["the time budget of 60 s is spent"] * 2
 
 
 def test_the_storage_directory_may_come_from_the_environment(workplace: Path, tmp_path: Path) -> None:

@@ -558,9 +558,9 @@ def test_paused_trials_that_nobody_chooses_are_dismissed_at_the_end() -> None:
     bench.report()
     bench.end(by_order=True)
     assert bench.experiment.idle
-    bench.happen(Finished())
+    assert bench.experiment.ending() == [Dismissed("t0"), Finished()]
+    bench.happen(Dismissed("t0"))
     assert bench.state() == "TERMINATED"
-    assert bench.events(Dismissed) == [Dismissed("t0")]
     assert bench.searcher.completed == [("t0", 1.0, False)]
 
 
@@ -574,6 +574,7 @@ def test_ctrl_c_keeps_waiting_and_paused_trials() -> None:
     assert bench.happen(Closing("interrupted", keep=True)) == [Nudge("t1", 1)]
     bench.end("t1", by_order=True)
     assert bench.experiment.idle
+    assert bench.experiment.ending() == [Finished()]
     bench.happen(Finished())
     assert [bench.state(name) for name in ("t0", "t1", "t2")] == ["PAUSED", "PENDING", "PENDING"]
     assert bench.searcher.completed == []
