@@ -45,6 +45,7 @@ from tune.machine.events import (
 )
 from tune.machine.experiment import Experiment
 from tune.storage import checkpoints
+from tune.storage.directory import LOGS
 from tune.storage.journal import Journal
 from tune.worker.messages import Ask, Outcome, Refuse, Report, Save, Task
 
@@ -74,7 +75,7 @@ class Loop:
         self._program = program
         self._directory = directory
         self._reuse = reuse
-        self._logs = logs
+        self._logs = str(directory / LOGS) if logs else None
         self._observers = list(observers)
         self._calls: dict[str, tuple[str, int]] = {}
         self._rooms: dict[str, Reservation] = {}
@@ -306,7 +307,7 @@ class Loop:
             task,
             seed=command.seed,
             fresh=not self._reuse,
-            log_path=str(self._directory / "logs" / f"{command.trial_id}.log") if self._logs else None,
+            log_path=f"{self._logs}/{command.trial_id}.log" if self._logs else None,
         )
         self._executor.start(self._program, reservation, call)
 
