@@ -35,6 +35,13 @@ def pack(value: Any) -> list[bytes | memoryview]:
     return [head + lengths, body, *buffers]
 
 
+def gathered(*frames: list[bytes | memoryview]) -> list[bytes | memoryview]:
+    """Several frames as one list of pieces; small ones as a single piece, which wakes the other end once."""
+    pieces = [piece for frame in frames for piece in frame]
+    size = sum(memoryview(piece).nbytes for piece in pieces)
+    return [b"".join(pieces)] if size < _CHUNK else pieces
+
+
 def unpack(frame: Frame) -> Any:
     """The value in `frame`; arrays in it share the frame's memory."""
     # Only our own child process, or the driver that started us, is at the other end.

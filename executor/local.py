@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from executor import devices
 from executor.errors import InfeasibleRequestError
-from executor.framing import pack
+from executor.framing import gathered, pack
 from executor.interface import Prepared, Program, TrialExecutor
 from executor.messages import Call, Event, Raised, RemoteError, Reservation, RoomFreed
 from executor.placement import Room
@@ -154,7 +154,7 @@ class LocalExecutor(TrialExecutor):
     def start(self, prepared: Prepared, reservation: Reservation, call: Call) -> None:
         order = self._order(reservation, call)
         try:
-            pieces = [*pack(tuple(order)), *pack(call.argument)]
+            pieces = gathered(pack(tuple(order)), pack(call.argument))
         except TypeError as error:
             self._refuse(call, "TypeError", f"the call's argument cannot be sent to a worker process: {error}")
             return

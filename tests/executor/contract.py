@@ -72,6 +72,36 @@ class CallContract(Bound):
         talk.answer(emitted, "go on")
         assert talk.emission_of(call).payload == 2
 
+    def test_a_program_that_only_tells_does_not_wait(self, talk: Conversation) -> None:
+        call = talk.start(programs.Tell(), ["a", "b"])
+        told = [talk.emission_of(call) for _ in range(2)]
+        question = talk.emission_of(call)
+        assert told == [Emitted(call, 1, "a", waits=False), Emitted(call, 2, "b", waits=False)]
+        assert question == Emitted(call, 3, "question")
+        talk.answer(question, "yes")
+        assert [talk.emission_of(call).seq for _ in range(2)] == [4, 5]
+        assert talk.next_of(call) == Returned(call, "yes")
+
+    def test_an_answer_to_what_was_only_told_is_ignored(self, talk: Conversation) -> None:
+        call = talk.start(programs.Tell(), ["a"])
+        talk.answer(talk.emission_of(call), "taken for another")
+        question = talk.emission_of(call)
+        talk.nothing_happens()
+        assert talk.returned_by_from(question, "yes") == "yes"
+
+    def test_more_is_told_than_the_caller_has_taken(self, talk: Conversation) -> None:
+        call = talk.start(programs.Tell(), [bytes(1000)] * 2000)
+        assert talk.returned_by(call, "done") == "done"
+
+    def test_a_program_that_tells_and_is_killed_has_one_ending(self, talk: Conversation) -> None:
+        call = talk.start(programs.Tell(), ["a"])
+        talk.emission_of(call)
+        talk.executor.kill(call, "enough")
+        while isinstance(event := talk.next_of(call), Emitted):
+            pass
+        assert isinstance(event, Died)
+        assert event.cause.killed == "enough"
+
     def test_each_answer_reaches_the_program_before_its_next_emission(self, talk: Conversation) -> None:
         call = talk.start(programs.Follow(0))
         for number in range(100):

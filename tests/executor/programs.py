@@ -26,6 +26,18 @@ class Echo(Program):
         return answers
 
 
+class Tell(Program):
+    """Tells each item of its argument without waiting, asks one question, tells them again, and returns the answer."""
+
+    def steps(self, argument: Any) -> Steps:
+        for item in argument:
+            assert (yield Step(item, waits=False)) is None
+        answer = yield Step("question")
+        for item in argument:
+            yield Step(item, waits=False)
+        return answer
+
+
 class Answer(Program):
     """Returns its argument, having emitted nothing."""
 
