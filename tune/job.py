@@ -238,6 +238,8 @@ class Job:
                 self.mistakes.append(f"class {trainable.__name__} must define step()")
         elif not callable(trainable):
             self.mistakes.append(f"the trainable must be a function or a class, got {trainable!r}")
+        elif inspect.iscoroutinefunction(trainable):
+            self.mistakes.append(f"{self.trainable_name} is async: give a plain function that calls asyncio.run")
         elif not _takes_argument(trainable):
             self.mistakes.append(
                 f"{self.trainable_name} must take the configuration: def {self.trainable_name}(config)"

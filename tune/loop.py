@@ -236,6 +236,8 @@ class Loop:
         trial_id = self._experiment.next_trial_id
         try:
             config = self._experiment.policies.searcher.suggest(trial_id)
+            if config is not None and config is not FINISHED and not isinstance(config, dict):
+                raise TypeError(f"a configuration is a dictionary, suggest returned {config!r}")
         except Exception:
             log.exception("the search algorithm raised; no more trials are started")
             self._handle(SearchEnded(traceback.format_exc()))

@@ -144,6 +144,15 @@ def test_a_searcher_that_raises_ends_the_run_with_its_results_kept(run):
     assert [one.state for one in run(counting, search_alg=Working(), num_samples=4, resume=True)] == ["TERMINATED"] * 4
 
 
+def test_a_searcher_that_suggests_no_configuration_ends_the_run_saying_so(run):
+    class Odd(Searcher):
+        def suggest(self, trial_id):
+            return [1]
+
+    with pytest.raises(tune.SearcherError, match=r"a configuration is a dictionary, suggest returned \[1\]"):
+        run(counting, search_alg=Odd())
+
+
 def test_a_searcher_may_end_the_search(run):
     assert len(run(counting, search_alg=Working(), num_samples=10)) == 4
     assert len(run(counting, search_alg=Working(), num_samples=-1, name="f")) == 4

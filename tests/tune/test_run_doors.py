@@ -160,6 +160,14 @@ def test_a_function_that_takes_no_configuration_is_refused(run):
         run(train)
 
 
+def test_a_coroutine_function_is_refused_saying_what_to_do(run):
+    async def train(config):
+        return {"a": 1}
+
+    with pytest.raises(tune.InvalidArgumentError, match=r"train is async.*asyncio.run"):
+        run(train)
+
+
 @pytest.mark.parametrize(("given", "said"), [({"name": 3}, "name"), ({"storage_path": 3}, "storage_path")])
 def test_a_wrong_place_is_refused(run, given, said):
     with pytest.raises(tune.InvalidArgumentError, match=said):
