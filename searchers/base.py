@@ -98,6 +98,12 @@ class Searcher(ABC):
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         """A trial with `config` exists: one suggested just now, given from outside, or read back on resume."""
 
+    def on_trial_start(self, trial_id: str) -> None:
+        """A trial starts: for the first time, after a pause, or again after a failure."""
+
+    def on_trial_pause(self, trial_id: str) -> None:
+        """A trial was paused by the scheduler: it takes up no room until it starts again."""
+
     def on_parameter(self, trial_id: str, name: str, domain: Domain, value: Any) -> None:
         """A running trial was given `value` for `name`: answered just now, or read back on resume."""
 

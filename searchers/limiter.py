@@ -9,7 +9,7 @@ from searchers.domain import Domain
 
 
 class ConcurrencyLimiter(Searcher):
-    """`searcher`, asked for nothing while `max_concurrent` of its trials are running.
+    """`searcher`, asked for nothing while `max_concurrent` of its trials are running; paused ones do not count.
 
     With `batch`, it is asked for `max_concurrent` trials at a time: the next ones wait until all of the last batch have
     ended, and `searcher` is told how they ended only then.
@@ -47,6 +47,14 @@ class ConcurrencyLimiter(Searcher):
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         self._running.add(trial_id)
         self.searcher.on_trial_add(trial_id, config)
+
+    def on_trial_start(self, trial_id: str) -> None:
+        self._running.add(trial_id)
+        self.searcher.on_trial_start(trial_id)
+
+    def on_trial_pause(self, trial_id: str) -> None:
+        self._running.discard(trial_id)
+        self.searcher.on_trial_pause(trial_id)
 
     def on_parameter(self, trial_id: str, name: str, domain: Domain, value: Any) -> None:
         self.searcher.on_parameter(trial_id, name, domain, value)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import assert_never
 
 from executor import messages
+from executor.errors import InfeasibleRequestError
 from executor.interface import Prepared, TrialExecutor
 from executor.messages import Call, Reservation
-from executor.resources import Request
 from searchers.base import FINISHED
 from searchers.domain import Domain
 from tune.machine.events import (
@@ -43,7 +43,7 @@ from tune.machine.events import (
     Suggested,
     Take,
 )
-from tune.machine.experiment import Experiment
+from tune.machine.experiment import Experiment, Wanted
 from tune.storage import checkpoints
 from tune.storage.directory import LOGS
 from tune.storage.journal import Journal
@@ -82,13 +82,18 @@ class Loop:
         self._idle: list[Reservation] = []
         self._commands: list[Command] = []
         self._warned = False
+        self._error: Exception | None = None
         self._interrupts = 0
         self._interrupts_taken = 0
         self._clock_at_start = executor.clock() - experiment.time
         self._remover: ThreadPoolExecutor | None = None
 
     def run(self) -> None:
-        """Run until nothing is left to do."""
+        """Run until nothing is left to do.
+
+        Raises:
+            InfeasibleRequestError: a trial asks for what no node has; the others were saved, and the run may go on.
+        """
         self._handle(Opened(self._executor.nodes()[0].name))
         while True:
             self._fill()
@@ -108,6 +113,8 @@ class Loop:
             self._executor.release(reservation)
         if self._remover:
             self._remover.shutdown()
+        if self._error is not None:
+            raise self._error
 
     def observe(self, observer: Observer) -> None:
         """Tell `observer` every entry from now on."""
@@ -202,12 +209,12 @@ class Loop:
 
     def _fill(self) -> None:
         """Start what should start next for as long as there is room."""
-        while (wanted := self._experiment.wanted()) is not None:
+        while (wanted := self._wanted()) is not None:
             if wanted.request is None:
                 if self._suggest() is None:
                     return
                 continue
-            reservation = self._reserve(wanted.request)
+            reservation = self._reserve(wanted)
             if reservation is None:
                 return
             trial_id = wanted.trial_id or self._suggest()
@@ -221,11 +228,30 @@ class Loop:
             self._calls[call_id] = (trial_id, launched.attempt)
             self._handle(launched)
 
-    def _reserve(self, request: Request) -> Reservation | None:
+    def _wanted(self) -> Wanted | None:
+        try:
+            return self._experiment.wanted()
+        except Exception as error:  # noqa: BLE001 (the user's own rule of what a configuration needs)
+            self._give_up(error, "what a trial needs could not be found out")
+            return None
+
+    def _give_up(self, error: Exception, reason: str) -> None:
+        """End the run in good order, and then by `error`."""
+        self._error = error
+        self._handle(Closing(reason, keep=True))
+
+    def _reserve(self, wanted: Wanted) -> Reservation | None:
+        request = wanted.request
+        assert request is not None
         for at, reservation in enumerate(self._idle):
             if reservation.request == request:
                 return self._idle.pop(at)
-        found = self._executor.reserve(request)
+        try:
+            found = self._executor.reserve(request)
+        except InfeasibleRequestError as error:
+            error.add_note(f"asked for by trial {wanted.trial_id}")
+            self._give_up(error, "no node can ever hold a trial")
+            return None
         while found is None and self._idle:
             self._executor.release(self._idle.pop())
             found = self._executor.reserve(request)
@@ -243,6 +269,9 @@ class Loop:
             self._handle(SearchEnded(traceback.format_exc()))
             return None
         if config is None and self._experiment.live:
+            return None
+        if config is not None and config is not FINISHED and not isinstance(config, dict):
+            self._handle(SearchEnded(f"the search algorithm suggested {config!r}, which is no dictionary"))
             return None
         if config is None or config is FINISHED:
             self._handle(SearchEnded())

@@ -250,7 +250,7 @@ class Experiment(State):
                 return [Interrupted(trial_id) for trial_id in self.live]
             case Reported() | Ended() if self.closing is None and (missing := self._never_reported(event)):
                 return [Closing("a name was never reported", keep=True, error=missing)]
-            case Reported() if self.closing is None and self.policies.wants_end():
+            case Reported() | Ended() if self.closing is None and self.policies.wants_end():
                 return [Closing("the stopper ended the experiment")]
             case Failed(trial_id) if self.plan.fail_fast and self.closing is None:
                 failed = self.trials[trial_id].state is TrialState.ERROR
@@ -274,6 +274,18 @@ class Experiment(State):
             self.policies.launched(self.trials[event.trial_id])
         elif isinstance(event, ParameterGiven):
             self.policies.given(event)
+        elif isinstance(event, Ended | Failed | Interrupted):
+            self._tell_of_ending(event)
+        self._tell_of_the_ended()
+
+    def _tell_of_ending(self, event: Ended | Failed | Interrupted) -> None:
+        trial = self.trials[event.trial_id]
+        if trial.state is TrialState.PAUSED:
+            self.policies.paused(trial)
+        if isinstance(event, Ended) and event.metrics is not None and trial.last_result is not None:
+            self.policies.returned(trial, trial.last_result)
+
+    def _tell_of_the_ended(self) -> None:
         while self.just_ended:
             trial = self.just_ended.pop(0)
             if trial.state is TrialState.ERROR:

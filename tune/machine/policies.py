@@ -68,7 +68,12 @@ class Policies:
 
     def launched(self, trial: Trial) -> None:
         """An attempt begins."""
+        self._guard(trial, lambda: self.searcher.on_trial_start(trial.trial_id))
         self._guard(trial, lambda: self.scheduler.on_trial_start(trial))
+
+    def paused(self, trial: Trial) -> None:
+        """A trial was paused, and its process is gone."""
+        self._guard(trial, lambda: self.searcher.on_trial_pause(trial.trial_id))
 
     def parameter(self, trial_id: str, name: str, domain: Domain) -> Any:
         """A value for a parameter that a running trial asks for; drawn at random when the searcher raises."""
@@ -80,6 +85,12 @@ class Policies:
         """A running trial was given a parameter."""
         name, domain, value = event.name, event.domain, event.value
         self._guard(event.trial_id, lambda: self.searcher.on_parameter(event.trial_id, name, domain, value))
+
+    def returned(self, trial: Trial, result: dict[str, Any]) -> None:
+        """A trial returned its last result: nothing is decided on it, but the stopper counts it."""
+        stopper = self.stopper
+        if stopper is not None:
+            self._guard(trial, lambda: stopper.why(trial.trial_id, result))
 
     def completed(self, trial: Trial) -> None:
         """A trial ended for good, with its last result."""
