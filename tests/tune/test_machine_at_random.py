@@ -25,7 +25,6 @@ from tune.machine.events import (
     Event,
     Failed,
     Failure,
-    Finished,
     Kill,
     Launched,
     Leave,
@@ -292,7 +291,8 @@ class AnyLife(RuleBasedStateMachine):
     def conclude(self) -> None:
         if self.experiment.idle and not self.experiment.finished:
             assert not self.workers
-            self.happen(Finished())
+            for event in self.experiment.ending():
+                self.happen(event)
 
     @rule(loses_last=st.booleans())
     def crash(self, loses_last: bool) -> None:
@@ -393,8 +393,8 @@ class AnyLife(RuleBasedStateMachine):
             else:
                 self.happen(Reported(name, worker.attempt, worker.next_seq(), {"loss": 1.0}, 0.1, None, offers=True))
         assert self.experiment.idle
-        if not self.experiment.finished:
-            self.happen(Finished())
+        for event in [] if self.experiment.finished else self.experiment.ending():
+            self.happen(event)
         closing = self.experiment.closing
         kept = self.experiment.search_error or (closing is not None and closing.keep)
         assert kept or all(trial.state.final for trial in self.experiment.trials.values())
