@@ -139,7 +139,7 @@ def test_the_choice_is_the_schedulers() -> None:
 def test_missing_names_are_said_with_the_nearest(metric, time_attr, reported, words) -> None:
     ours = policies(metric=metric)
     ours.time_attr = time_attr
-    missing = ours.missing(trial(last_result=reported))
+    missing = ours.missing("t0", reported)
     assert bool(missing) is bool(words)
     for word in words:
         assert word in missing

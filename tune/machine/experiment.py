@@ -38,6 +38,7 @@ from tune.machine.stopping import nested
 from tune.machine.trial import Trial, TrialState
 
 _CONTINUE = Verdict()
+_STOPPED = "the stopper ended the experiment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,13 @@ class Experiment(State):
         self.time = max(time, self.time)
         event = self._complete(event)
         result = self._result_of(event, wall)
-        verdict = self._judge(event, result)
+        decision = self._ask(event, result)
+        commands: list[Command] = []
+        if closing := self._closing_by(event, result):  # first, so that this very report is answered by it
+            commands += self.handle(closing, self.time, wall)
+        verdict = self._verdict(event, result, decision)
         iteration = self._iteration(event, result)
-        commands = self.apply(event, verdict, result)
+        commands += self.apply(event, verdict, result)
         self._fresh.append(Entry(self.time, wall, event, verdict, iteration, self._state(event)))
         self._tell(event)
         return commands + self._consequences(event, wall)
@@ -81,8 +86,8 @@ class Experiment(State):
         """Take in an entry read back; the policies are told what they were told then, and their answers dropped."""
         self.time = max(entry.time, self.time)
         result = self._result_of(entry.event, entry.wall)
-        if isinstance(entry.event, Reported) and result is not None:
-            self._ask(entry.event, result)
+        self._ask(entry.event, result)
+        self._closing_by(entry.event, result)
         self.apply(entry.event, entry.verdict, result)
         self._tell(entry.event)
         self._following(entry.event)
@@ -202,10 +207,11 @@ class Experiment(State):
         trial_id = getattr(event, "trial_id", None)
         return None if trial_id is None else self.trials[trial_id].state.value
 
-    def _judge(self, event: Event, result: dict[str, Any] | None) -> Verdict | None:
-        if not isinstance(event, Reported) or result is None:
+    def _verdict(
+        self, event: Event, result: dict[str, Any] | None, decision: Continue | Save | Pause | Stop | None
+    ) -> Verdict | None:
+        if not isinstance(event, Reported) or result is None or decision is None:
             return None
-        decision = self._ask(event, result)
         if not event.seq and isinstance(decision, Continue):
             return _CONTINUE
         trial = self.trials[event.trial_id]
@@ -217,8 +223,10 @@ class Experiment(State):
         """How far a trial that stands at `iteration` may go on without waiting for answers."""
         return self.policies.free_until(trial, iteration) if self.named or not self.plan.metrics else 0
 
-    def _ask(self, event: Reported, result: dict[str, Any]) -> Continue | Save | Pause | Stop:
-        """The policies' decision; iterations repeated after a restart are not told twice, and go on."""
+    def _ask(self, event: Event, result: dict[str, Any] | None) -> Continue | Save | Pause | Stop | None:
+        """The policies' decision on a report; iterations repeated after a restart are not told twice, and go on."""
+        if not isinstance(event, Reported) or result is None:
+            return None
         trial = self.trials[event.trial_id]
         if trial.totals.iteration + 1 <= trial.told_iteration:
             return Continue()
@@ -248,23 +256,24 @@ class Experiment(State):
         match event:
             case Opened():
                 return [Interrupted(trial_id) for trial_id in self.live]
-            case Reported() | Ended() if self.closing is None and (missing := self._never_reported(event)):
-                return [Closing("a name was never reported", keep=True, error=missing)]
-            case Reported() | Ended() if self.closing is None and self.policies.wants_end():
-                return [Closing("the stopper ended the experiment")]
+            case Ended() if self.closing is None and event.metrics is not None and self.policies.wants_end():
+                return [Closing(_STOPPED)]
             case Failed(trial_id) if self.plan.fail_fast and self.closing is None:
                 failed = self.trials[trial_id].state is TrialState.ERROR
                 return [Closing(f"{trial_id} failed and fail_fast is set")] if failed else []
             case _:
                 return []
 
-    def _never_reported(self, event: Reported | Ended) -> str:
-        """What is wrong with a result while none had all the names that decisions rest on; empty when nothing is."""
-        if self.named or event.metrics is None:
-            return ""
-        missing = self.policies.missing(self.trials[event.trial_id])
-        self.named = not missing
-        return missing
+    def _closing_by(self, event: Event, result: dict[str, Any] | None) -> Closing | None:
+        """How a result ends the whole experiment: it lacks a name that decisions rest on, or the stopper says so."""
+        if result is None or not isinstance(event, Reported | Ended) or self.closing is not None:
+            return None
+        if not self.named:
+            missing = self.policies.missing(event.trial_id, result)
+            if missing:
+                return Closing("a name was never reported", keep=True, error=missing)
+            self.named = True
+        return Closing(_STOPPED) if isinstance(event, Reported) and self.policies.wants_end() else None
 
     def _tell(self, event: Event) -> None:
         """Tell the policies what became of trials."""

@@ -116,12 +116,12 @@ class Policies:
         log.error("the scheduler chose trial %r, which cannot start now", chosen)
         return None
 
-    def missing(self, trial: Trial) -> str:
-        """What is wrong with the names of the metrics, judged by a trial's last result; empty when nothing is."""
-        reported = [name for name in trial.last_result or {} if name not in AUTOMATIC]
+    def missing(self, trial_id: str, result: dict[str, Any]) -> str:
+        """Which name that decisions rest on a result lacks, with the nearest that it has; empty when it has all."""
+        reported = [name for name in result if name not in AUTOMATIC]
         for name, role in [(metric, "metric") for metric in self.metrics] + [(self.time_attr, "time_attr")]:
-            if name and name not in (trial.last_result or {}):
-                return never_reported(role, name, trial.trial_id, reported)
+            if name and name not in result:
+                return never_reported(role, name, trial_id, reported)
         return ""
 
     def has_metrics(self, result: dict[str, Any]) -> bool:

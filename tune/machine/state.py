@@ -179,7 +179,8 @@ class State:
             case Ended():
                 if result is not None and event.metrics is not None:
                     self._take_result(trial, event, result)
-                trial.cut_short |= event.by_order and trial.state is TrialState.RUNNING  # an objective pruned itself
+                # Who returned ran its course; an objective may also prune itself, unasked.
+                trial.cut_short = event.by_order and (trial.cut_short or trial.state is TrialState.RUNNING)
                 self._move(trial, Turn.LEFT if event.by_order else Turn.RETURNED)
             case Failed():
                 if trial.charges(event.failure):
