@@ -14,6 +14,7 @@ from executor.connect import connect
 from executor.interface import TrialExecutor
 from executor.resources import Request
 from tune.callback import Dispatcher
+from tune.crew import Crew
 from tune.errors import (
     ExperimentBusyError,
     InvalidArgumentError,
@@ -60,16 +61,8 @@ def conduct(job: Job, *, resume: bool = False, raise_on_failed_trial: bool = Fal
                 _read_back(job, experiment)
                 journal.restate(job.directory, job.facts())
             with contextlib.closing(_journal(job, executor)) as written:
-                loop = Loop(
-                    experiment,
-                    executor,
-                    written,
-                    program,
-                    job.directory,
-                    reuse=job.tune.reuse_actors,
-                    logs=job.run.log_to_file,
-                    observers=_observers(job, experiment),
-                )
+                crew = Crew(executor, program, job.directory, reuse=job.tune.reuse_actors, logs=job.run.log_to_file)
+                loop = Loop(experiment, executor, written, crew, _observers(job, experiment))
                 with _shown(job, experiment) as watch, _interruptible(loop):
                     if watch is not None:
                         loop.observe(watch)

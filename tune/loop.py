@@ -9,22 +9,20 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import assert_never
 
 from executor import messages
 from executor.errors import InfeasibleRequestError
-from executor.interface import Prepared, TrialExecutor
-from executor.messages import Call, Reservation
+from executor.interface import TrialExecutor
+from executor.messages import Reservation
 from searchers.base import FINISHED
 from searchers.domain import Domain
+from tune.crew import Crew
 from tune.machine.events import (
     CheckpointRefused,
     Closing,
     Command,
-    DeleteCheckpoint,
     Ended,
     Entry,
     Event,
@@ -32,22 +30,18 @@ from tune.machine.events import (
     Failure,
     Kill,
     Launched,
-    Nudge,
     Opened,
     ParameterGiven,
     Reply,
     Reported,
     Saved,
     SearchEnded,
-    Start,
     Suggested,
     Take,
 )
 from tune.machine.experiment import Experiment, Wanted
-from tune.storage import checkpoints
-from tune.storage.directory import LOGS
 from tune.storage.journal import Journal
-from tune.worker.messages import Ask, Outcome, Refuse, Report, Save, Task
+from tune.worker.messages import Ask, Outcome, Refuse, Report, Save
 
 log = logging.getLogger(__name__)
 
@@ -62,31 +56,20 @@ class Loop:
         experiment: Experiment,
         executor: TrialExecutor,
         journal: Journal,
-        program: Prepared,
-        directory: Path,
-        *,
-        reuse: bool = False,
-        logs: bool = True,
+        crew: Crew,
         observers: Sequence[Observer] = (),
     ) -> None:
         self._experiment = experiment
         self._executor = executor
         self._journal = journal
-        self._program = program
-        self._directory = directory
-        self._reuse = reuse
-        self._logs = str(directory / LOGS) if logs else None
+        self._crew = crew
         self._observers = list(observers)
-        self._calls: dict[str, tuple[str, int]] = {}
-        self._rooms: dict[str, Reservation] = {}
-        self._idle: list[Reservation] = []
         self._commands: list[Command] = []
         self._warned = False
         self._error: Exception | None = None
         self._interrupts = 0
         self._interrupts_taken = 0
         self._clock_at_start = executor.clock() - experiment.time
-        self._remover: ThreadPoolExecutor | None = None
 
     def run(self) -> None:
         """Run until nothing is left to do.
@@ -109,10 +92,7 @@ class Loop:
             self._handle(last)
         self._commit()
         self._journal.flush()
-        for reservation in self._idle:
-            self._executor.release(reservation)
-        if self._remover:
-            self._remover.shutdown()
+        self._crew.disband()
         if self._error is not None:
             raise self._error
 
@@ -142,7 +122,7 @@ class Loop:
     def _take(self, event: messages.Event) -> None:
         if isinstance(event, messages.RoomFreed):
             return
-        trial_id, attempt = self._calls[event.call_id]
+        trial_id, attempt = self._crew.attempt_of(event.call_id)
         match event:
             case messages.Emitted():
                 if self._experiment.current(trial_id, attempt):
@@ -160,8 +140,7 @@ class Loop:
                 following = Failed(trial_id, attempt, Failure(kind, str(cause), log_tail=cause.log_tail))
             case _:
                 assert_never(event)
-        del self._calls[event.call_id]
-        self._leave_room(event, self._rooms.pop(event.call_id))
+        self._crew.move_out(event.call_id, in_order=isinstance(event, messages.Returned))
         self._handle(following)
 
     def _take_emission(self, trial_id: str, attempt: int, event: messages.Emitted) -> None:
@@ -189,13 +168,6 @@ class Loop:
         value = self._experiment.policies.parameter(trial_id, name, domain)
         self._handle(ParameterGiven(trial_id, attempt, seq, name, domain, value))
 
-    def _leave_room(self, event: messages.Event, reservation: Reservation) -> None:
-        """Keep the worker's room for the next trial, or give it back."""
-        if self._reuse and isinstance(event, messages.Returned):
-            self._idle.append(reservation)
-        else:
-            self._executor.release(reservation)
-
     def _take_interrupts(self) -> None:
         while self._interrupts_taken < self._interrupts:
             self._interrupts_taken += 1
@@ -214,18 +186,16 @@ class Loop:
                 if self._suggest() is None:
                     return
                 continue
-            reservation = self._reserve(wanted)
-            if reservation is None:
+            room = self._take_room(wanted)
+            if room is None:
                 return
             trial_id = wanted.trial_id or self._suggest()
             if trial_id is None:
-                self._idle.append(reservation)
+                self._crew.keep_room(room)
                 return
             launched = self._experiment.launch(trial_id)
             self._warn_of_starting_over(launched)
-            call_id = f"{trial_id}.{launched.attempt}"
-            self._rooms[call_id] = reservation
-            self._calls[call_id] = (trial_id, launched.attempt)
+            self._crew.move_in(launched, room)
             self._handle(launched)
 
     def _wanted(self) -> Wanted | None:
@@ -240,22 +210,14 @@ class Loop:
         self._error = error
         self._handle(Closing(reason, keep=True))
 
-    def _reserve(self, wanted: Wanted) -> Reservation | None:
-        request = wanted.request
-        assert request is not None
-        for at, reservation in enumerate(self._idle):
-            if reservation.request == request:
-                return self._idle.pop(at)
+    def _take_room(self, wanted: Wanted) -> Reservation | None:
+        assert wanted.request is not None
         try:
-            found = self._executor.reserve(request)
+            return self._crew.take_room(wanted.request)
         except InfeasibleRequestError as error:
             error.add_note(f"asked for by trial {wanted.trial_id}")
             self._give_up(error, "no node can ever hold a trial")
             return None
-        while found is None and self._idle:
-            self._executor.release(self._idle.pop())
-            found = self._executor.reserve(request)
-        return found
 
     def _suggest(self) -> str | None:
         """Ask the searcher for a new trial; None when it has none (now or ever)."""
@@ -296,7 +258,7 @@ class Loop:
         entries = self._experiment.take_entries()
         commands, self._commands = self._commands, []
         if entries or commands:
-            self._journal.append(entries, partial(self._carry_out, commands) if commands else None)
+            self._journal.append(entries, partial(self._crew.carry_out, commands) if commands else None)
         for entry in entries if self._observers else ():
             self._show(entry)
 
@@ -307,43 +269,3 @@ class Loop:
             except Exception:
                 log.exception("%r raised and is told nothing more", observer)
                 self._observers.remove(observer)
-
-    def _carry_out(self, commands: Sequence[Command]) -> None:
-        """Do what the machine wants done. Runs on the journal's thread."""
-        for command in commands:
-            match command:
-                case Reply():
-                    call_id = f"{command.trial_id}.{command.attempt}"
-                    self._executor.reply(call_id, command.seq, command.answer)
-                case Start():
-                    self._start(command)
-                case Nudge():
-                    self._executor.cancel(f"{command.trial_id}.{command.attempt}")
-                case Kill():
-                    self._executor.kill(f"{command.trial_id}.{command.attempt}", command.reason)
-                case DeleteCheckpoint():
-                    self._delete(command)
-                case _:
-                    assert_never(command)
-
-    def _start(self, command: Start) -> None:
-        call_id = f"{command.trial_id}.{command.attempt}"
-        reservation = self._rooms[call_id]
-        resources = reservation.request.bundles[0].as_dict()
-        task = Task(
-            command.trial_id, command.attempt, command.config, command.checkpoint, resources, command.free_until
-        )
-        call = Call(
-            call_id,
-            task,
-            seed=command.seed,
-            fresh=not self._reuse,
-            log_path=f"{self._logs}/{command.trial_id}.log" if self._logs else None,
-        )
-        self._executor.start(self._program, reservation, call)
-
-    def _delete(self, command: DeleteCheckpoint) -> None:
-        """Remove a checkpoint's files on a thread of their own: that may take long."""
-        if self._remover is None:
-            self._remover = ThreadPoolExecutor(1, "checkpoint-remover")
-        self._remover.submit(checkpoints.delete, self._directory, command.checkpoint)

@@ -14,6 +14,7 @@ from schedulers.base import Decision, ScheduleContext, TrialScheduler
 from schedulers.fifo import FIFOScheduler
 from searchers.base import SearchContext, Searcher
 from searchers.variants import BasicVariantGenerator
+from tune.crew import Crew
 from tune.loop import Loop, Observer
 from tune.machine.events import Entry, Reported, Suggested
 from tune.machine.experiment import Experiment
@@ -73,7 +74,8 @@ class Arena:
             SimulatedExecutor(nodes, faults=faults) as executor,
             contextlib.closing(open_journal(self.directory)) as written,
         ):
-            loop = Loop(experiment, executor, written, executor.prepare(program), self.directory, logs=False)
+            crew = Crew(executor, executor.prepare(program), self.directory, logs=False)
+            loop = Loop(experiment, executor, written, crew)
             for observer in observers(loop):
                 loop.observe(observer)
             loop.run()

@@ -1,0 +1,122 @@
+"""The experiment's side of the executor: which call runs for which attempt and in which room, and what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import assert_never
+
+from executor.interface import Prepared, TrialExecutor
+from executor.messages import Call, Reservation
+from executor.resources import Request
+from tune.machine.events import Command, DeleteCheckpoint, Kill, Launched, Nudge, Reply, Start
+from tune.storage import checkpoints
+from tune.storage.directory import LOGS
+from tune.worker.messages import Task
+
+
+class Crew:
+    """Rooms and calls of one experiment. Rooms are taken and left on the loop's thread; commands come on the journal's.
+
+    With `reuse` a room is kept, with the process in it, for the next trial that asks for as much.
+    """
+
+    def __init__(
+        self, executor: TrialExecutor, program: Prepared, directory: Path, *, reuse: bool = False, logs: bool = True
+    ) -> None:
+        self._executor = executor
+        self._program = program
+        self._directory = directory
+        self._reuse = reuse
+        self._logs = str(directory / LOGS) if logs else None
+        self._attempts: dict[str, tuple[str, int]] = {}
+        self._rooms: dict[str, Reservation] = {}
+        self._idle: list[Reservation] = []
+        self._remover: ThreadPoolExecutor | None = None
+
+    # Rooms.
+
+    def take_room(self, request: Request) -> Reservation | None:
+        """Room for `request`, one kept from before if there is; None when it does not fit just now.
+
+        Raises:
+            InfeasibleRequestError: no node can ever hold it.
+        """
+        for at, reservation in enumerate(self._idle):
+            if reservation.request == request:
+                return self._idle.pop(at)
+        found = self._executor.reserve(request)
+        while found is None and self._idle:
+            self._executor.release(self._idle.pop())
+            found = self._executor.reserve(request)
+        return found
+
+    def keep_room(self, room: Reservation) -> None:
+        """Hold an empty room for whoever comes next."""
+        self._idle.append(room)
+
+    def move_in(self, launched: Launched, room: Reservation) -> None:
+        """An attempt will run in `room`, once it is started."""
+        call_id = _call_id(launched.trial_id, launched.attempt)
+        self._rooms[call_id] = room
+        self._attempts[call_id] = launched.trial_id, launched.attempt
+
+    def attempt_of(self, call_id: str) -> tuple[str, int]:
+        """The trial and the attempt that a call runs for."""
+        return self._attempts[call_id]
+
+    def move_out(self, call_id: str, *, in_order: bool) -> None:
+        """A call ended: its room is kept for the next trial if its process may be, and given back otherwise."""
+        del self._attempts[call_id]
+        room = self._rooms.pop(call_id)
+        if self._reuse and in_order:
+            self._idle.append(room)
+        else:
+            self._executor.release(room)
+
+    def disband(self) -> None:
+        """Give back what is kept, and finish removing checkpoints."""
+        for room in self._idle:
+            self._executor.release(room)
+        if self._remover:
+            self._remover.shutdown()
+
+    # Commands.
+
+    def carry_out(self, commands: Sequence[Command]) -> None:
+        """Do what the machine wants done. Runs on the journal's thread, after the commit."""
+        for command in commands:
+            match command:
+                case Reply(trial_id, attempt, seq, answer):
+                    self._executor.reply(_call_id(trial_id, attempt), seq, answer)
+                case Start():
+                    self._start(command)
+                case Nudge(trial_id, attempt):
+                    self._executor.cancel(_call_id(trial_id, attempt))
+                case Kill(trial_id, attempt, reason):
+                    self._executor.kill(_call_id(trial_id, attempt), reason)
+                case DeleteCheckpoint():
+                    self._delete(command)
+                case _:
+                    assert_never(command)
+
+    def _start(self, start: Start) -> None:
+        call_id = _call_id(start.trial_id, start.attempt)
+        room = self._rooms[call_id]
+        resources = room.request.bundles[0].as_dict()
+        task = Task(start.trial_id, start.attempt, start.config, start.checkpoint, resources, start.free_until)
+        log_path = f"{self._logs}/{start.trial_id}.log" if self._logs else None
+        call = Call(call_id, task, seed=start.seed, fresh=not self._reuse, log_path=log_path)
+        self._executor.start(self._program, room, call)
+
+    def _delete(self, command: DeleteCheckpoint) -> None:
+        """Remove a checkpoint's files on a thread of their own: that may take long."""
+        if self._remover is None:
+            self._remover = ThreadPoolExecutor(1, "checkpoint-remover")
+        self._remover.submit(checkpoints.delete, self._directory, command.checkpoint)
+
+
+def _call_id(trial_id: str, attempt: int) -> str:
+    """The attempt is part of a call's name: what an old attempt still says is never taken for the new one's."""
+    return f"{trial_id}.{attempt}"
