@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -19,17 +18,15 @@ from schedulers.fifo import FIFOScheduler
 from searchers import create_searcher
 from searchers.base import SearchContext, Searcher
 from searchers.limiter import ConcurrencyLimiter
-from searchers.space import validate_space
 from searchers.variants import BasicVariantGenerator
-from tune.callback import Callback
-from tune.errors import InvalidArgumentError, NotRebuildableError, nearest
+from tune import checks
+from tune.errors import InvalidArgumentError, NotRebuildableError
 from tune.machine.plan import Plan, RequestRule, Retention
 from tune.machine.policies import Policies
 from tune.machine.stopping import Stopper, as_stopper
-from tune.settings import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+from tune.settings import RunConfig, TuneConfig
 from tune.storage import data, journal, recipe
 from tune.worker.objective import is_objective
-from tune.worker.trainable import Trainable
 from tune.wrappers import Fitted, as_fitted, as_request
 
 STORAGE_VARIABLE = "AUDITION_STORAGE"
@@ -46,9 +43,9 @@ class Job:
     resources: Any = None
 
     def __post_init__(self) -> None:
-        self._refuse_other_settings()
+        if mistakes := list(checks.of_kinds(self.tune, self.run)):
+            raise InvalidArgumentError(mistakes)
         self.fitted: Fitted = as_fitted(self.trainable)
-        self.mistakes: list[str] = []
         self.metrics, self.modes = self._objectives()
         plain = f"{self.trainable_name}_{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
         self.name = plain if self.run.name is None else self.run.name
@@ -76,19 +73,21 @@ class Job:
         Raises:
             InvalidArgumentError: lists them all.
         """
-        self.mistakes = []
-        self._objectives()
-        self._check_trainable()
-        self._check_parameters()
-        self._check_numbers()
-        self._check_checkpoints()
-        self._check_place()
-        if isinstance(self.space, Mapping):
-            self.mistakes += validate_space(self.space)
-        else:
-            self.mistakes.append(f"config must be a dictionary that holds domains, got {self.space!r}")
-        if self.mistakes:
-            raise InvalidArgumentError(self.mistakes)
+        policies = (self.tune.scheduler, self.tune.search_alg)
+        named_elsewhere = any(getattr(policy, "metric", None) for policy in policies)
+        mistakes = [
+            *checks.of_objectives(self.metrics, self.modes, named_elsewhere=named_elsewhere),
+            *checks.of_trainable(self.fitted, self.trainable_name),
+            *checks.of_parameters(self.fitted, self.trainable_name),
+            *checks.of_search(self.tune),
+            *checks.of_failures(self.run.failure_config),
+            *checks.of_checkpoints(self.run.checkpoint_config),
+            *checks.of_place(self.run, self.name),
+            *checks.of_resources(self.resources),
+            *checks.of_space(self.space),
+        ]
+        if mistakes:
+            raise InvalidArgumentError(mistakes)
 
     def policies(self) -> Policies:
         """Searcher, scheduler and stopper, bound to this run.
@@ -97,19 +96,18 @@ class Job:
             InvalidArgumentError: lists what does not go together.
         """
         mistakes: list[str] = []
-        scheduler = _attempt(mistakes, self._scheduler)
-        searcher = _attempt(mistakes, self._searcher)
-        stopper = _attempt(mistakes, self._stopper)
+        scheduler = checks.attempt(mistakes, self._scheduler)
+        searcher = checks.attempt(mistakes, self._searcher)
+        stopper = checks.attempt(mistakes, self._stopper)
         if mistakes:
             raise InvalidArgumentError(mistakes)
         assert scheduler is not None
         assert searcher is not None
-        metrics, modes = self.metrics, self.modes
-        if not metrics and getattr(scheduler, "metric", None):
-            metrics, modes = (scheduler.metric,), (scheduler.mode,)
-        self.metrics, self.modes = metrics, modes
+        own: tuple[str | None, str | None] = getattr(scheduler, "metric", None), getattr(scheduler, "mode", None)
+        if not self.metrics and own[0] and own[1]:
+            self.metrics, self.modes = (own[0],), (own[1],)
         decisive = scheduler if not isinstance(scheduler, FIFOScheduler) else None
-        return Policies(scheduler, searcher, stopper, metrics, getattr(decisive, "time_attr", None))
+        return Policies(scheduler, searcher, stopper, self.metrics, getattr(decisive, "time_attr", None))
 
     def plan(self) -> Plan:
         """The settings that the machine decides by."""
@@ -194,128 +192,11 @@ class Job:
             data.decode(parts["resources"], code=True),
         )
 
-    def _refuse_other_settings(self) -> None:
-        """Refuse what are no settings at all, before anything is read from them."""
-        kinds = [(self.tune, TuneConfig, "tune_config"), (self.run, RunConfig, "run_config")]
-        if isinstance(self.run, RunConfig):
-            kinds.append((self.run.checkpoint_config, CheckpointConfig, "checkpoint_config"))
-            kinds.append((self.run.failure_config, FailureConfig, "failure_config"))
-        mistakes = [
-            f"{name} must be a tune.{kind.__name__}, got {value!r}"
-            for value, kind, name in kinds
-            if not isinstance(value, kind)
-        ]
-        if mistakes:
-            raise InvalidArgumentError(mistakes)
-
     def _objectives(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         metrics, modes = _listed(self.tune.metric), _listed(self.tune.mode)
-        for metric in metrics:
-            if not isinstance(metric, str) or not metric:
-                self.mistakes.append(f"metric must be the name of what trials report, got {metric!r}")
         if is_objective(self.fitted.trainable):
-            metrics, modes = metrics or ("value",), modes or ("min",)
-        for mode in modes:
-            if mode not in ("min", "max"):
-                self.mistakes.append(f"mode must be 'min' or 'max', got {mode!r}")
-        if metrics and not modes:
-            self.mistakes.append(f"metric {metrics[0]!r} needs a mode: 'min' or 'max'")
-        if modes and not metrics and not self._policies_name_metric():
-            self.mistakes.append(f"mode {modes[0]!r} needs a metric: the name of what trials report")
-        if metrics and modes and len(metrics) != len(modes):
-            self.mistakes.append(f"{len(metrics)} metrics need as many modes, got {len(modes)}")
+            return metrics or ("value",), modes or ("min",)
         return metrics, modes
-
-    def _policies_name_metric(self) -> bool:
-        return any(getattr(policy, "metric", None) for policy in (self.tune.scheduler, self.tune.search_alg))
-
-    def _check_trainable(self) -> None:
-        trainable = self.fitted.trainable
-        if isinstance(trainable, type):
-            if not issubclass(trainable, Trainable):
-                self.mistakes.append(f"class {trainable.__name__} must be a subclass of tune.Trainable")
-            elif trainable.step is Trainable.step:
-                self.mistakes.append(f"class {trainable.__name__} must define step()")
-        elif not callable(trainable):
-            self.mistakes.append(f"the trainable must be a function or a class, got {trainable!r}")
-        elif inspect.iscoroutinefunction(trainable):
-            self.mistakes.append(f"{self.trainable_name} is async: give a plain function that calls asyncio.run")
-        elif not _takes_argument(trainable):
-            self.mistakes.append(
-                f"{self.trainable_name} must take the configuration: def {self.trainable_name}(config)"
-            )
-
-    def _check_parameters(self) -> None:
-        """Compare what `with_parameters` gives with what the trainable takes besides its configuration."""
-        trainable, given = self.fitted.trainable, self.fitted.parameters
-        try:
-            taken = list(inspect.signature(trainable.setup if _is_class(trainable) else trainable).parameters.values())
-        except (TypeError, ValueError, AttributeError):
-            return
-        own = [one for one in taken[2 if _is_class(trainable) else 1 :] if one.kind in _BY_KEYWORD]
-        names = [one.name for one in own]
-        if not any(one.kind is one.VAR_KEYWORD for one in taken):
-            self.mistakes += [
-                f"{self.trainable_name} takes no parameter {name!r}{nearest(name, names)}"
-                for name in given
-                if name not in names
-            ]
-        self.mistakes += [
-            f"{self.trainable_name} needs {one.name!r}: give it with tune.with_parameters(..., {one.name}=...)"
-            for one in own
-            if one.default is one.empty and one.name not in given
-        ]
-
-    def _check_numbers(self) -> None:
-        search, run = self.tune, self.run
-        if not _is_whole(search.num_samples) or search.num_samples < -1 or search.num_samples == 0:
-            self.mistakes.append(
-                f"num_samples must be a whole number from 1 (or -1: without limit), got {search.num_samples!r}"
-            )
-        failures = run.failure_config.max_failures
-        if not _is_whole(failures) or failures < -1:
-            self.mistakes.append(f"max_failures must be a whole number (-1: without limit), got {failures!r}")
-        limit = search.max_concurrent_trials
-        if limit is not None and (not _is_whole(limit) or limit < 0):
-            self.mistakes.append(f"max_concurrent_trials must be a whole number or None, got {limit!r}")
-        budget = search.time_budget_s
-        seconds = budget.total_seconds() if isinstance(budget, timedelta) else budget
-        if seconds is not None and not _positive(seconds):
-            self.mistakes.append(f"time_budget_s must be seconds above 0 or a timedelta, got {budget!r}")
-        if search.seed is not None and (not _is_whole(search.seed) or search.seed < 0):
-            self.mistakes.append(f"seed must be a whole number of at least 0 or None, got {search.seed!r}")
-        if not isinstance(run.verbose, int):
-            self.mistakes.append(f"verbose must be a whole number, 0 for silence, got {run.verbose!r}")
-        if run.failure_config.fail_fast not in (True, False, "raise"):
-            self.mistakes.append(f"fail_fast must be True, False or 'raise', got {run.failure_config.fail_fast!r}")
-        if self.resources is not None:
-            _attempt(self.mistakes, lambda: as_request(self.resources), "resources_per_trial: ")
-
-    def _check_checkpoints(self) -> None:
-        keep = self.run.checkpoint_config
-        if keep.num_to_keep is not None and (not _is_whole(keep.num_to_keep) or keep.num_to_keep < 1):
-            self.mistakes.append(f"num_to_keep must be at least 1 or None, got {keep.num_to_keep!r}")
-        if not _is_whole(keep.checkpoint_frequency) or keep.checkpoint_frequency < 0:
-            self.mistakes.append(
-                f"checkpoint_frequency must be a whole number of at least 0, got {keep.checkpoint_frequency!r}"
-            )
-        if keep.checkpoint_score_order not in ("min", "max"):
-            self.mistakes.append(f"checkpoint_score_order must be 'min' or 'max', got {keep.checkpoint_score_order!r}")
-
-    def _check_place(self) -> None:
-        """Check where the run lives, and who is told of it."""
-        run = self.run
-        if not isinstance(self.name, str) or "/" in self.name or self.name in ("", ".", ".."):
-            self.mistakes.append(f"name must be a plain directory name, got {self.name!r}")
-        if not isinstance(run.storage_path or "", str | os.PathLike) or "://" in str(run.storage_path):
-            self.mistakes.append(f"storage_path must be a directory of this machine, got {run.storage_path!r}")
-        if run.durability not in ("process", "power"):
-            self.mistakes.append(f"durability must be 'process' or 'power', got {run.durability!r}")
-        if not isinstance(run.log_to_file, bool):
-            self.mistakes.append(f"log_to_file must be True or False, got {run.log_to_file!r}")
-        listed = isinstance(run.callbacks, Sequence)
-        if not listed or not all(isinstance(one, Callback) for one in run.callbacks):
-            self.mistakes.append(f"callbacks must be a list of tune.Callback objects, got {run.callbacks!r}")
 
     def _scheduler(self) -> TrialScheduler:
         given = self.tune.scheduler
@@ -342,39 +223,5 @@ class Job:
         return as_stopper(self.run.stop, falling=falling)
 
 
-def _attempt(mistakes: list[str], make: Any, prefix: str = "") -> Any:
-    """What `make` returns; what it refuses is added to `mistakes`."""
-    try:
-        return make()
-    except InvalidArgumentError as error:
-        mistakes.extend(error.mistakes)
-    except (ValueError, TypeError) as error:
-        mistakes.append(f"{prefix}{error}")
-    return None
-
-
 def _listed(value: str | Sequence[str] | None) -> tuple[str, ...]:
     return () if value is None else tuple(value) if isinstance(value, list | tuple) else (value,)  # type: ignore[return-value]
-
-
-_BY_KEYWORD = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-
-
-def _is_class(trainable: Any) -> bool:
-    return isinstance(trainable, type)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _positive(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
-
-
-def _takes_argument(trainable: Any) -> bool:
-    try:
-        parameters = inspect.signature(trainable).parameters.values()
-    except (TypeError, ValueError):
-        return True
-    return any(one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD, one.VAR_POSITIONAL) for one in parameters)
