@@ -133,14 +133,14 @@ def _held(job: Job, resume: bool) -> Iterator[None]:
 
 
 def _recorded_seed(job: Job) -> int:
-    with contextlib.closing(journal.open_readonly(job.directory)) as connection:
+    with journal.reading(job.directory) as connection:
         seed: int = journal.facts(connection)["seed"]
     return seed
 
 
 def _read_back(job: Job, experiment: Experiment) -> None:
     """Fold the journal, so that the experiment and its policies stand where they stood."""
-    with contextlib.closing(journal.open_readonly(job.directory)) as connection:
+    with journal.reading(job.directory) as connection:
         for _, entry in journal.entries(connection, code=True):
             experiment.replay(entry)
     trials = experiment.trials.values()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -168,7 +167,7 @@ class Job:
             NotRebuildableError: names what the recipe could not keep.
         """
         directory = directory.expanduser().absolute()
-        with contextlib.closing(journal.open_readonly(directory)) as connection:
+        with journal.reading(directory) as connection:
             kept = journal.facts(connection)
         parts = kept["recipe"]
         fitted = as_fitted(trainable if trainable is not None else recipe.trainable_from_data(parts["trainable"]))

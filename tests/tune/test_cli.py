@@ -1,8 +1,10 @@
 """The command line as a person uses it: real processes, their output and their exit codes."""
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -250,6 +252,23 @@ def test_a_damaged_experiment_does_not_hide_the_others(document: Read, told: Tel
     done = told("show", str(tmp_path / "broken"))
     assert done.code in (1, 2)
     assert "Traceback" not in done.err
+
+
+def test_a_changed_row_is_named(document: Read, told: Tell, tmp_path: Path) -> None:
+    path = tmp_path / "changed"
+    story = Story(path)
+    story.reports(story.starts({"lr": 0.1}), accuracy=0.5)
+    story.closes()
+    with contextlib.closing(sqlite3.connect(path / "experiment.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE events SET data = replace(data, '0.5', '0.9')")
+    (found,) = document("ls", str(tmp_path))
+    assert found["state"] == "unreadable"
+    for command in (("show", str(path)), ("show", str(path), "--trial", "t0")):
+        done = told(*command)
+        assert (done.code, done.out) == (1, "")
+        assert done.err == (
+            f"error: {path}/experiment.db: row 3 of the journal (reported) was changed since it was written\n"
+        )
 
 
 # ------------------------------------------------------------------------------------------------------------- show

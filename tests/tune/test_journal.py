@@ -18,7 +18,7 @@ import pandas
 import pytest
 
 from schedulers.base import Stop
-from tune.errors import JournalCorruptError, NotAnExperimentError
+from tune.errors import ExperimentBusyError, JournalCorruptError, NotAnExperimentError
 from tune.machine.events import (
     CheckpointRef,
     CheckpointRefused,
@@ -37,7 +37,7 @@ from tune.machine.events import (
     Suggested,
     Verdict,
 )
-from tune.storage import journal
+from tune.storage import chain, journal
 from tune.storage.journal import SqliteJournal
 
 
@@ -167,7 +167,7 @@ def test_a_byte_that_makes_text_unreadable_is_noticed(story: Path) -> None:
         read(story)
 
 
-@pytest.mark.parametrize("position", [1, 7, len(STORY)])
+@pytest.mark.parametrize("position", [1, 7, len(STORY) - 1])
 def test_a_missing_row_is_noticed(story: Path, position: int) -> None:
     with tampering(story) as connection:
         connection.execute("DELETE FROM events WHERE position = ?", (position,))
@@ -203,7 +203,46 @@ def test_a_damaged_page_is_noticed(story: Path) -> None:
         read(story)
 
 
+def verify(directory: Path, after: int = 0, checksum: bytes = b"") -> tuple[int, bytes]:
+    with journal.reading(directory) as connection:
+        return chain.verify(connection, after, checksum)
+
+
+def test_what_was_checked_is_not_checked_again(tmp_path: Path) -> None:
+    write(tmp_path, STORY[:7])
+    checked = verify(tmp_path)
+    assert checked[0] == 7
+    with contextlib.closing(SqliteJournal(tmp_path)) as written:
+        written.append(STORY[7:])
+    with tampering(tmp_path) as connection:
+        connection.execute("UPDATE events SET time = 9 WHERE position = 3")
+    assert verify(tmp_path, *checked)[0] == len(STORY)
+    with tampering(tmp_path) as connection:
+        connection.execute("UPDATE events SET time = 9 WHERE position = 8")
+    with pytest.raises(JournalCorruptError, match=r"experiment.db: row 8 of the journal \(reported\) was changed"):
+        verify(tmp_path, *checked)
+
+
+def test_another_journal_in_its_place_is_checked_from_its_beginning(story: Path) -> None:
+    checked = verify(story)
+    shutil.rmtree(story)
+    write(story, [*STORY[1:], STORY[0]])
+    assert verify(story, *checked) == verify(story) != checked
+    with tampering(story) as connection:
+        connection.execute("UPDATE events SET time = 9 WHERE position = 3")
+    with pytest.raises(JournalCorruptError, match="row 3 "):
+        verify(story, *checked)
+
+
 # Who may read, and what is no experiment.
+
+
+def test_what_cannot_be_read_is_said_with_its_path(story: Path) -> None:
+    with (
+        pytest.raises(JournalCorruptError, match="experiment.db cannot be read: no such table: others"),
+        journal.reading(story) as connection,
+    ):
+        connection.execute("SELECT * FROM others")
 
 
 def test_reading_goes_on_while_another_writes(story: Path) -> None:
@@ -216,6 +255,15 @@ def test_reading_goes_on_while_another_writes(story: Path) -> None:
         written.append([entry(Opened("again"))])
         assert len(list(reading)) == len(STORY) - 1  # of the moment at which reading began
         assert [each.event for _, each in journal.entries(reader, after=len(STORY))] == [Opened("again")]
+
+
+def test_a_file_that_somebody_holds_is_not_called_damaged(story: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "_TIMEOUT_S", 0)
+    with tampering(story) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(ExperimentBusyError, match="experiment.db is held by another process"):
+            read(story)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database at all, but long enough to look like one" * 20])
@@ -233,10 +281,11 @@ def test_a_directory_without_a_journal_is_no_experiment(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_journal_of_a_later_version_is_refused(story: Path) -> None:
+@pytest.mark.parametrize(("version", "advice"), [(1, "an earlier audition made it"), (3, "upgrade audition")])
+def test_the_journal_of_another_version_is_refused(story: Path, version: int, advice: str) -> None:
     with tampering(story) as connection:
-        connection.execute("PRAGMA user_version = 2")
-    with pytest.raises(NotAnExperimentError, match="version 2.*up to 1.*upgrade"):
+        connection.execute(f"PRAGMA user_version = {version}")
+    with pytest.raises(NotAnExperimentError, match=f"version {version}, this audition reads 2: {advice}"):
         journal.open_readonly(story)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,13 @@ import pytest
 from schedulers.base import Pause, Stop
 from searchers.space import uniform
 from tests.tune.story import BOOM, START, Story
-from tune.errors import InvalidArgumentError, MetricNotReportedError, NotAnExperimentError, TrialFailedError
+from tune.errors import (
+    InvalidArgumentError,
+    JournalCorruptError,
+    MetricNotReportedError,
+    NotAnExperimentError,
+    TrialFailedError,
+)
 from tune.machine.events import Closing, Failure, ParameterGiven
 from tune.storage import journal
 from tune.storage.checkpoints import Checkpoint
@@ -74,6 +82,33 @@ def test_an_unknown_trial_is_named_with_the_nearest_one(story):
 def test_a_directory_without_an_experiment_is_refused(tmp_path):
     with pytest.raises(NotAnExperimentError):
         ResultGrid(tmp_path)
+
+
+def test_a_changed_row_is_noticed_also_in_what_is_new(story):
+    grid = three_curves(story)
+    assert len(grid) == 3
+    story.starts({"lr": 0.4})
+    alter(story, "UPDATE events SET data = replace(data, '0.4', '0.5')")
+    row = r"experiment.db: row \d+ of the journal \(suggested\) was changed"
+    with pytest.raises(JournalCorruptError, match=row):
+        len(grid)
+    with pytest.raises(JournalCorruptError, match=row):
+        ResultGrid(story.directory)
+
+
+def test_a_missing_row_is_noticed(story):
+    grid = three_curves(story)
+    assert len(grid) == 3
+    alter(story, "DELETE FROM events WHERE position = 4")
+    with pytest.raises(JournalCorruptError, match=r"row 4 of the journal is missing"):
+        len(grid.refresh())
+    with pytest.raises(JournalCorruptError, match=r"row 4 of the journal is missing"):
+        Result.from_path(story.directory, "t0")
+
+
+def alter(story, statement):
+    with contextlib.closing(sqlite3.connect(story.directory / journal.DATABASE, isolation_level=None)) as connection:
+        connection.execute(statement)
 
 
 def test_what_happens_after_the_grid_was_made_is_seen_but_a_result_stays_as_it_was(story):

@@ -48,8 +48,6 @@ def leave(code: int) -> None:
 
 def _code(error: Exception) -> int | None:
     """The exit code of an error that is the user's to mend; None for a defect of ours."""
-    import sqlite3
-
     from executor.errors import ExecutorError
     from tune import errors
 
@@ -64,8 +62,6 @@ def _code(error: Exception) -> int | None:
             return WRONG_INPUT
         case errors.TuneError():
             return FAILED
-        case sqlite3.Error():
-            return FAILED
         case ExecutorError() | OSError():
             return WRONG_INPUT
     return None
@@ -73,9 +69,6 @@ def _code(error: Exception) -> int | None:
 
 def _text(error: Exception) -> str:
     """What to print of an error: it may hold users' strings, which must not steer the terminal."""
-    import sqlite3
-
     from tune.views.wording import lines_of
 
-    lead = "the experiment's journal cannot be read: " if isinstance(error, sqlite3.Error) else ""
-    return "\n".join(lines_of(f"{lead}{error}")) or type(error).__name__
+    return "\n".join(lines_of(str(error))) or type(error).__name__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -96,7 +95,7 @@ def overview(path: Path) -> Overview:
     """The experiment in `path` at a glance; one that cannot be read says so in its state."""
     try:
         return _read(path)
-    except (TuneError, sqlite3.Error, OSError, ValueError, KeyError) as error:
+    except (TuneError, OSError, ValueError, KeyError) as error:
         return Overview(path.name, path, "unreadable", note=str(error))
 
 

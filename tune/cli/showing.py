@@ -53,7 +53,7 @@ def show_experiment(experiment: str, storage_path: Path | None, wanted: Wanted, 
     path = find(experiment, storage_path)
     told = overview(path)
     if told.state == "unreadable":
-        raise JournalCorruptError(f"{path} cannot be read: {told.note}")
+        raise JournalCorruptError(told.note if str(path) in told.note else f"{path} cannot be read: {told.note}")
     snapshot = Snapshot(path)
     trials = Trials(snapshot, told.metric, told.mode)
     trials.check([*wanted.columns, *([wanted.sort] if wanted.sort else [])])

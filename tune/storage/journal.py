@@ -8,7 +8,6 @@ read while it is written.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import sqlite3
 from abc import ABC, abstractmethod
@@ -16,18 +15,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tune.errors import JournalCorruptError, NotAnExperimentError
+from tune.errors import ExperimentBusyError, JournalCorruptError, NotAnExperimentError
 from tune.machine.events import Entry
-from tune.storage import data
+from tune.storage import chain, data
 from tune.storage.codec import Row, to_entry, to_row
 
 DATABASE = "experiment.db"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SCHEMA = """
 CREATE TABLE experiment (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE events (
-    position INTEGER PRIMARY KEY AUTOINCREMENT,  -- SQLite then remembers the last one, so that a lost end is noticed
+    position INTEGER PRIMARY KEY,
     time REAL NOT NULL,        -- seconds of the experiment's own life
     wall REAL NOT NULL,        -- seconds since 1970, for people
     kind TEXT NOT NULL,
@@ -71,12 +70,6 @@ CREATE VIEW checkpoints AS
 """
 _INSERT = "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?)"
 _ROWS = "SELECT position,time,wall,kind,trial,attempt,iteration,state,data FROM events ORDER BY position"
-# Text is read as bytes, so that one that is no UTF-8 any more fails the row's checksum and not the reading.
-_CHECKED_ROWS = """
-SELECT position, time, wall, CAST(kind AS BLOB), CAST(trial AS BLOB), attempt, iteration, CAST(state AS BLOB),
-       CAST(data AS BLOB), checksum
-FROM events WHERE position > ? ORDER BY position
-"""
 _TIMEOUT_S = 60
 _SYNCHRONOUS = {"process": "OFF", "power": "FULL"}
 
@@ -106,7 +99,7 @@ class SqliteJournal(Journal):
 
     def __init__(self, directory: Path, *, durability: str = "process") -> None:
         self._connection = connect(directory / DATABASE, durability)
-        self._position, self._chain = _last(self._connection)
+        self._position, self._checksum = _last(self._connection)
 
     def append(self, entries: Sequence[Entry], then: Callable[[], None] | None = None) -> None:
         self.commit([to_row(entry) for entry in entries])
@@ -121,12 +114,12 @@ class SqliteJournal(Journal):
         """
         if not rows:
             return
-        position, chain = self._position, self._chain
+        position, checksum = self._position, self._checksum
         chained = []
         for row in rows:
             position += 1
-            chain = checksum(chain, position, row)
-            chained.append((position, *row, chain))
+            checksum = chain.checksum(checksum, position, row)
+            chained.append((position, *row, checksum))
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -136,7 +129,7 @@ class SqliteJournal(Journal):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        self._position, self._chain = position, chain
+        self._position, self._checksum = position, checksum
 
     def flush(self) -> None:
         pass
@@ -180,11 +173,32 @@ def _open_to_write(path: Path, mode: str, durability: str) -> sqlite3.Connection
     return connection
 
 
-def open_readonly(directory: Path) -> sqlite3.Connection:
+@contextlib.contextmanager
+def reading(directory: Path) -> Iterator[sqlite3.Connection]:
     """A connection that can only read, also while another process writes.
 
     Raises:
-        NotAnExperimentError: there is no experiment in `directory`, or one of a later version.
+        NotAnExperimentError: there is no experiment in `directory`, or one of another version.
+        JournalCorruptError: what is asked of it cannot be read.
+        ExperimentBusyError: another process holds the file for itself.
+    """
+    with contextlib.closing(open_readonly(directory)) as connection:
+        try:
+            yield connection
+        except JournalCorruptError as error:
+            raise JournalCorruptError(f"{directory / DATABASE}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            if chain.is_busy(error):
+                raise _busy(directory / DATABASE, error) from error
+            raise JournalCorruptError(f"{directory / DATABASE} cannot be read: {error}") from error
+
+
+def open_readonly(directory: Path) -> sqlite3.Connection:
+    """The same as a plain connection, whose errors are SQLite's own.
+
+    Raises:
+        NotAnExperimentError: there is no experiment in `directory`, or one of another version.
+        ExperimentBusyError: another process holds the file for itself.
     """
     path = directory / DATABASE
     if not path.is_file():
@@ -201,8 +215,10 @@ def open_readonly(directory: Path) -> sqlite3.Connection:
         except sqlite3.Error as caught:
             error = caught
             connection.close()
+            if chain.is_busy(error):
+                raise _busy(path, error) from error
             continue
-        if not 1 <= version <= SCHEMA_VERSION:
+        if version != SCHEMA_VERSION:
             connection.close()
             raise NotAnExperimentError(_wrong_version(path, version))
         return connection
@@ -218,10 +234,15 @@ def _has_log(path: Path) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
+def _busy(path: Path, error: sqlite3.Error) -> ExperimentBusyError:
+    return ExperimentBusyError(f"{path} is held by another process: {error}")
+
+
 def _wrong_version(path: Path, version: int) -> str:
     if version == 0:
         return f"{path} is no experiment: it is a database of something else"
-    return f"{path} has schema version {version}, this audition reads up to {SCHEMA_VERSION}: upgrade audition"
+    advice = "upgrade audition" if version > SCHEMA_VERSION else "an earlier audition made it, and can read it"
+    return f"{path} has schema version {version}, this audition reads {SCHEMA_VERSION}: {advice}"
 
 
 def facts(connection: sqlite3.Connection) -> dict[str, Any]:
@@ -235,42 +256,8 @@ def entries(connection: sqlite3.Connection, *, after: int = 0, code: bool = Fals
     Raises:
         JournalCorruptError: a row was changed, or rows are missing.
     """
-    position = after
-    try:
-        # Asked before the rows, of which there may meanwhile be more.
-        last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-        chain = _checksum_of(connection, after) if after else b""
-        for at, *values, stored in connection.execute(_CHECKED_ROWS, (after,)):
-            _check_succession(position, at)
-            position = at
-            row = Row(*(_text(value) for value in values))
-            chain = checksum(chain, position, row)
-            if chain != stored:
-                raise JournalCorruptError(
-                    f"row {position} of the journal ({row.kind}) was changed since it was written"
-                )
-            yield position, to_entry(row, code=code)
-    except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise
-        raise JournalCorruptError(f"row {position + 1} of the journal cannot be read: {error}") from error
-    _check_succession(position, last[0] + 1 if last else 0)
-
-
-def _checksum_of(connection: sqlite3.Connection, position: int) -> bytes:
-    found: tuple[bytes] | None = connection.execute(
-        "SELECT checksum FROM events WHERE position = ?", (position,)
-    ).fetchone()
-    if found is None:
-        raise JournalCorruptError(f"row {position} of the journal is missing")
-    return found[0]
-
-
-def _check_succession(before: int, position: int) -> None:
-    first, last = before + 1, position - 1
-    if first <= last:
-        rows = f"row {first} of the journal is" if first == last else f"rows {first} to {last} of the journal are"
-        raise JournalCorruptError(f"{rows} missing")
+    for position, values, _ in chain.checked(connection, after, chain.at(connection, after)):
+        yield position, to_entry(Row(*map(_text, values)), code=code)
 
 
 def _text(value: Any) -> Any:
@@ -281,11 +268,6 @@ def export(connection: sqlite3.Connection) -> Iterator[str]:
     """The journal as lines of text, one a row: two journals are equal when their exports are."""
     for values in connection.execute(_ROWS):
         yield data.to_text(list(values))
-
-
-def checksum(chain: bytes, position: int, row: Row) -> bytes:
-    """The checksum of a row, eight bytes, given that of the row before."""
-    return hashlib.blake2b(b"%b%d%b" % (chain, position, repr(tuple(row)).encode()), digest_size=8).digest()
 
 
 def _last(connection: sqlite3.Connection) -> tuple[int, bytes]:

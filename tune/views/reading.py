@@ -69,8 +69,8 @@ def last_position(connection: sqlite3.Connection) -> tuple[int, bool]:
 
 @contextlib.contextmanager
 def reading(directory: Path) -> Iterator[sqlite3.Connection]:
-    """A connection on which every question sees the same moment."""
-    with contextlib.closing(journal.open_readonly(directory)) as connection:
+    """A connection on which every question sees the same moment; raises as `journal.reading` does."""
+    with journal.reading(directory) as connection:
         connection.execute("BEGIN")
         yield connection
 

@@ -36,6 +36,7 @@ class ResultGrid(ExperimentNames):
 
         Raises:
             NotAnExperimentError: there is none.
+            JournalCorruptError: its journal was changed, or rows of it are missing.
             InvalidArgumentError: `mode` is neither ``min`` nor ``max``.
         """
         self._directory = Path(directory).expanduser().absolute()
@@ -54,7 +55,7 @@ class ResultGrid(ExperimentNames):
     @property
     def _snapshot(self) -> Snapshot:
         if self._taken is None or not self._taken.current:
-            self._taken = Snapshot(self._directory)
+            self._taken = Snapshot(self._directory, self._taken)
         return self._taken
 
     # A sequence of results.

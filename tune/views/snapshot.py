@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tune.machine.events import Failure
 from tune.machine.trial import AUTOMATIC, TrialState
-from tune.storage import journal
+from tune.storage import chain, journal
 from tune.views import ranking, reading
 from tune.views.reading import TrialRecord
 
@@ -18,11 +17,21 @@ _SINGLE_READS = 32
 
 
 class Snapshot:
-    """What the views know of an experiment. What is large is read when first asked for, and kept."""
+    """What the views know of an experiment. What is large is read when first asked for, and kept.
 
-    def __init__(self, directory: Path) -> None:
+    `checked` is how far the journal is known to be whole: the last row's position and checksum.
+    """
+
+    def __init__(self, directory: Path, earlier: Snapshot | None = None) -> None:
+        """Read the journal in `directory`; what an `earlier` snapshot of it has checked is not checked again.
+
+        Raises:
+            NotAnExperimentError: there is none.
+            JournalCorruptError: it was changed, or rows are missing.
+        """
         self.directory = directory
         with reading.reading(directory) as connection:
+            self.checked: tuple[int, bytes] = chain.verify(connection, *(earlier.checked if earlier else ()))
             self._position, self._over = reading.last_position(connection)
             self.facts = journal.facts(connection)
             self.trials = reading.read_trials(connection)
@@ -34,7 +43,7 @@ class Snapshot:
         """Whether nothing happened since. A run that had finished is not looked at again."""
         if self._over:
             return True
-        with contextlib.closing(journal.open_readonly(self.directory)) as connection:
+        with journal.reading(self.directory) as connection:
             return reading.last_position(connection)[0] == self._position
 
     @cached_property
