@@ -52,7 +52,7 @@ def conduct(job: Job, *, resume: bool = False, raise_on_failed_trial: bool = Fal
         job.seed = _recorded_seed(job)
     policies = job.policies()
     experiment = Experiment(job.plan(), policies)
-    with _claimed(job), _executor(job) as executor:
+    with _claimed(job), _tidied(job), _executor(job) as executor:
         setting = Setting(str(job.directory), job.name, experiment.plan.metrics, job.tune.reuse_actors)
         program = executor.prepare(TrialProgram(job.fitted.trainable, setting, job.fitted.parameters))
         _check_feasible(executor, experiment.plan.request)
@@ -91,6 +91,16 @@ def _claimed(job: Job) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _tidied(job: Job) -> Iterator[None]:
+    """Leave no empty folder of logs: workers make it, and remove logs that are empty until the executor is closed."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            (job.directory / directory.LOGS).rmdir()
+
+
+@contextlib.contextmanager
 def _executor(job: Job) -> Iterator[TrialExecutor]:
     """The executor the job names; closed at the end unless the caller made it."""
     given = job.run.executor
@@ -124,11 +134,8 @@ def _held(job: Job, resume: bool) -> Iterator[None]:
     try:
         if not exists:
             journal.create(path, job.facts())
-        (path / directory.LOGS).mkdir(exist_ok=True)
         yield
     finally:
-        with contextlib.suppress(OSError):
-            (path / directory.LOGS).rmdir()
         hold.release()
 
 

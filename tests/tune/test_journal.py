@@ -237,6 +237,23 @@ def test_another_journal_in_its_place_is_checked_from_its_beginning(story: Path)
 # Who may read, and what is no experiment.
 
 
+def test_who_reads_writes_nothing_and_leaves_nothing_behind(story: Path) -> None:
+    with journal.reading(story) as connection:
+        assert chain.verify(connection)[0] == len(STORY)
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            connection.execute("DELETE FROM events")
+    assert [path.name for path in story.iterdir()] == [journal.DATABASE]
+
+
+def test_the_last_one_to_go_tidies_up(story: Path) -> None:
+    with journal.reading(story) as connection:
+        connection.execute("SELECT * FROM events").fetchone()
+        with contextlib.closing(SqliteJournal(story)) as written:
+            written.append([entry(Opened("again"))])
+    assert [path.name for path in story.iterdir()] == [journal.DATABASE]
+    assert len(read(story)) == len(STORY) + 1
+
+
 def test_what_cannot_be_read_is_said_with_its_path(story: Path) -> None:
     with (
         pytest.raises(JournalCorruptError, match="experiment.db cannot be read: no such table: others"),

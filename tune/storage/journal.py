@@ -203,13 +203,15 @@ def open_readonly(directory: Path) -> sqlite3.Connection:
     path = directory / DATABASE
     if not path.is_file():
         raise NotAnExperimentError(f"{directory} is no experiment: it has no {DATABASE}")
-    # Where nothing can be written, SQLite cannot make the file by which readers and writers agree. Nobody writes there
-    # either, so it may read as it is; but not past a log that was left behind, whose rows it would miss.
-    options = ["mode=ro"] if _has_log(path) else ["mode=ro", "mode=ro&immutable=1"]
+    # Opened to be written, so that the last one to close it removes the files by which readers and writers agree; it
+    # is SQLite that writes, never we. Where nothing can be written it cannot make them. Nobody writes there either, so
+    # it may read the file as it is; but not past a log that was left behind, whose rows it would miss.
+    options = ["mode=rw"] if _has_log(path) else ["mode=rw", "mode=ro&immutable=1"]
     error: sqlite3.Error | None = None
     for option in options:
         connection = sqlite3.connect(_uri(path, option), uri=True, isolation_level=None, timeout=_TIMEOUT_S)
         try:
+            connection.execute("PRAGMA query_only = ON")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         except sqlite3.Error as caught:
