@@ -15,7 +15,7 @@ __audition_internal__ = True
 def report(
     metrics: Mapping[str, Any] | None = None, /, *, checkpoint: CheckpointSource | None = None, **named: Any
 ) -> None:
-    """Report one result of the running trial, and wait until it is taken in.
+    """Report one result of the running trial; waits for the decision on it, where there can be one.
 
     Args:
         metrics: a dictionary of metrics. Any JSON value is kept, numpy and torch scalars are converted; what trials
