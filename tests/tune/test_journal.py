@@ -18,6 +18,7 @@ import pandas
 import pytest
 
 from schedulers.base import Stop
+from searchers.space import uniform
 from tune.errors import ExperimentBusyError, JournalCorruptError, NotAnExperimentError
 from tune.machine.events import (
     CheckpointRef,
@@ -32,6 +33,7 @@ from tune.machine.events import (
     Interrupted,
     Launched,
     Opened,
+    ParameterGiven,
     Reported,
     Saved,
     Suggested,
@@ -381,6 +383,27 @@ def test_trials_show_where_each_stands(story: Path) -> None:
     assert list(trials.state) == ["TERMINATED", "TERMINATED", "TERMINATED"]
     assert list(trials.attempt.fillna(0)) == [3, 1, 0]
     assert json.loads(trials.config[0]) == {"lr": 0.1, "näme": "é"}
+
+
+def test_the_configuration_of_a_trial_includes_what_it_was_given_while_it_ran(tmp_path: Path) -> None:
+    values = {
+        "lr": 0.1,
+        'na"me': "a,b",
+        "on": True,
+        "depth": None,
+        "model": {"kind": ["x", False]},
+        "end": float("inf"),
+    }
+    given = [
+        entry(ParameterGiven(trial, 1, at, name, uniform(0, 1), value), state="RUNNING")
+        for trial in ("t1", "t2")
+        for at, (name, value) in enumerate(values.items())
+    ]
+    first = [entry(Suggested(trial, config), state="PENDING") for trial, config in (("t1", {}), ("t2", {"fixed": [1]}))]
+    write(tmp_path, [*STORY[:2], *first, *given])
+    trials = query(tmp_path, "SELECT trial, config FROM trials ORDER BY trial")
+    kept = {**values, "end": {"$float": "inf"}}
+    assert [json.loads(text) for text in trials.config] == [{"lr": 0.1, "näme": "é"}, kept, {"fixed": [1], **kept}]
 
 
 def test_checkpoints_show_what_was_saved(story: Path) -> None:

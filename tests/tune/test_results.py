@@ -23,7 +23,7 @@ from tune.errors import (
     NotAnExperimentError,
     TrialFailedError,
 )
-from tune.machine.events import Closing, Failure, ParameterGiven
+from tune.machine.events import CheckpointRefused, Closing, Failure, ParameterGiven
 from tune.storage import journal
 from tune.storage.checkpoints import Checkpoint
 from tune.views import reading
@@ -220,6 +220,22 @@ def test_a_trial_whose_last_result_lacks_the_metric_is_compared_by_the_one_befor
     grid = ResultGrid(story.directory)
     assert grid.get_best_result().trial_id == trial_id
     assert grid.get_best_result(mode="min").trial_id == "t1"
+
+
+def test_what_followed_a_refused_checkpoint_is_not_compared(tmp_path):
+    story = Story(tmp_path / "torn", max_failures=1)
+    trial_id = story.starts({})
+    for value in (0.1, 0.9):
+        story.reports(trial_id, accuracy=value)
+        torn = story.saves(trial_id)
+    story.fails(trial_id, BOOM)
+    story.launches(trial_id)
+    story.happens(CheckpointRefused(trial_id, 2, 1, torn, "weights is missing"))
+    story.closes()
+    grid = ResultGrid(story.directory)
+    assert grid[0].metrics["accuracy"] == 0.1
+    assert "accuracy=0.1" in repr(grid[0])
+    assert "0.9" not in repr(grid)
 
 
 def test_a_misspelt_metric_names_the_nearest_one_that_was_reported(story):

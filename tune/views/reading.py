@@ -29,6 +29,10 @@ FROM events AS s JOIN events AS e ON e.position = (
         SELECT 1 FROM events AS l
         WHERE l.kind = 'launched' AND l.trial = r.trial AND l.position > r.position
               AND coalesce(l.iteration, 0) < r.iteration)
+    AND NOT EXISTS (
+        SELECT 1 FROM events AS f
+        WHERE f.kind = 'refused' AND f.trial = r.trial AND f.position > r.position
+              AND coalesce(f.iteration, 0) < r.iteration)
     ORDER BY r.position DESC LIMIT 1)
 WHERE s.kind = 'suggested'
 """
