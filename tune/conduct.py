@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from tune.job import Job
 from tune.loop import Loop, Observer
 from tune.machine.experiment import Experiment
 from tune.machine.trial import TrialState
-from tune.storage import data, directory, journal
+from tune.storage import data, directory, journal, recipe
 from tune.storage.journal import Journal, SqliteJournal
 from tune.storage.writer import WriterJournal
 from tune.views.progress import progress
@@ -37,6 +38,8 @@ from tune.worker.program import TrialProgram
 from tune.worker.session import Setting
 
 __all__ = ["conduct"]
+
+log = logging.getLogger(__name__)
 
 
 def conduct(job: Job, *, resume: bool = False, raise_on_failed_trial: bool = False) -> ResultGrid:
@@ -59,7 +62,7 @@ def conduct(job: Job, *, resume: bool = False, raise_on_failed_trial: bool = Fal
         with _held(job, resume):
             if resume:
                 _read_back(job, experiment)
-                journal.restate(job.directory, job.facts())
+                _restate(job)
             with contextlib.closing(_journal(job, executor)) as written:
                 crew = Crew(executor, program, job.directory, reuse=job.tune.reuse_actors, logs=job.run.log_to_file)
                 loop = Loop(experiment, executor, written, crew, _observers(job, experiment))
@@ -158,6 +161,16 @@ def _read_back(job: Job, experiment: Experiment) -> None:
                 " cannot keep; use numbers, strings, or functions that can be imported"
             )
     directory.sweep(job.directory, [one for trial in trials for one in trial.checkpoints])
+
+
+def _restate(job: Job) -> None:
+    """Keep what this run was given, for the next one; another trainable than before is said, once."""
+    facts = job.facts()
+    with journal.reading(job.directory) as connection:
+        before = journal.facts(connection)
+    if recipe.has_changed(before["recipe"]["trainable"], facts["recipe"]["trainable"]):
+        log.warning("%s has changed since %s began; going on with the new one", job.trainable_name, job.name)
+    journal.restate(job.directory, facts)
 
 
 def _journal(job: Job, executor: TrialExecutor) -> Journal:

@@ -169,26 +169,32 @@ class Job:
         directory = directory.expanduser().absolute()
         with journal.reading(directory) as connection:
             kept = journal.facts(connection)
-        parts = kept["recipe"]
-        fitted = as_fitted(trainable if trainable is not None else recipe.trainable_from_data(parts["trainable"]))
+        parts = dict(kept["recipe"])
+        named = parts.pop("trainable")
+        fitted = as_fitted(trainable if trainable is not None else recipe.trainable_from_data(named))
         if fitted.parameters:
-            parts = {**parts, "parameters": {}}
-        if lost := recipe.lost_parts({key: parts[key] for key in ("parameters", "space", "tune", "run", "resources")}):
+            parts["parameters"] = {}
+        if lost := recipe.lost_parts(parts):
             raise NotRebuildableError(
                 f"{directory} cannot be resumed from its recipe alone, which could not keep:\n"
                 + "\n".join(f"- {one}" for one in lost)
                 + "\nResume from Python, giving them again: tune.run(train, ..., resume='PATH')"
             )
+        try:
+            made = data.decode(parts, code=True)
+        except NotRebuildableError as error:
+            raise NotRebuildableError(
+                f"{directory} cannot be resumed from its recipe alone: {error}."
+                "\nOr resume from Python, giving another: tune.run(train, ..., resume='PATH')"
+            ) from error
         if not fitted.parameters:
-            fitted = replace(fitted, parameters=data.decode(parts["parameters"], code=True))
-        settings = {key: data.decode(value, code=True) for key, value in parts["tune"].items()}
-        options = {key: data.decode(value, code=True) for key, value in parts["run"].items()}
+            fitted = replace(fitted, parameters=made["parameters"])
         return cls(
             fitted,
-            data.decode(parts["space"], code=True),
-            TuneConfig(**{**settings, "seed": kept["seed"]}),
-            RunConfig(**options, name=directory.name, storage_path=directory.parent),
-            data.decode(parts["resources"], code=True),
+            made["space"],
+            TuneConfig(**{**made["tune"], "seed": kept["seed"]}),
+            RunConfig(**made["run"], name=directory.name, storage_path=directory.parent),
+            made["resources"],
         )
 
     def _objectives(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -24,6 +24,7 @@ from searchers.choices import Choice
 from searchers.space import choice, lograndint, loguniform, quniform, randint, randn, sample_from, uniform
 from searchers.stepped import Stepped
 from searchers.variants import BasicVariantGenerator
+from tune.errors import NotRebuildableError
 from tune.machine.stopping import CombinedStopper, MaximumIterationStopper, ThresholdStopper
 from tune.storage import data
 from tune.storage.data import Lost
@@ -233,15 +234,21 @@ def test_reading_imports_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["tune.storage.data:nothing", "no_such_module_here:x"])
-def test_what_is_gone_is_an_import_error(path: str) -> None:
-    with pytest.raises(ImportError):
+def test_what_is_gone_is_named(path: str) -> None:
+    with pytest.raises(NotRebuildableError, match=f"{path} cannot be imported any more .*put it back"):
         data.loads(json.dumps({"$function": path}), code=True)
 
 
 @pytest.mark.parametrize("path", ["os:system", "subprocess:Popen", "builtins:eval", "tune.storage.data:loads"])
 def test_only_what_was_kept_as_an_object_is_made_again(path: str) -> None:
     text = json.dumps({"$object": path, "args": ["true"], "kwargs": {}})
-    with pytest.raises(ValueError, match=f"{path} is not made from kept arguments"):
+    with pytest.raises(NotRebuildableError, match=f"{path} is not made from kept arguments"):
+        data.loads(text, code=True)
+
+
+def test_a_class_that_takes_other_arguments_now_is_named() -> None:
+    text = json.dumps({"$object": "schedulers.asha:ASHAScheduler", "args": [], "kwargs": {"max_time": 9}})
+    with pytest.raises(NotRebuildableError, match="ASHAScheduler refuses the arguments .*'max_time'"):
         data.loads(text, code=True)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import linecache
 import shutil
 import signal
 import subprocess
@@ -217,6 +219,47 @@ def test_a_large_parameter_is_named_and_works_when_it_is_given(run, tmp_path):
         tune.resume(tmp_path / "e", train, verbose=0)
     assert len(run(tune.with_parameters(train, weights=weights), num_samples=2, resume=True)) == 2
     assert tune.resume(tmp_path / "e", tune.with_parameters(train, weights=weights), verbose=0).num_errors == 0
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """A user's module, that can be changed between two runs."""
+
+    def write(source):
+        (tmp_path / "resumed_module.py").write_text(source)
+        linecache.clearcache()
+        sys.modules.pop("resumed_module", None)
+        return importlib.import_module("resumed_module")
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield write
+    sys.modules.pop("resumed_module", None)
+
+
+def test_a_function_that_is_gone_since_is_named(run, tmp_path, module):
+    activations = module("def relu(x):\n    return x\n")
+    run(counting, config={"f": tune.choice([activations.relu])})
+    module("def gelu(x):\n    return x\n")
+    gone = r"resumed_module:relu cannot be imported any more \(.*no attribute 'relu'\): put it back under that name"
+
+    with pytest.raises(tune.NotRebuildableError, match=f"recipe alone: {gone}"):
+        tune.resume(tmp_path / "e", verbose=0)
+    with pytest.raises(tune.NotRebuildableError, match=gone):  # the configuration of t0
+        run(counting, config={"f": 1}, num_samples=2, resume=True)
+
+
+def test_a_trainable_that_has_changed_is_said_once(run, tmp_path, module, caplog):
+    source = "def train(config):\n    return {'a': 1}\n"
+    run(module(source).train)
+    assert tune.resume(tmp_path / "e", verbose=0)[0].metrics["a"] == 1
+    assert caplog.text == ""
+
+    module(source.replace("1", "2"))
+    assert tune.resume(tmp_path / "e", verbose=0)[0].metrics["a"] == 1
+    assert caplog.messages == ["train has changed since e began; going on with the new one"]
+    assert run(module(source.replace("1", "2")).train, num_samples=2, resume=True)[1].metrics["a"] == 2
+    assert len(caplog.messages) == 1
 
 
 def test_a_trial_whose_configuration_was_lost_is_named(run):

@@ -19,6 +19,8 @@ from importlib import import_module
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
+from tune.errors import NotRebuildableError
+
 _TAGS = frozenset(("$float", "$tuple", "$function", "$class", "$object", "$range", "$lost", "$dict"))
 _strict = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 _escaped = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
@@ -170,8 +172,12 @@ def _decode_code(path: str, value: dict[str, Any]) -> Any:
     if "$object" not in value:
         return named
     if not _has_arguments(named):
-        raise ValueError(f"{path} is not made from kept arguments: only dataclasses, policies and stoppers are")
-    return named(*decode(value["args"], code=True), **decode(value["kwargs"], code=True))
+        raise NotRebuildableError(f"{path} is not made from kept arguments; only dataclasses, policies, stoppers are")
+    positional, by_name = decode(value["args"], code=True), decode(value["kwargs"], code=True)
+    try:
+        return named(*positional, **by_name)
+    except (TypeError, ValueError) as error:
+        raise NotRebuildableError(f"{path} refuses the arguments that it was made with: {error}") from error
 
 
 def _has_arguments(named: Any) -> bool:
@@ -185,15 +191,17 @@ def load_named(path: str) -> Any:
     """Import what ``module:name`` names.
 
     Raises:
-        ImportError: there is no such module, or it has no such name.
+        NotRebuildableError: there is no such module, or it has no such name.
     """
     module, _, name = path.partition(":")
-    found: Any = import_module(module)
-    for part in name.split("."):
-        try:
+    try:
+        found: Any = import_module(module)
+        for part in name.split("."):
             found = getattr(found, part)
-        except AttributeError:
-            raise ImportError(f"module {module!r} has no {name!r}") from None
+    except (ImportError, AttributeError) as error:
+        raise NotRebuildableError(
+            f"{path} cannot be imported any more ({error}): put it back under that name"
+        ) from error
     return found
 
 

@@ -56,6 +56,12 @@ def trainable_from_data(reference: dict[str, Any]) -> Any:
     return found
 
 
+def has_changed(before: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Whether the sources of two trainables differ, as far as both are known."""
+    sources = before.get("source"), now.get("source")
+    return None not in sources and sources[0] != sources[1]
+
+
 def load_file(file: str | Path) -> ModuleType:
     """Import a Python file by its path, as the module that its name says, with its directory on the path."""
     path = Path(file).absolute()
