@@ -222,8 +222,18 @@ def test_a_save_that_raises_is_a_failure_of_the_trial(run):
 
         tune.report({"a": 1}, checkpoint=save)
 
-    with pytest.raises(tune.TrialFailedError, match="(?s)in save.*OSError: disk full"):
+    with pytest.raises(tune.TrialFailedError, match="(?s)in train.*in save.*OSError: disk full") as raised:
         run(train)
+    assert str(raised.value).count('File "') == 2  # the user's own
+
+
+def test_a_directory_that_cannot_be_copied_is_told_by_the_users_line(run, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "gone").symlink_to(tmp_path / "nowhere")
+
+    with pytest.raises(tune.TrialFailedError, match="(?s)in <lambda>.*gone") as raised:
+        run(lambda config: tune.report({"a": 1}, checkpoint=tmp_path / "mine"))
+    assert "tune/storage" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
