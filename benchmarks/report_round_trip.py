@@ -1,7 +1,8 @@
 """How long `tune.report` keeps a trial waiting, in microseconds: the result is journaled before the answer comes.
 
 The first figures are of a trial that needs each answer (a stop function may end it at any report). A trial that nothing
-can stop before a known iteration, and most are, reports without waiting: these are the figures called free. The bare ping-pong between two processes over a unix socket is the floor of this machine in this minute.
+can stop before a known iteration, and most are, reports without waiting: these are the figures called free. The bare
+ping-pong between two processes over a unix socket is the floor of this machine in this minute.
 """
 
 from __future__ import annotations
