@@ -148,9 +148,12 @@ class ASHAScheduler(TrialScheduler):
         if self.time_attr != "training_iteration":
             return 0
         climber = self._climbers[trial.trial_id]
-        ahead = [rung.milestone for rung in climber.rungs[climber.highest + 1 :] if rung.milestone > iteration]
-        last = self._max_t if self._stop_last_trials and self._max_t > iteration else NEVER
-        return 0 if climber.waits else math.ceil(min([*ahead[:1], last]))
+        if climber.waits:
+            return 0
+        # A rung that was passed without the metric is still to come: then the next result may be judged, and waits.
+        ahead = [rung.milestone for rung in climber.rungs[climber.highest + 1 :][:1]]
+        last = [self._max_t] if self._stop_last_trials else []
+        return math.ceil(min([*ahead, *last], default=NEVER))
 
     def on_trial_complete(self, trial: Trial, result: Mapping[str, Any] | None) -> None:
         self._forget(trial)

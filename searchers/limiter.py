@@ -55,6 +55,7 @@ class ConcurrencyLimiter(Searcher):
     def on_trial_pause(self, trial_id: str) -> None:
         self._running.discard(trial_id)
         self.searcher.on_trial_pause(trial_id)
+        self._end_batch()
 
     def on_parameter(self, trial_id: str, name: str, domain: Domain, value: Any) -> None:
         self.searcher.on_parameter(trial_id, name, domain, value)
@@ -68,7 +69,11 @@ class ConcurrencyLimiter(Searcher):
             self.searcher.on_trial_complete(trial_id, result, error)
             return
         self._ended[trial_id] = result, error
-        if len(self._running) > 0:
+        self._end_batch()
+
+    def _end_batch(self) -> None:
+        """Tell how the trials of a batch ended, once none of them runs."""
+        if self._running:
             return
         for ended, (last, failed) in self._ended.items():
             self.searcher.on_trial_complete(ended, last, failed)

@@ -17,7 +17,6 @@ from executor.resources import Request
 from tune.callback import Dispatcher
 from tune.crew import Crew
 from tune.errors import (
-    ExperimentBusyError,
     InvalidArgumentError,
     MetricNotReportedError,
     NotRebuildableError,
@@ -55,21 +54,22 @@ def conduct(job: Job, *, resume: bool = False, raise_on_failed_trial: bool = Fal
         job.seed = _recorded_seed(job)
     policies = job.policies()
     experiment = Experiment(job.plan(), policies)
-    with _claimed(job), _tidied(job), _executor(job) as executor:
+    with _claimed(job), _held(job, resume), _tidied(job), _executor(job) as executor:
         setting = Setting(str(job.directory), job.name, experiment.plan.metrics, job.tune.reuse_actors)
         program = executor.prepare(TrialProgram(job.fitted.trainable, setting, job.fitted.parameters))
         _check_feasible(executor, experiment.plan.request)
-        with _held(job, resume):
-            if resume:
-                _read_back(job, experiment)
-                _restate(job)
-            with contextlib.closing(_journal(job, executor)) as written:
-                crew = Crew(executor, program, job.directory, reuse=job.tune.reuse_actors, logs=job.run.log_to_file)
-                loop = Loop(experiment, executor, written, crew, _observers(job, experiment))
-                with _shown(job, experiment) as watch, _interruptible(loop):
-                    if watch is not None:
-                        loop.observe(watch)
-                    loop.run()
+        if resume:
+            _read_back(job, experiment)
+            _restate(job)
+        else:
+            journal.create(job.directory, job.facts())
+        with contextlib.closing(_journal(job, executor)) as written:
+            crew = Crew(executor, program, job.directory, reuse=job.tune.reuse_actors, logs=job.run.log_to_file)
+            loop = Loop(experiment, executor, written, crew, _observers(job, experiment))
+            with _shown(job, experiment) as watch, _interruptible(loop):
+                if watch is not None:
+                    loop.observe(watch)
+                loop.run()
     return _conclude(job, experiment, raise_on_failed_trial)
 
 
@@ -123,23 +123,22 @@ def _check_feasible(executor: TrialExecutor, request: Any) -> None:
 
 @contextlib.contextmanager
 def _held(job: Job, resume: bool) -> Iterator[None]:
-    """Hold the experiment's directory, made new unless it is to go on."""
+    """Hold the experiment's directory until every process of the run is gone; gone again if nothing came of it."""
     path = job.directory
-    exists = (path / journal.DATABASE).exists()
-    if exists and not resume:
-        if busy := directory.holder(path):
-            raise ExperimentBusyError(f"experiment {path} is run by process {busy.get('pid')} on {busy.get('host')}")
-        raise InvalidArgumentError(
-            [f"{path} holds an experiment already: pass resume=True to go on with it, or another name"]
-        )
     path.mkdir(parents=True, exist_ok=True)
     hold = directory.Hold(path)
     try:
-        if not exists:
-            journal.create(path, job.facts())
+        if (path / journal.DATABASE).exists() and not resume:
+            raise InvalidArgumentError(
+                [f"{path} holds an experiment already: pass resume=True to go on with it, or another name"]
+            )
         yield
     finally:
         hold.release()
+        if not (path / journal.DATABASE).exists():
+            with contextlib.suppress(OSError):
+                (path / directory.LOCK).unlink()
+                path.rmdir()
 
 
 def _recorded_seed(job: Job) -> int:

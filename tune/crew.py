@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import assert_never
 
 from executor.interface import Prepared, TrialExecutor
-from executor.messages import Call, Reservation
+from executor.messages import Call, Died, Raised, Reservation, Returned
 from executor.resources import Request
 from tune.machine.events import Command, DeleteCheckpoint, Kill, Launched, Nudge, Reply, Start
 from tune.storage import checkpoints
 from tune.storage.directory import LOGS
 from tune.worker.messages import Task
+
+log = logging.getLogger(__name__)
+
+_ENDING_S = 5.0
 
 
 class Crew:
@@ -62,9 +67,9 @@ class Crew:
         self._rooms[call_id] = room
         self._attempts[call_id] = launched.trial_id, launched.attempt
 
-    def attempt_of(self, call_id: str) -> tuple[str, int]:
-        """The trial and the attempt that a call runs for."""
-        return self._attempts[call_id]
+    def attempt_of(self, call_id: str) -> tuple[str, int] | None:
+        """The trial and the attempt that a call runs for; None for a call that is none of this run's."""
+        return self._attempts.get(call_id)
 
     def move_out(self, call_id: str, *, in_order: bool) -> None:
         """A call ended: its room is kept for the next trial if its process may be, and given back otherwise."""
@@ -75,9 +80,20 @@ class Crew:
         else:
             self._executor.release(room)
 
+    def kill_all(self, reason: str) -> None:
+        """End every call at once, whatever the journal does."""
+        for call_id in list(self._attempts):
+            self._executor.kill(call_id, reason)
+
     def disband(self) -> None:
-        """Give back what is kept, and finish removing checkpoints."""
-        for room in self._idle:
+        """End what still runs, give all room back, and finish removing checkpoints."""
+        self.kill_all("the run ended")
+        until = self._executor.clock() + _ENDING_S
+        while self._attempts and self._executor.clock() < until:
+            for event in self._executor.events(until):
+                if isinstance(event, Returned | Raised | Died) and event.call_id in self._attempts:
+                    self.move_out(event.call_id, in_order=False)
+        for room in [*self._rooms.values(), *self._idle]:
             self._executor.release(room)
         if self._remover:
             self._remover.shutdown()
@@ -87,19 +103,25 @@ class Crew:
     def carry_out(self, commands: Sequence[Command]) -> None:
         """Do what the machine wants done. Runs on the journal's thread, after the commit."""
         for command in commands:
-            match command:
-                case Reply(trial_id, attempt, seq, answer):
-                    self._executor.reply(_call_id(trial_id, attempt), seq, answer)
-                case Start():
-                    self._start(command)
-                case Nudge(trial_id, attempt):
-                    self._executor.cancel(_call_id(trial_id, attempt))
-                case Kill(trial_id, attempt, reason):
-                    self._executor.kill(_call_id(trial_id, attempt), reason)
-                case DeleteCheckpoint():
-                    self._delete(command)
-                case _:
-                    assert_never(command)
+            try:
+                self._carry_out(command)
+            except Exception:
+                log.exception("%r could not be carried out", command)
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case Reply(trial_id, attempt, seq, answer):
+                self._executor.reply(_call_id(trial_id, attempt), seq, answer)
+            case Start():
+                self._start(command)
+            case Nudge(trial_id, attempt):
+                self._executor.cancel(_call_id(trial_id, attempt))
+            case Kill(trial_id, attempt, reason):
+                self._executor.kill(_call_id(trial_id, attempt), reason)
+            case DeleteCheckpoint():
+                self._delete(command)
+            case _:
+                assert_never(command)
 
     def _start(self, start: Start) -> None:
         call_id = _call_id(start.trial_id, start.attempt)

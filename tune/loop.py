@@ -28,7 +28,6 @@ from tune.machine.events import (
     Event,
     Failed,
     Failure,
-    Kill,
     Launched,
     Opened,
     ParameterGiven,
@@ -46,6 +45,8 @@ from tune.worker.messages import Ask, Outcome, Refuse, Report, Save
 log = logging.getLogger(__name__)
 
 Observer = Callable[[Entry], None]
+
+_PATIENCE_S = 0.2
 
 
 class Loop:
@@ -77,24 +78,31 @@ class Loop:
         Raises:
             InfeasibleRequestError: a trial asks for what no node has; the others were saved, and the run may go on.
         """
-        self._handle(Opened(self._executor.nodes()[0].name))
+        try:
+            self._handle(Opened(self._executor.nodes()[0].name))
+            self._go_round()
+            for last in self._experiment.ending():
+                self._handle(last)
+            self._commit()
+            self._journal.flush()
+        finally:
+            self._crew.disband()
+        if self._error is not None:
+            raise self._error
+
+    def _go_round(self) -> None:
         while True:
             self._fill()
             self._commit()
             if self._experiment.idle:
-                break
-            for event in self._executor.events(self._until()):
-                self._take(event)
+                return
+            # While the journal is far behind, nothing more is taken in: then trials wait, and time goes on.
+            if self._journal.catch_up(_PATIENCE_S):
+                for event in self._executor.events(self._until()):
+                    self._take(event)
             for due in self._experiment.due(self._now()):
                 self._handle(due)
             self._take_interrupts()
-        for last in self._experiment.ending():
-            self._handle(last)
-        self._commit()
-        self._journal.flush()
-        self._crew.disband()
-        if self._error is not None:
-            raise self._error
 
     def observe(self, observer: Observer) -> None:
         """Tell `observer` every entry from now on."""
@@ -122,7 +130,10 @@ class Loop:
     def _take(self, event: messages.Event) -> None:
         if isinstance(event, messages.RoomFreed):
             return
-        trial_id, attempt = self._crew.attempt_of(event.call_id)
+        known = self._crew.attempt_of(event.call_id)
+        if known is None:
+            return
+        trial_id, attempt = known
         match event:
             case messages.Emitted():
                 if self._experiment.current(trial_id, attempt):
@@ -174,8 +185,7 @@ class Loop:
             if self._experiment.closing is None:
                 self._handle(Closing("interrupted", keep=True))
             else:
-                for trial in self._experiment.live.values():
-                    self._commands.append(Kill(trial.trial_id, trial.attempt, "interrupted"))
+                self._crew.kill_all("interrupted")
 
     # New trials.
 
@@ -231,9 +241,6 @@ class Loop:
             self._handle(SearchEnded(traceback.format_exc()))
             return None
         if config is None and self._experiment.live:
-            return None
-        if config is not None and config is not FINISHED and not isinstance(config, dict):
-            self._handle(SearchEnded(f"the search algorithm suggested {config!r}, which is no dictionary"))
             return None
         if config is None or config is FINISHED:
             self._handle(SearchEnded())

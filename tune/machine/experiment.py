@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
@@ -37,7 +38,10 @@ from tune.machine.state import State
 from tune.machine.stopping import nested
 from tune.machine.trial import Trial, TrialState
 
+log = logging.getLogger(__name__)
+
 _CONTINUE = Verdict()
+
 _STOPPED = "the stopper ended the experiment"
 
 
@@ -55,13 +59,13 @@ class Wanted:
 class Experiment(State):
     """An experiment that decides: its state, the policies it asks, and the entries not yet journaled.
 
-    `named` is set once a result had every name that decisions rest on.
+    `names_known` is set once a result had every name that decisions rest on.
     """
 
     def __init__(self, plan: Plan, policies: Policies) -> None:
         super().__init__(plan)
         self.policies = policies
-        self.named = False
+        self.names_known = False
         self._fresh: list[Entry] = []
 
     # What happened, and what to do about it.
@@ -212,8 +216,10 @@ class Experiment(State):
     ) -> Verdict | None:
         if not isinstance(event, Reported) or result is None or decision is None:
             return None
-        if not event.seq and isinstance(decision, Continue):
-            return _CONTINUE
+        if not event.seq:
+            if not isinstance(decision, Continue):
+                log.error("%s: %r on a result that needed no answer, by its scheduler", event.trial_id, decision)
+            return _CONTINUE if isinstance(decision, Continue) else Verdict(decision)
         trial = self.trials[event.trial_id]
         save = event.offers and self._save_wanted(trial, decision)
         going_on = isinstance(decision, Continue) and not save
@@ -221,7 +227,7 @@ class Experiment(State):
 
     def _free_until(self, trial: Trial, iteration: int) -> int:
         """How far a trial that stands at `iteration` may go on without waiting for answers."""
-        return self.policies.free_until(trial, iteration) if self.named or not self.plan.metrics else 0
+        return self.policies.free_until(trial, iteration) if self.names_known or not self.plan.metrics else 0
 
     def _ask(self, event: Event, result: dict[str, Any] | None) -> Continue | Save | Pause | Stop | None:
         """The policies' decision on a report; iterations repeated after a restart are not told twice, and go on."""
@@ -229,7 +235,7 @@ class Experiment(State):
             return None
         trial = self.trials[event.trial_id]
         if trial.totals.iteration + 1 <= trial.told_iteration:
-            return Continue()
+            return self.policies.done(result) or Continue()
         return self.policies.judge(trial, result)
 
     def _save_wanted(self, trial: Trial, decision: Continue | Save | Pause | Stop) -> bool:
@@ -256,7 +262,7 @@ class Experiment(State):
         match event:
             case Opened():
                 return [Interrupted(trial_id) for trial_id in self.live]
-            case Ended() if self.closing is None and event.metrics is not None and self.policies.wants_end():
+            case Ended() if event.metrics is not None and self.policies.wants_end() and self.closing is None:
                 return [Closing(_STOPPED)]
             case Failed(trial_id) if self.plan.fail_fast and self.closing is None:
                 failed = self.trials[trial_id].state is TrialState.ERROR
@@ -266,14 +272,15 @@ class Experiment(State):
 
     def _closing_by(self, event: Event, result: dict[str, Any] | None) -> Closing | None:
         """How a result ends the whole experiment: it lacks a name that decisions rest on, or the stopper says so."""
-        if result is None or not isinstance(event, Reported | Ended) or self.closing is not None:
+        if result is None or not isinstance(event, Reported | Ended):
             return None
-        if not self.named:
-            missing = self.policies.missing(event.trial_id, result)
-            if missing:
-                return Closing("a name was never reported", keep=True, error=missing)
-            self.named = True
-        return Closing(_STOPPED) if isinstance(event, Reported) and self.policies.wants_end() else None
+        # Asked at each report, live and on replay alike: a stopper may count how often it is.
+        stopped = isinstance(event, Reported) and self.policies.wants_end()
+        missing = "" if self.names_known else self.policies.missing(event.trial_id, result)
+        self.names_known = not missing
+        if self.closing is not None or not (missing or stopped):
+            return None
+        return Closing("a name was never reported", keep=True, error=missing) if missing else Closing(_STOPPED)
 
     def _tell(self, event: Event) -> None:
         """Tell the policies what became of trials."""

@@ -40,8 +40,8 @@ class Policies:
         reason = self._guard(trial, lambda: stopper.why(trial.trial_id, result)) if stopper else ""
         if reason:
             return Stop(reason, complete=True)
-        if result.get("done"):
-            return Stop("it reported done", complete=True)
+        if done := self.done(result):
+            return done
         if not self.has_metrics(result):
             return Continue()
         decision = self._guard(trial, lambda: self.scheduler.on_trial_result(trial, result))
@@ -50,6 +50,11 @@ class Policies:
         if decision is not None:
             log.error("%s: the scheduler answered %r, which is no decision; it goes on", trial.trial_id, decision)
         return Continue()
+
+    @staticmethod
+    def done(result: dict[str, Any]) -> Stop | None:
+        """A trial may end itself."""
+        return Stop("it reported done", complete=True) if result.get("done") else None
 
     def free_until(self, trial: Trial, iteration: int) -> int:
         """The iteration before which nothing that `trial` reports can be answered but by going on."""

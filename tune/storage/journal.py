@@ -91,6 +91,10 @@ class Journal(ABC):
     def append(self, entries: Sequence[Entry], then: Callable[[], None] | None = None) -> None:
         """Commit `entries` together, then call `then`; both may happen later, on another thread, in this order."""
 
+    def catch_up(self, within_s: float) -> bool:
+        """Whether little waits to be written, after waiting for it at most `within_s`: only then is more taken in."""
+        return True
+
     @abstractmethod
     def flush(self) -> None:
         """Wait until everything appended is committed.

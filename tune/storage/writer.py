@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 _Item = tuple[Sequence[Row], Callable[[], None] | None]
 _GROUP = 512
+_BACKLOG = 256
 
 
 class WriterJournal(Journal):
@@ -25,12 +26,13 @@ class WriterJournal(Journal):
     `flush` and `close` wait `patience_s` for a storage that fails or does not answer.
     """
 
-    def __init__(self, journal: SqliteJournal, *, retry_s: float = 1.0, patience_s: float = 10.0) -> None:
+    def __init__(self, journal: SqliteJournal, *, retry_s: float = 1.0, patience_s: float = 100.0) -> None:
         self._journal = journal
         self._retry_s = retry_s
         self._patience_s = patience_s
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()
         self._closing = threading.Event()
+        self._written = threading.Event()
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
@@ -40,14 +42,21 @@ class WriterJournal(Journal):
         # Made into text here: what cannot be is the caller's to know, and nobody may change it meanwhile.
         self._queue.put(([to_row(entry) for entry in entries], then))
 
+    def catch_up(self, within_s: float) -> bool:
+        if self._queue.qsize() <= _BACKLOG:
+            return True
+        self._written.clear()
+        self._written.wait(within_s)
+        return self._queue.qsize() <= _BACKLOG
+
     def flush(self) -> None:
         self._refuse_if_ended()
         reached = threading.Event()
         self._queue.put(((), reached.set))
-        while not reached.wait(self._patience_s):
+        if not reached.wait(self._patience_s):
             self._refuse_if_ended()
-            if self._error is not None:
-                raise OSError(f"the journal cannot be written: {self._error}") from self._error
+            why = self._error or f"no answer from its storage in {self._patience_s:g} s"
+            raise OSError(f"the journal cannot be written: {why}") from self._error
 
     def close(self) -> None:
         self._closing.set()
@@ -96,6 +105,7 @@ class WriterJournal(Journal):
             try:
                 self._journal.commit(rows)
                 self._error = None
+                self._written.set()
                 return True
             except sqlite3.Error as error:
                 if self._error is None:

@@ -100,20 +100,21 @@ class Session:
         plain = normalise(metrics)
         check_decisive(plain, self.setting.metrics)
         seconds = self.lap(plain)
-        self.iteration += 1
         saved, fill = None, None
         if callable(checkpoint):
             fill = checkpoint
         elif checkpoint is not None:
-            saved = self._save(checkpoints.copy_from(_path_of(checkpoint)))
+            saved = self._save(checkpoints.copy_from(_path_of(checkpoint)), self.iteration + 1)
+        self.iteration += 1  # not before: a report that raises here was never made
         waits = not self._is_free or fill is not None or bool(plain.get("done"))  # which ends it
         answer = yield Step(Report(plain, seconds, saved, fill is not None, self.process()), seconds, waits)
         if isinstance(answer, SaveNow):
             assert fill is not None
-            answer = yield Step(Save(self._save(fill)))
+            answer = yield Step(Save(self._save(fill, self.iteration)))
         if isinstance(answer, GoOn):
             self._free_until = answer.free_until
-        self.told_to_leave = isinstance(answer, Leave)
+        elif isinstance(answer, Leave):
+            self._free_until, self.told_to_leave = 0, True
         if self._clock:
             self._last = self._clock()
 
@@ -157,9 +158,9 @@ class Session:
         """Where a checkpoint's files are."""
         return Path(self.setting.directory, checkpoint.path)
 
-    def _save(self, fill: SaveFunction) -> CheckpointRef:
+    def _save(self, fill: SaveFunction, iteration: int) -> CheckpointRef:
         directory = Path(self.setting.directory)
-        return checkpoints.save(directory, self.task.trial_id, self.task.attempt, self.iteration, fill)
+        return checkpoints.save(directory, self.task.trial_id, self.task.attempt, iteration, fill)
 
 
 def _path_of(checkpoint: Any) -> str:
