@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from executor.framing import Frame, FrameReader
 from executor.platform import Poller
 from executor.processes.launcher import Launcher
+from executor.processes.protocol import CANCEL
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class Link:
         self.leaving = False
         self.log_path: str | None = None
         self._poller = poller
+        self._begun = 0
         self._data, data = socket.socketpair()
         self._control, control = socket.socketpair()
         self._data.setblocking(False)
@@ -51,6 +53,7 @@ class Link:
     def begin(self, call: RunningCall, pieces: Sequence[bytes | memoryview], *, last: bool) -> None:
         """Send an order; after the `last` one the process ends by itself."""
         self.call, self.leaving, self.log_path = call, last, call.log_path
+        self._begun += 1
         self.send(pieces)
 
     def send(self, pieces: Sequence[bytes | memoryview]) -> None:
@@ -95,9 +98,9 @@ class Link:
             raise EOFError from None
 
     def cancel(self) -> None:
-        """Let the program see that it should end."""
+        """Let the program of the running call see that it should end."""
         with suppress(OSError):
-            self._control.send(b"c")
+            self._control.send(CANCEL.pack(self._begun))
 
     def leave(self) -> None:
         """Ask an idle worker to end."""

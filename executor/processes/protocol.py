@@ -1,8 +1,8 @@
 """What the driver, its fork servers and their workers say to each other.
 
 Between driver and fork server: records of fixed size, so that file descriptors stay with theirs. Between driver and
-worker: frames on the data socket, single bytes on the control socket. The only peer is our own child process, so what
-it pickles is trusted as much as the program it runs.
+worker: frames on the data socket, `CANCEL` records on the control socket. The only peer is our own child process, so
+what it pickles is trusted as much as the program it runs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,12 @@ from typing import NamedTuple
 
 COMMAND = Struct("<II")
 """Driver to fork server: a `Command` and the worker's number, with the descriptors that it needs."""
+
+CANCEL = Struct("<I")
+"""Driver to worker: which of the worker's calls, counted from 1, should end soon.
+
+The two sockets keep no order between them: this may arrive before the call's own order, or after its end.
+"""
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",

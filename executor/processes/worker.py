@@ -16,7 +16,7 @@ from executor.framing import Frame, FrameReader, pack, unpack
 from executor.interface import Channel, Program
 from executor.messages import RemoteError
 from executor.platform import here
-from executor.processes.protocol import EMITTED, RAISED, RETURNED, TOLD, Order
+from executor.processes.protocol import CANCEL, EMITTED, RAISED, RETURNED, TOLD, Order
 from executor.processes.surroundings import Surroundings
 from executor.tracebacks import describe
 
@@ -56,12 +56,14 @@ class _Worker:
         self._data = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, data_fd)
         self._control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, control_fd)
         self._reader = FrameReader(self._data)
+        self._begun = 0
 
     def serve(self) -> int:
         """Run one order after another; the process's exit code."""
         while (head := self._reader.receive()) is not None and (argument := self._reader.receive()) is not None:
             order = Order(*unpack(head))
-            channel = _SocketChannel(self._data, self._control, self._reader)
+            self._begun += 1
+            channel = _SocketChannel(self._data, self._control, self._reader, self._begun)
             try:
                 last_words = self._run(order, channel, argument)
             except SystemExit as leaving:
@@ -101,15 +103,14 @@ def _pack_value(value: Any) -> list[bytes | memoryview]:
 
 
 class _SocketChannel(Channel):
-    def __init__(self, data: socket.socket, control: socket.socket, reader: FrameReader) -> None:
-        self._data, self._control, self._reader = data, control, reader
+    def __init__(self, data: socket.socket, control: socket.socket, reader: FrameReader, number: int) -> None:
+        self._data, self._control, self._reader, self._number = data, control, reader, number
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._seq = 0
         self._open = True
         self._cancelled = False
-        # A cancellation of the call before this one may have come too late for it.
-        _take_byte(control)
+        self._look()  # takes what earlier calls never looked for, so that there is always room for more
 
     def emit(self, payload: Any) -> Any:
         with self._lock:
@@ -138,23 +139,27 @@ class _SocketChannel(Channel):
 
     @property
     def cancelled(self) -> bool:
-        self._cancelled = self._cancelled or _take_byte(self._control)
+        self._look()
         return self._cancelled
+
+    def _look(self) -> None:
+        while not self._cancelled and (record := _next_record(self._control)) is not None:
+            # Those of the calls before this one came too late for them.
+            self._cancelled = not record or CANCEL.unpack(record)[0] == self._number
 
     def close(self) -> None:
         """Refuse whatever a thread that outlives the program still wants to say."""
         self._open = False
 
 
-def _take_byte(control: socket.socket) -> bool:
-    """Whether something had arrived, or the driver is gone."""
+def _next_record(control: socket.socket) -> bytes | None:
+    """The next cancellation that has arrived, if one has; empty when the driver is gone."""
     try:
-        control.recv(64, socket.MSG_DONTWAIT)
+        return control.recv(CANCEL.size, socket.MSG_DONTWAIT)
     except BlockingIOError:
-        return False
+        return None
     except OSError:
-        return True
-    return True
+        return b""
 
 
 def send(sock: socket.socket, pieces: list[bytes | memoryview]) -> None:

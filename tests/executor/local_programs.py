@@ -128,6 +128,14 @@ def see_cancellation(channel: Channel, argument: Any) -> tuple[bool, bool]:
     return before, channel.cancelled
 
 
+def see_cancellation_at_once(channel: Channel, argument: Any) -> bool:
+    return channel.cancelled
+
+
+def see_cancellation_if_told(channel: Channel, argument: Any) -> bool:
+    return bool(channel.emit(None)) and channel.cancelled
+
+
 def draw(channel: Channel, argument: Any) -> tuple[float, float]:
     import numpy
 

@@ -169,6 +169,16 @@ def test_a_cancellation_is_seen_by_its_own_call_only(talk: Conversation) -> None
     assert seen == [(False, True), (False, False)]
 
 
+def test_a_cancellation_that_a_call_never_looked_for_is_not_seen_by_the_next(talk: Conversation) -> None:
+    reservation = talk.reserve()
+    for look in (False, True):
+        call = talk.start(Run(programs.see_cancellation_if_told), on=reservation, fresh=False)
+        emitted = talk.emission_of(call)
+        if not look:
+            talk.executor.cancel(call)
+        assert talk.returned_by_from(emitted, look) is False
+
+
 def test_an_argument_that_cannot_be_sent_has_raised(talk: Conversation) -> None:
     unsendable = talk.end_of(talk.start(Run(programs.say_and_return), {"width": (number for number in [1])}))
     assert isinstance(unsendable, Raised)

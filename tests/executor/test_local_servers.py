@@ -96,6 +96,16 @@ def test_a_call_that_waits_for_a_slow_module_can_be_killed(talk: Conversation, m
     assert str(ending.cause) == "too slow"
 
 
+def test_a_call_that_is_cancelled_before_its_worker_exists_sees_it(talk: Conversation, modules: Path) -> None:
+    gate = modules / "gate"
+    os.mkfifo(gate)
+    (modules / "gated.py").write_text(f"open({str(gate)!r}).close()")
+    call = talk.start(Run(programs.see_cancellation_at_once, ("gated",)))
+    talk.executor.cancel(call)
+    with gate.open("w"):
+        assert talk.returned_by(call) is True
+
+
 def test_closing_does_not_wait_for_a_slow_module(modules: Path) -> None:
     (modules / "slower.py").write_text("import signal; signal.pause()")
     executor = LocalExecutor(cpus=1)
