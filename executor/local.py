@@ -17,7 +17,7 @@ from executor.placement import Room
 from executor.platform import check, here
 from executor.processes.link import Link, RunningCall
 from executor.processes.pool import Pool
-from executor.processes.protocol import Order
+from executor.processes.protocol import ORDER, Order
 from executor.resources import Node, Request, Resources
 
 _LOG_CAP_BYTES = 50 * 2**20
@@ -154,7 +154,7 @@ class LocalExecutor(TrialExecutor):
     def start(self, prepared: Prepared, reservation: Reservation, call: Call) -> None:
         order = self._order(reservation, call)
         try:
-            pieces = gathered(pack(tuple(order)), pack(call.argument))
+            pieces = gathered(pack((ORDER, *order)), pack(call.argument))
         except TypeError as error:
             self._refuse(call, "TypeError", f"the call's argument cannot be sent to a worker process: {error}")
             return

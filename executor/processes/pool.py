@@ -89,7 +89,11 @@ class Pool:
 
     def reply(self, call_id: str, seq: int, answer: Any) -> None:
         """Answer an emission, once."""
-        pieces = pack(answer)
+        try:
+            pieces = pack((seq, answer))
+        except TypeError:
+            pack(answer)  # for a message about the answer alone
+            raise
         with self.lock:
             link = self._running.get(call_id)
             if link is not None and link.call is not None and link.call.unanswered == seq:

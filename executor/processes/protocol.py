@@ -74,6 +74,9 @@ class Order(NamedTuple):
     devices: str | None
 
 
+# What a worker is sent is a tuple that begins with the seq of the emission it answers, or with this before an order.
+ORDER = 0
+
 # What a worker sends up is a tuple that begins with one of these; plain integers, because enums are slow to pickle.
 EMITTED = 1  # seq, payload; the program waits for its answer
 TOLD = 4  # seq, payload

@@ -16,7 +16,7 @@ from executor.framing import Frame, FrameReader, pack, unpack
 from executor.interface import Channel, Program
 from executor.messages import RemoteError
 from executor.platform import here
-from executor.processes.protocol import CANCEL, EMITTED, RAISED, RETURNED, TOLD, Order
+from executor.processes.protocol import CANCEL, EMITTED, ORDER, RAISED, RETURNED, TOLD, Order
 from executor.processes.surroundings import Surroundings
 from executor.tracebacks import describe
 
@@ -60,8 +60,14 @@ class _Worker:
 
     def serve(self) -> int:
         """Run one order after another; the process's exit code."""
-        while (head := self._reader.receive()) is not None and (argument := self._reader.receive()) is not None:
-            order = Order(*unpack(head))
+        while (head := self._reader.receive()) is not None:
+            kind, *words = unpack(head)
+            if kind != ORDER:
+                continue  # the answer to an emission that an exception ended, and then the call has ended too
+            argument = self._reader.receive()
+            if argument is None:
+                break
+            order = Order(*words)
             self._begun += 1
             channel = _SocketChannel(self._data, self._control, self._reader, self._begun)
             try:
@@ -115,10 +121,11 @@ class _SocketChannel(Channel):
     def emit(self, payload: Any) -> Any:
         with self._lock:
             self._send(EMITTED, payload)
-            answer = self._reader.receive()
-        if answer is None:
-            os._exit(1)  # the driver is gone, and nobody is left to tell
-        return unpack(answer)
+            while (frame := self._reader.receive()) is not None:
+                seq, answer = unpack(frame)
+                if seq == self._seq:  # and not that of an emission whose wait an exception ended
+                    return answer
+        os._exit(1)  # the driver is gone, and nobody is left to tell
 
     def tell(self, payload: Any) -> None:
         with self._lock:

@@ -136,6 +136,25 @@ def see_cancellation_if_told(channel: Channel, argument: Any) -> bool:
     return bool(channel.emit(None)) and channel.cancelled
 
 
+class InterruptionError(Exception):
+    """What a signal handler of the user's own raises."""
+
+
+def interrupt(*_: Any) -> None:
+    raise InterruptionError
+
+
+def emit_interrupted(channel: Channel, argument: tuple[str, bool]) -> Any:
+    """Emit until a signal interrupts it, say so in a pipe, then perhaps emit again; the last answer."""
+    pipe, again = argument
+    signal.signal(signal.SIGUSR2, interrupt)
+    try:
+        return channel.emit(os.getpid())
+    except InterruptionError:
+        Path(pipe).write_text("interrupted")
+    return channel.emit("again") if again else "interrupted"
+
+
 def draw(channel: Channel, argument: Any) -> tuple[float, float]:
     import numpy
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from executor.local import LocalExecutor
-from executor.messages import Call, Died, Emitted, Event, Raised
+from executor.messages import Call, Died, Emitted, Event, Raised, Reservation
 from executor.resources import Request
 from tests.executor import local_programs as programs
 from tests.executor.conversation import DEADLINE_S, Conversation
@@ -177,6 +177,34 @@ def test_a_cancellation_that_a_call_never_looked_for_is_not_seen_by_the_next(tal
         if not look:
             talk.executor.cancel(call)
         assert talk.returned_by_from(emitted, look) is False
+
+
+def emit_interrupted(talk: Conversation, pipe: Path, *, again: bool, on: Reservation) -> str:
+    """A call whose first emission was interrupted and answered only then; what it sent since is still unread."""
+    os.mkfifo(pipe)
+    call = talk.start(Run(programs.emit_interrupted), (str(pipe), again), on=on, fresh=False)
+    emitted = talk.emission_of(call)
+    os.kill(emitted.payload, signal.SIGUSR2)
+    assert pipe.read_text() == "interrupted"
+    talk.answer(emitted, "too late")
+    return call
+
+
+def test_the_answer_to_an_interrupted_emission_is_not_taken_for_the_next_ones(
+    talk: Conversation, tmp_path: Path
+) -> None:
+    call = emit_interrupted(talk, tmp_path / "pipe", again=True, on=talk.reserve())
+    emitted = talk.emission_of(call)
+    assert (emitted.seq, emitted.payload) == (2, "again")
+    assert talk.returned_by_from(emitted, "to the second") == "to the second"
+
+
+def test_the_answer_to_an_interrupted_emission_does_not_harm_the_next_call(talk: Conversation, tmp_path: Path) -> None:
+    reservation = talk.reserve()
+    call = emit_interrupted(talk, tmp_path / "pipe", again=False, on=reservation)
+    assert talk.returned_by(call) == "interrupted"
+    again = talk.start(Run(programs.emit_interrupted), ("no pipe", False), on=reservation, fresh=False)
+    assert talk.returned_by(again, "its own") == "its own"
 
 
 def test_an_argument_that_cannot_be_sent_has_raised(talk: Conversation) -> None:
