@@ -15,7 +15,7 @@ from executor.resources import Node, Request
 class Step:
     """What a stepwise program emits next, and how many seconds of its life that took (virtual time uses them).
 
-    With ``waits=False`` it goes on at once, answered None.
+    With ``waits=False`` it goes on at once, answered None; once the call is cancelled it waits for its answer too.
     """
 
     payload: Any
@@ -62,14 +62,15 @@ class Program(ABC):
 
 
 def drive(channel: Channel, steps: Generator[Step, Any, Any]) -> Any:
-    """Emit what `steps` yields, send it the answers, and return what it returns."""
+    """Emit what `steps` yields, send it the answers, and return what it returns; once cancelled every step waits."""
     answer = None
     while True:
         try:
             step = steps.send(answer)
         except StopIteration as end:
             return end.value
-        answer = channel.emit(step.payload) if step.waits else channel.tell(step.payload)
+        waits = step.waits or channel.cancelled
+        answer = channel.emit(step.payload) if waits else channel.tell(step.payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,11 @@ class TrialExecutor(ABC):
 
     @abstractmethod
     def cancel(self, call_id: str) -> None:
-        """Let the program see `channel.cancelled`; does nothing when the call has ended."""
+        """Ask the call to end soon; does nothing when it has ended.
+
+        A program that overrides `run` sees `channel.cancelled`. One that is written as steps waits from now on for an
+        answer to what it would have told, `Emitted` with ``waits=True``, and can be told to end in that.
+        """
 
     @abstractmethod
     def kill(self, call_id: str, reason: str) -> None:

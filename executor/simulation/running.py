@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 class RunningCall:
     """A call between its start and its end."""
 
-    __slots__ = ("call_id", "deaths", "ended", "reservation_id", "seq", "speed", "steps", "unanswered")
+    __slots__ = ("call_id", "cancelled", "deaths", "ended", "reservation_id", "seq", "speed", "steps", "unanswered")
 
     def __init__(self, call_id: str, steps: Steps, reservation_id: int, speed: float) -> None:
         self.call_id = call_id
@@ -24,6 +24,7 @@ class RunningCall:
         self.speed = speed
         self.seq = 0
         self.unanswered: int | None = None
+        self.cancelled = False
         self.deaths: dict[int, DeathCause] = {}
         self.ended = False
 

@@ -316,6 +316,16 @@ class EndingContract(Bound):
         talk.nothing_happens()
         assert talk.returned_by_from(emitted, "stop") == "stopped"
 
+    def test_a_program_that_tells_for_ever_waits_for_an_answer_once_cancelled(self, talk: Conversation) -> None:
+        call = talk.start(programs.TellForever(), "on and on")
+        assert not talk.emission_of(call).waits
+        talk.executor.cancel(call)
+        while not (emitted := talk.emission_of(call)).waits:
+            pass  # told before it could know
+        assert emitted.payload == "on and on"
+        talk.nothing_happens()
+        assert talk.returned_by_from(emitted, "stop") == "stop"
+
     @pytest.mark.parametrize("fresh", [True, False])
     @pytest.mark.parametrize("end", ["raise", "exit", "kill"])
     def test_a_reservation_outlives_the_bad_end_of_a_call(self, talk: Conversation, end: str, fresh: bool) -> None:

@@ -38,6 +38,16 @@ class Tell(Program):
         return answer
 
 
+class TellForever(Program):
+    """Tells its argument without waiting until it is answered all the same, and returns the answer."""
+
+    def steps(self, argument: Any) -> Steps:
+        answer = None
+        while answer is None:
+            answer = yield Step(argument, seconds=1.0, waits=False)
+        return answer
+
+
 class Answer(Program):
     """Returns its argument, having emitted nothing."""
 

@@ -15,6 +15,7 @@ from executor.interface import Program, Step
 from executor.messages import Call, DeathCause, Died, Emitted, Event, Raised, Reservation, Returned, RoomFreed
 from executor.resources import Node, Request, Resources
 from executor.simulated import Fault, SimulatedExecutor
+from tests.executor.programs import TellForever
 
 Steps = Generator[Step, Any, Any]
 FOREVER = math.inf
@@ -66,6 +67,18 @@ def test_a_step_takes_its_seconds_and_ends_come_at_once() -> None:
         (3.5, Returned("a", [1.5, 3.5])),
     ]
     assert executor.clock() == 1000
+
+
+def test_the_first_emission_after_a_cancellation_waits_also_when_it_was_under_way() -> None:
+    executor = SimulatedExecutor()
+    started(executor, "a", "x", TellForever())
+    assert executor.events(None) == [Emitted("a", 1, "x", waits=False)]
+    executor.events(1.5)
+    executor.cancel("a")
+    assert executor.events(None) == [Emitted("a", 2, "x", waits=True)]
+    executor.reply("a", 2, "stop")
+    assert executor.events(None) == [Returned("a", "stop")]
+    assert executor.clock() == 2
 
 
 def test_steps_are_quicker_on_a_quicker_node() -> None:
