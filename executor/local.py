@@ -18,11 +18,19 @@ from executor.platform import check, here
 from executor.processes.link import Link, RunningCall
 from executor.processes.pool import Pool
 from executor.processes.protocol import ORDER, Order
+from executor.processes.servers import Source
 from executor.resources import Node, Request, Resources
 
 _LOG_CAP_BYTES = 50 * 2**20
 
 Shares = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared(Prepared):
+    """Keeps what a new fork server would load, as long as calls can be started."""
+
+    source: Source = field(repr=False, compare=False)
 
 
 @dataclass(slots=True)
@@ -82,7 +90,8 @@ class LocalExecutor(TrialExecutor):
 
     def prepare(self, program: Program, *, environment: Mapping[str, str] | None = None) -> Prepared:
         self._pool.check_open()
-        return Prepared(program, self._pool.prepare(program, program.preload(), environment or {}))
+        source = self._pool.prepare(program, program.preload(), environment or {})
+        return _Prepared(program, source.digest, source)
 
     def reserve(self, request: Request) -> Reservation | None:
         with self._pool.lock:

@@ -22,7 +22,7 @@ from executor.processes.launcher import Launcher
 from executor.processes.link import Link, RunningCall
 from executor.processes.logs import Logs, tail
 from executor.processes.protocol import EMITTED, RETURNED, TOLD, Notice
-from executor.processes.servers import Servers
+from executor.processes.servers import Servers, Source
 
 _LEAVING_S = 1.0
 _SERVER_S = 0.5
@@ -53,16 +53,16 @@ class Pool:
         self._disowned = False
         _pools.add(self)
 
-    def prepare(self, program: Any, preload: Sequence[str], environment: Mapping[str, str]) -> str:
-        """Have a fork server load `program`; the digest that names it from now on."""
+    def prepare(self, program: Any, preload: Sequence[str], environment: Mapping[str, str]) -> Source:
+        """Have a fork server load `program`; its digest names it as long as the source is held."""
         pickled = dump(program)
         with self.lock:
             self.check_open()
-            digest = self._servers.prepare(pickled, preload, environment)
-            for launcher in self._servers.retire({digest} | {link.digest for link in self._links.values()}):
+            source = self._servers.prepare(pickled, preload, environment)
+            for launcher in self._servers.retire({source.digest} | {link.digest for link in self._links.values()}):
                 del self._owners[launcher.fd]
                 launcher.end(_SERVER_S)
-        return digest
+        return source
 
     def open_link(self, digest: str) -> Link:
         """A new worker process of a prepared program."""

@@ -6,8 +6,10 @@ import linecache
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from executor.platform import Poller, here
 from executor.processes.launcher import Launcher
@@ -15,6 +17,14 @@ from executor.processes.protocol import Load
 
 _MOST_IDLE = 4
 _PATIENCE_S = 0.5
+
+
+@dataclass(slots=True, weakref_slot=True)
+class Source:
+    """What a server of a prepared program loads. It lives as long as somebody who can start the program holds it."""
+
+    digest: str
+    load: Load
 
 
 class Servers:
@@ -26,15 +36,15 @@ class Servers:
     def __init__(self, poller: Poller, appeared: Callable[[Launcher], None]) -> None:
         self._poller = poller
         self._appeared = appeared
-        self._loads: dict[str, Load] = {}
+        self._sources: WeakValueDictionary[str, Source] = WeakValueDictionary()
         self._launchers: dict[str, Launcher] = {}
         self._spare: Launcher | None = self._launch()
 
-    def prepare(self, pickled: bytes, preload: Sequence[str], environment: Mapping[str, str]) -> str:
-        """Have a server load a pickled program; the digest that names it from now on."""
+    def prepare(self, pickled: bytes, preload: Sequence[str], environment: Mapping[str, str]) -> Source:
+        """Have a server load a pickled program; its digest names it as long as the source is held."""
         digest = _digest(pickled, preload, environment)
         folder = str(Path.cwd())
-        self._loads[digest] = Load(
+        load = Load(
             path=[entry or folder for entry in sys.path],
             arguments=list(sys.argv),
             folder=folder,
@@ -45,8 +55,10 @@ class Servers:
             program=pickled,
             can_fork=here.can_fork(),
         )
+        source = self._sources.setdefault(digest, Source(digest, load))
+        source.load = load
         self.launcher(digest)
-        return digest
+        return source
 
     def launcher(self, digest: str) -> Launcher:
         """The server of a prepared program, a new one if there is none.
@@ -56,11 +68,12 @@ class Servers:
         """
         launcher = self._launchers.get(digest)
         if launcher is None:
-            if digest not in self._loads:
+            source = self._sources.get(digest)
+            if source is None:
                 raise ValueError(f"this executor has not prepared the program {digest}: call its `prepare` first")
-            launcher, self._spare = self._spare or self._launch(), None
-            launcher.load(self._loads[digest])
-            self._launchers[digest] = launcher
+            launcher = self._spare = self._spare or self._launch()
+            launcher.load(source.load)  # where this fails, it stays the spare
+            self._launchers[digest], self._spare = launcher, None
         return launcher
 
     def _launch(self) -> Launcher:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, Self
 
-from executor.interface import Program, TrialExecutor
+from executor.interface import Prepared, Program, TrialExecutor
 from executor.messages import Call, Died, Emitted, Event, Raised, Reservation, Returned, RoomFreed
 from executor.resources import Request
 
@@ -54,9 +54,15 @@ class Conversation:
 
     def start(self, program: Program, argument: Any = None, *, on: Reservation | None = None, **options: Any) -> str:
         """Start a call and return its id."""
+        return self.start_prepared(self.executor.prepare(program), argument, on=on, **options)
+
+    def start_prepared(
+        self, prepared: Prepared, argument: Any = None, *, on: Reservation | None = None, **options: Any
+    ) -> str:
+        """Start a call of a program that was prepared before and return its id."""
         call = Call(f"call-{next(self._numbers)}", argument, **options)
         self._last_seq[call.call_id] = 0
-        self.executor.start(self.executor.prepare(program), on or self.reserve(), call)
+        self.executor.start(prepared, on or self.reserve(), call)
         return call.call_id
 
     def events(self, until: float | None) -> list[Event]:

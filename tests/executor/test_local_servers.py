@@ -6,9 +6,11 @@ import importlib
 import linecache
 import logging
 import os
+import resource
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +20,7 @@ import pytest
 
 from executor.connect import connect
 from executor.errors import ExecutorClosedError
+from executor.interface import Prepared
 from executor.local import LocalExecutor
 from executor.messages import Call, Died, Raised
 from executor.resources import Request
@@ -155,6 +158,48 @@ def test_the_same_program_is_loaded_once_and_forgotten_ones_make_room(executor: 
             executor.prepare(Run(programs.describe_process, (f"edit_{number}",)))
     (second,) = parents()
     assert first != second
+
+
+def test_a_program_stays_in_memory_no_longer_than_somebody_can_start_it(executor: LocalExecutor) -> None:
+    megabyte = 2**20
+
+    def prepare(number: int) -> Prepared:
+        return executor.prepare(Run(lambda channel, argument, weights=bytes(range(256)) * (megabyte // 256): number))
+
+    executor.prepare(Run(programs.end_as_told))
+    tracemalloc.start()
+    try:
+        kept = prepare(0)
+        for number in range(1, 8):
+            prepare(number)
+        traced, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert traced < 4 * megabyte
+    with Conversation(executor) as talk:
+        assert talk.returned_by(talk.start_prepared(kept)) == 0
+
+
+def test_a_program_that_cannot_be_loaded_for_lack_of_room_leaves_nothing_behind() -> None:
+    executor = LocalExecutor(cpus=1)
+    servers = children()
+    most, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            executor.prepare(Run(programs.tell_pids))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    with Conversation(executor) as talk:
+        assert talk.emission_of(talk.start(Run(programs.tell_pids))).payload[1] in servers
+    executor.close()
+    assert not servers & children()
+
+
+def children() -> set[int]:
+    """The child processes of this one."""
+    listings = Path("/proc/self/task").glob("*/children")
+    return {int(pid) for listing in listings for pid in listing.read_text().split()}
 
 
 def test_a_program_prepared_elsewhere_is_refused(executor: LocalExecutor) -> None:
