@@ -134,11 +134,11 @@ def _held(job: Job, resume: bool) -> Iterator[None]:
             )
         yield
     finally:
-        hold.release()
         if not (path / journal.DATABASE).exists():
             with contextlib.suppress(OSError):
                 (path / directory.LOCK).unlink()
                 path.rmdir()
+        hold.release()
 
 
 def _recorded_seed(job: Job) -> int:

@@ -33,6 +33,8 @@ class Hold:
                     f"experiment {directory} is run by process {busy.get('pid', '?')} on {busy.get('host', '?')}:"
                     " wait for it, or end it first"
                 )
+            if not _is_still(directory / LOCK, self._file):
+                raise ExperimentBusyError(f"another run has just given {directory} up: try again")
             self._file.truncate(0)
             json.dump({"pid": os.getpid(), "host": socket.gethostname()}, self._file)
             self._file.flush()
@@ -44,6 +46,14 @@ class Hold:
         """Let others use the directory."""
         self._file.truncate(0)
         self._file.close()
+
+
+def _is_still(path: Path, file: IO[str]) -> bool:
+    """Whether `path` still names the opened file: who makes nothing of a directory takes its lock away."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except OSError:
+        return False
 
 
 def holder(directory: Path) -> dict[str, Any] | None:
