@@ -21,7 +21,7 @@ from tune.storage import chain, data
 from tune.storage.codec import Row, to_entry, to_row
 
 DATABASE = "experiment.db"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 1
 
 SCHEMA = """
 CREATE TABLE experiment (key TEXT PRIMARY KEY, value TEXT NOT NULL);
