@@ -300,11 +300,11 @@ def test_a_directory_without_a_journal_is_no_experiment(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("version", "advice"), [(1, "an earlier audition made it"), (3, "upgrade audition")])
-def test_the_journal_of_another_version_is_refused(story: Path, version: int, advice: str) -> None:
+def test_the_journal_of_a_later_version_is_refused(story: Path) -> None:
+    later = journal.SCHEMA_VERSION + 1
     with tampering(story) as connection:
-        connection.execute(f"PRAGMA user_version = {version}")
-    with pytest.raises(NotAnExperimentError, match=f"version {version}, this audition reads 2: {advice}"):
+        connection.execute(f"PRAGMA user_version = {later}")
+    with pytest.raises(NotAnExperimentError, match=f"version {later}, this audition reads 1: upgrade audition"):
         journal.open_readonly(story)
 
 

@@ -257,8 +257,7 @@ def _busy(path: Path, error: sqlite3.Error) -> ExperimentBusyError:
 def _wrong_version(path: Path, version: int) -> str:
     if version == 0:
         return f"{path} is no experiment: it is a database of something else"
-    advice = "upgrade audition" if version > SCHEMA_VERSION else "an earlier audition made it, and can read it"
-    return f"{path} has schema version {version}, this audition reads {SCHEMA_VERSION}: {advice}"
+    return f"{path} has schema version {version}, this audition reads {SCHEMA_VERSION}: upgrade audition"
 
 
 def facts(connection: sqlite3.Connection) -> dict[str, Any]:
