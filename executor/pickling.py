@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType
 from typing import Any
@@ -34,10 +36,8 @@ def encode(value: Any) -> tuple[bytes, list[memoryview]]:
 
 
 def _encode_by_value(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
-    import cloudpickle  # 30 ms, and most messages do without
-
     try:
-        return bytes(cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append))
+        return _by_value(value, buffers.append)
     except Exception as error:  # noqa: BLE001 - the same
         culprit = _innermost(value, ())
         what = " in ".join(reversed([f"`{step.name}`" for step in culprit])) + ": " if culprit else ""
@@ -51,12 +51,37 @@ def dump(program: Any) -> bytes:
     Raises:
         ProgramNotPicklableError: names the variable that cannot be sent, its type, and what uses it.
     """
-    import cloudpickle  # 30 ms, and only the driver's first program pays them
-
     try:
-        return bytes(cloudpickle.dumps(program, protocol=5))
+        return _by_value(program)
     except Exception as error:
         raise ProgramNotPicklableError(_explain(program, error)) from error
+
+
+def _by_value(value: Any, take_buffer: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
+    file = io.BytesIO()
+    _pickler()(file, 5, take_buffer).dump(value)
+    return file.getvalue()
+
+
+@cache
+def _pickler() -> Any:
+    """The pickler of cloudpickle, but that code keeps the name of its file: tracebacks show its lines by that."""
+    import cloudpickle  # 30 ms, and most messages do without
+
+    reduce = cloudpickle.CloudPickler.dispatch_table[CodeType]
+
+    def reduce_code(code: CodeType) -> tuple[Any, ...]:
+        make, arguments, *_ = reduce(code)
+        return _remade, (make, arguments, code.co_filename)
+
+    class Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
+        dispatch_table = cloudpickle.CloudPickler.dispatch_table.new_child({CodeType: reduce_code})
+
+    return Pickler
+
+
+def _remade(make: Callable[..., CodeType], arguments: tuple[Any, ...], filename: str) -> CodeType:
+    return make(*arguments).replace(co_filename=filename)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +127,8 @@ def _innermost(value: Any, seen: tuple[int, ...]) -> list[_Step]:
 
 
 def _travels(value: Any) -> bool:
-    import cloudpickle  # loaded already: it has just refused
-
     try:
-        cloudpickle.dumps(value, protocol=5)
+        _by_value(value)
     except Exception:  # noqa: BLE001 - the same
         return False
     return True
