@@ -35,6 +35,13 @@ def pack(value: Any) -> list[bytes | memoryview]:
     return [head + lengths, body, *buffers]
 
 
+def pack_plain(value: Any) -> list[bytes | memoryview]:
+    """`pack` for values without classes and buffers in them, which every process unpickles alike."""
+    body = pickle.dumps(value, 5)
+    head = _HEAD.pack(len(body), 0)
+    return [head + body] if len(body) < _CHUNK else [head, body]
+
+
 def gathered(*frames: list[bytes | memoryview]) -> list[bytes | memoryview]:
     """Several frames as one list of pieces; small ones as a single piece, which wakes the other end once."""
     pieces = [piece for frame in frames for piece in frame]

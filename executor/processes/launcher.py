@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from struct import pack
 from typing import NamedTuple
@@ -28,7 +28,7 @@ _SWEEP_S = 1.0
 class _Command(NamedTuple):
     command: Command
     number: int
-    sockets: tuple[socket.socket, ...] = ()
+    fds: tuple[int, ...] = ()
 
 
 class Launcher:
@@ -68,18 +68,21 @@ class Launcher:
     def load(self, load: Load) -> None:
         """Have it load a program; a file carries it, so that nobody waits for anybody."""
         load = load._replace(environment={**load.environment, **self._environment()})
-        fd = here.anonymous_file()
+        fd = _file_of(pickle.dumps(tuple(load), 5))
         try:
-            left = memoryview(pickle.dumps(tuple(load), 5))
-            while left:
-                left = left[os.write(fd, left) :]
-            self._send(COMMAND.pack(Command.LOAD, 0), [fd])
+            self._send(COMMAND.pack(Command.LOAD, 0), (fd,))
         finally:
             os.close(fd)
 
+    def preload(self, modules: Sequence[str]) -> None:
+        """Have it import more modules, before the workers that are started after this."""
+        self._commands.append(_Command(Command.IMPORT, 0, (_file_of("\n".join(modules).encode()),)))
+        self.flush()
+
     def start(self, number: int, *sockets: socket.socket) -> None:
         """Have it start a worker with these sockets."""
-        self._commands.append(_Command(Command.START, number, sockets))
+        fds = tuple(sock.detach() for sock in sockets)
+        self._commands.append(_Command(Command.START, number, fds))
         self.flush()
 
     def kill(self, number: int) -> bool:
@@ -87,7 +90,7 @@ class Launcher:
         for waiting in self._commands:
             if waiting.number == number and waiting.command is Command.START:
                 self._commands.remove(waiting)
-                _close(waiting.sockets)
+                _close(waiting.fds)
                 return True
         self._commands.append(_Command(Command.KILL, number))
         self.flush()
@@ -102,11 +105,11 @@ class Launcher:
         if not self._ready:
             return
         while self._commands:
-            command, number, sockets = self._commands[0]
-            if not self._send(COMMAND.pack(command, number), [sock.fileno() for sock in sockets]):
+            command, number, fds = self._commands[0]
+            if not self._send(COMMAND.pack(command, number), fds):
                 self._watch_writes(True)
                 return
-            _close(sockets)
+            _close(fds)
             del self._commands[0]
         self._watch_writes(False)
 
@@ -115,7 +118,7 @@ class Launcher:
             self._full = wanted
             self._poller.watch_writes(self.fd, wanted)
 
-    def _send(self, record: bytes, fds: list[int]) -> bool:
+    def _send(self, record: bytes, fds: tuple[int, ...]) -> bool:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, pack(f"{len(fds)}i", *fds))] if fds else []
         try:
             self._socket.sendmsg([record], rights)
@@ -166,7 +169,7 @@ class Launcher:
         """Have it end all its workers and itself; its exit code if known. Waits until it has, or kills it."""
         self._poller.unregister(self.fd)
         for command in self._commands:
-            _close(command.sockets)
+            _close(command.fds)
         self._commands.clear()
         self.ask_to_end()
         self._socket.settimeout(patience_s)
@@ -201,9 +204,17 @@ class Launcher:
         """In a forked copy of the driver: let go of what belongs to the original."""
         self._socket.close()
         for command in self._commands:
-            _close(command.sockets)
+            _close(command.fds)
 
 
-def _close(sockets: tuple[socket.socket, ...]) -> None:
-    for sock in sockets:
-        sock.close()
+def _file_of(content: bytes) -> int:
+    fd = here.anonymous_file()
+    left = memoryview(content)
+    while left:
+        left = left[os.write(fd, left) :]
+    return fd
+
+
+def _close(fds: tuple[int, ...]) -> None:
+    for fd in fds:
+        os.close(fd)

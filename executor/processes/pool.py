@@ -14,14 +14,14 @@ from select import POLLOUT
 from typing import Any
 
 from executor.errors import ExecutorClosedError
-from executor.framing import Frame, pack, unpack
+from executor.framing import Frame, pack, pack_plain, unpack
 from executor.messages import DeathCause, Died, Emitted, Event, Raised, RemoteError, Returned
 from executor.pickling import dump
 from executor.platform import here
 from executor.processes.launcher import Launcher
 from executor.processes.link import Link, RunningCall
 from executor.processes.logs import Logs, tail
-from executor.processes.protocol import EMITTED, RETURNED, TOLD, Notice
+from executor.processes.protocol import EMITTED, POSTED, RETURNED, TOLD, Notice
 from executor.processes.servers import Servers, Source
 
 _LEAVING_S = 1.0
@@ -83,6 +83,15 @@ class Pool:
         self._running[call.call_id] = link
         link.begin(call, pieces, last=last)
 
+    def post(self, link: Link, payload: Any) -> None:
+        """Send plain values to a program that takes what is posted; see `SocketChannel.say`."""
+        link.send(pack_plain((POSTED, payload)))
+
+    def preload(self, digest: str, modules: Sequence[str]) -> None:
+        """Have the workers of a prepared program that start from now on find these modules imported."""
+        with self.lock:
+            self._servers.preload(digest, modules)
+
     def is_running(self, call_id: str) -> bool:
         """Whether the call has started and not ended."""
         return call_id in self._running
@@ -104,7 +113,7 @@ class Pool:
         """Tell the program that it should end."""
         with self.lock:
             if link := self._running.get(call_id):
-                link.cancel()
+                link.nudge()
 
     def kill(self, call_id: str, reason: str) -> None:
         """End the call's process; the call's last event is `Died`, whatever it still says."""
@@ -188,6 +197,9 @@ class Pool:
             _, call.unanswered, payload = message
             self.events.append(Emitted(call.call_id, message[1], payload))
         elif kind == TOLD:
+            if call.listener is not None:
+                call.listener(message[2])
+                return
             self.events.append(Emitted(call.call_id, message[1], message[2], waits=False))
         elif kind == RETURNED:
             self._finish(link, Returned(call.call_id, message[1]))

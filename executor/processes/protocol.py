@@ -1,7 +1,7 @@
 """What the driver, its fork servers and their workers say to each other.
 
 Between driver and fork server: records of fixed size, so that file descriptors stay with theirs. Between driver and
-worker: frames on the data socket, `CANCEL` records on the control socket. The only peer is our own child process, so
+worker: frames on the data socket, `NUDGE` records on the control socket. The only peer is our own child process, so
 what it pickles is trusted as much as the program it runs.
 """
 
@@ -14,11 +14,14 @@ from typing import NamedTuple
 COMMAND = Struct("<II")
 """Driver to fork server: a `Command` and the worker's number, with the descriptors that it needs."""
 
-CANCEL = Struct("<I")
-"""Driver to worker: which of the worker's calls, counted from 1, should end soon.
+NUDGE = Struct("<IQ")
+"""Driver to worker: which of the worker's calls, counted from 1, is meant, and a word for its program.
 
 The two sockets keep no order between them: this may arrive before the call's own order, or after its end.
 """
+
+CANCEL = 0
+"""The word that asks the call to end soon; every other one means what the program and its caller agreed on."""
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -39,6 +42,7 @@ class Command(IntEnum):
     LOAD = 1  # with a file that holds a pickled `Load`
     START = 2  # a worker; with its data and control sockets
     KILL = 3
+    IMPORT = 4  # modules, for the workers to come; with a file of their names, a line each
 
 
 class Notice(IntEnum):
@@ -76,6 +80,7 @@ class Order(NamedTuple):
 
 # What a worker is sent is a tuple that begins with the seq of the emission it answers, or with this before an order.
 ORDER = 0
+POSTED = -1  # payload; to a program that takes what its caller posts, in this order
 
 # What a worker sends up is a tuple that begins with one of these; plain integers, because enums are slow to pickle.
 EMITTED = 1  # seq, payload; the program waits for its answer
