@@ -77,6 +77,10 @@ class FrameReader:
             if frames:
                 return frames[0]
 
+    def left_over(self) -> list[Frame]:
+        """Whole frames that `receive` has read beyond the one that it returned."""
+        return list(self._cut()) if self._rest else []
+
     def read(self, limit: int | None = None) -> list[Frame]:
         """What one read of the socket completes, at most `limit` frames; the others stay for later.
 

@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from select import POLLOUT
 from typing import Any
@@ -26,6 +26,7 @@ from executor.processes.servers import Servers, Source
 
 _LEAVING_S = 1.0
 _SERVER_S = 0.5
+_NOTHING = nullcontext()
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
@@ -131,8 +132,8 @@ class Pool:
         if not self._closed:
             self._poller.wake()
 
-    def turn(self, timeout_s: float | None) -> None:
-        """Wait until something happens, at most `timeout_s`, and take it into `events`."""
+    def turn(self, timeout_s: float | None, calm: AbstractContextManager[None] = _NOTHING) -> None:
+        """Wait until something happens, at most `timeout_s`, and take it into `events`; the latter within `calm`."""
         check_s = self._logs.seconds_to_check()
         if check_s is not None:
             timeout_s = check_s if timeout_s is None else min(timeout_s, check_s)
@@ -145,7 +146,7 @@ class Pool:
             return
         finally:
             self._polling = False
-        with self.lock:
+        with calm, self.lock:
             if self._closed:
                 self._poller.close()
                 return

@@ -170,7 +170,7 @@ class SocketChannel(Channel):
             EOFError: the caller is gone, or wants nothing more.
         """
         try:
-            messages = [unpack(frame) for frame in self._reader.read()]
+            messages = [unpack(frame) for frame in self._reader.left_over() or self._reader.read()]
         except ConnectionResetError:
             raise EOFError from None
         return [message[1] for message in messages if message[0] == POSTED]
