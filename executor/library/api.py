@@ -130,12 +130,15 @@ def get(refs: Any, *, timeout: float | None = None) -> Any:
     """
     runtime = current()
     if isinstance(refs, ObjectRef):
-        return runtime.get((refs,), timeout)[0]
-    if isinstance(refs, ObjectRefGenerator):
-        refs = list(refs)
-    found = list(refs) if isinstance(refs, Sequence) and not isinstance(refs, str | bytes) else [refs]
-    _check_refs("get", found)
-    return runtime.get(found, timeout)
+        found = [refs]
+    else:
+        found = list(refs) if isinstance(refs, Sequence | ObjectRefGenerator) else [refs]
+        _check_refs("get", found)
+    try:
+        values = runtime.get(found, timeout)
+    except BaseException as error:
+        raise error.with_traceback(None)  # noqa: B904 - it is the same one, without the way it took through our frames
+    return values[0] if isinstance(refs, ObjectRef) else values
 
 
 def _check_refs(function: str, refs: Iterable[Any]) -> None:

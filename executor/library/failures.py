@@ -76,7 +76,7 @@ def unpack_exception(packed: Packed) -> BaseException:
             setattr(error, name, value)
         except AttributeError:
             pass  # read-only over here, as it was over there
-    if not isinstance(error, ExecutorError) or text.count("\n") > 1:
+    if '\n  File "' in text:
         error.__cause__ = RemoteTraceback(text)
     return error
 

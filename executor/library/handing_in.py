@@ -32,7 +32,7 @@ def hand_in(
     """
     packed, values, inside = pack_arguments(runtime, positional, named)
     count = plan.num_returns
-    number = runtime.new_numbers(1 if count == STREAMING else count)
+    number = runtime.new_numbers(max(1, count))
     runtime.submit(Submission(number, plan, digest, actor, method, packed, values, inside))
     if count == 1:
         return runtime.own(number)
