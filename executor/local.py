@@ -208,7 +208,7 @@ class LocalExecutor(TrialExecutor):
                 return link
             if link.idle:
                 link.leave()
-        link = self._pool.open_link(digest)
+        link = self._pool.open_link(digest, memory_bytes=int(held.reservation.request.bundles[0]["memory"]))
         held.links.append(link)
         return link
 

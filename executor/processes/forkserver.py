@@ -21,9 +21,12 @@ from contextlib import suppress
 from functools import cache
 from typing import NoReturn
 
+from executor.messages import MemoryUse
 from executor.platform import here
+from executor.platform.memory import gauge
 from executor.processes.interpreter import command_line
-from executor.processes.protocol import COMMAND, NOTICE, Command, Load, Notice
+from executor.processes.memory import MemoryWatch
+from executor.processes.protocol import COMMAND, MEMORY_USE, NOTICE, Command, Load, Notice
 from executor.processes.worker import Loaded, work
 from executor.tracebacks import describe
 
@@ -44,12 +47,12 @@ def main(fd: int) -> NoReturn:
         os._exit(code)
 
 
-def main_spawned(parent: int, load_fd: int, data_fd: int, control_fd: int) -> NoReturn:
+def main_spawned(parent: int, load_fd: int, data_fd: int, control_fd: int, group_fd: int) -> NoReturn:
     """Be a worker in an interpreter of its own, started by the fork server `parent`."""
     prepare_process()
     load = read_load(load_fd)
     enter(load)
-    become_worker(parent)
+    become_worker(parent, group_fd)
     work(cache(lambda: load_program(load)), load.overrides, data_fd, control_fd)
 
 
@@ -68,11 +71,15 @@ def prepare_process() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
-def become_worker(parent: int) -> None:
-    """Lead a session of our own, and end with `parent`."""
+def become_worker(parent: int, group_fd: int) -> None:
+    """Lead a session of our own, end with `parent`, and join the group of memory if there is one."""
     os.setsid()
     here.die_with_parent(parent)
     here.adopt_orphans()
+    if group_fd >= 0:
+        with suppress(OSError):  # which the server notices
+            os.write(group_fd, b"0")
+        os.close(group_fd)
 
 
 def read_load(fd: int) -> Load:
@@ -105,7 +112,8 @@ class ForkServer:
     def __init__(self, driver: socket.socket) -> None:
         self._driver = driver
         self._workers: dict[int, int] = {}
-        self._ended: list[tuple[int, int]] = []
+        self._ended: list[tuple[int, int, MemoryUse | None]] = []
+        self._memory = MemoryWatch()
         self._patience = 0.0
         self._bystanders: set[int] = set()
         self._load_fd = -1
@@ -121,7 +129,8 @@ class ForkServer:
         self._poller.register(self._driver.fileno())
         while self._obey_all():
             self._reap()
-            self._poller.poll(0.05 if self._ended else None)
+            self._memory.check()
+            self._poller.poll(0.05 if self._ended else self._memory.seconds_to_check())
         self._end_everything()
         return 0
 
@@ -137,12 +146,12 @@ class ForkServer:
             self._obey(record, fds)
 
     def _obey(self, record: bytes, fds: list[int]) -> None:
-        command, number = COMMAND.unpack(record)
+        command, number, value = COMMAND.unpack(record)
         match Command(command):
             case Command.LOAD:
                 self._load(fds[0])
             case Command.START:
-                self._start(number, *fds)
+                self._start(number, value, *fds)
             case Command.KILL:
                 pid = next((pid for pid, worker in self._workers.items() if worker == number), None)
                 if pid is not None:
@@ -178,17 +187,22 @@ class ForkServer:
         threads = here.thread_count()
         return f"loading it started {threads - 1} thread(s)" if threads > 1 else ""
 
-    def _start(self, number: int, data_fd: int, control_fd: int) -> None:
+    def _start(self, number: int, memory_bytes: int, data_fd: int, control_fd: int) -> None:
+        group = gauge.make_group(memory_bytes) if memory_bytes else None
+        fds = (data_fd, control_fd, group.open() if group else -1)
         try:
-            pid = self._fork(data_fd, control_fd) if self._loaded else self._spawn(data_fd, control_fd)
+            pid = self._fork(*fds) if self._loaded else self._spawn(*fds)
         except OSError as error:
             self._tell(Notice.REFUSED, number, error.errno or 0)
+            if group:
+                self._memory.discard(group)
         else:
             self._workers[pid] = number
-        os.close(data_fd)
-        os.close(control_fd)
+            self._memory.started(pid, memory_bytes, group)
+        for fd in fds if group else fds[:2]:
+            os.close(fd)
 
-    def _fork(self, data_fd: int, control_fd: int) -> int:
+    def _fork(self, data_fd: int, control_fd: int, group_fd: int) -> int:
         server, loaded = os.getpid(), self._loaded
         assert loaded is not None
         pid = os.fork()
@@ -196,7 +210,7 @@ class ForkServer:
             try:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                become_worker(server)
+                become_worker(server, group_fd)
                 self._driver.close()
                 self._poller.close()
                 gc.enable()
@@ -205,10 +219,10 @@ class ForkServer:
             work(lambda: loaded, self._overrides, data_fd, control_fd)
         return pid
 
-    def _spawn(self, data_fd: int, control_fd: int) -> int:
-        fds = (self._load_fd, data_fd, control_fd)
+    def _spawn(self, data_fd: int, control_fd: int, group_fd: int) -> int:
+        fds = (self._load_fd, data_fd, control_fd, group_fd)
         arguments = command_line("main_spawned", os.getpid(), *fds)
-        inherited = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in fds]
+        inherited = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in fds if fd >= 0]
         return os.posix_spawn(
             arguments[0], arguments, os.environ, file_actions=inherited, setsigmask=[], setsigdef=[signal.SIGCHLD]
         )
@@ -217,13 +231,16 @@ class ForkServer:
         """Reap what has ended; tell of ended workers once all that they started is gone too."""
         with suppress(ChildProcessError):
             while ended := here.reap(self._kill_group_of_worker):
-                pid, status = ended
+                pid, status, peak_bytes = ended
                 number = self._workers.pop(pid, None)
                 if number is not None:
-                    self._ended.append((number, status))
+                    self._ended.append((number, status, self._memory.ended(pid, status, peak_bytes)))
                     self._patience = time.monotonic() + _STRAY_PATIENCE_S
-        if self._ended and (not self._kill_strays() or time.monotonic() > self._patience):
-            for number, status in self._ended:
+        if self._ended and (not self._kill_left_behind() or time.monotonic() > self._patience):
+            for number, status, memory in self._ended:
+                if memory:
+                    use = MEMORY_USE.pack(memory.used_bytes, memory.allowed_bytes or 0, memory.free_bytes)
+                    self._tell(Notice.MEMORY, number, len(use), use)
                 self._tell(Notice.ENDED, number, status)
             self._ended.clear()
 
@@ -231,8 +248,13 @@ class ForkServer:
         if pid in self._workers:
             _kill_group(pid)
 
+    def _kill_left_behind(self) -> bool:
+        """Kill what ended workers have left behind; whether there was anything."""
+        in_groups = self._memory.clear()
+        return self._kill_strays() or in_groups
+
     def _kill_strays(self) -> bool:
-        """Kill what ended workers have left behind, which has become ours; whether there was anything."""
+        """Kill what has become ours; whether there was anything."""
         strays = here.children() - self._workers.keys() - self._bystanders
         for pid in strays:
             with suppress(ProcessLookupError):
@@ -252,7 +274,7 @@ class ForkServer:
                 os.kill(pid, signal.SIGKILL)  # it may not lead its group yet
         while time.monotonic() < deadline:
             self._reap()
-            if not self._workers and not self._kill_strays():
+            if not self._workers and not self._kill_left_behind():
                 return
             self._poller.poll(0.02)
 

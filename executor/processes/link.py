@@ -27,7 +27,7 @@ class RunningCall:
 class Link:
     """One worker process, seen from the driver. At any time it runs at most one call."""
 
-    def __init__(self, number: int, digest: str, launcher: Launcher, poller: Poller) -> None:
+    def __init__(self, number: int, digest: str, launcher: Launcher, poller: Poller, memory_bytes: int) -> None:
         self.number = number
         self.digest = digest
         self.launcher = launcher
@@ -43,7 +43,7 @@ class Link:
         self._reader = FrameReader(self._data)
         self._outbox: deque[bytes] = deque()
         self.fd = self._data.fileno()
-        launcher.start(number, data, control)
+        launcher.start(number, memory_bytes, data, control)
 
     @property
     def idle(self) -> bool:

@@ -64,10 +64,10 @@ class Pool:
                 launcher.end(_SERVER_S)
         return source
 
-    def open_link(self, digest: str) -> Link:
-        """A new worker process of a prepared program."""
+    def open_link(self, digest: str, *, memory_bytes: int = 0) -> Link:
+        """A new worker process of a prepared program; with all that it starts it may use so much memory, or any."""
         self._count += 1
-        link = Link(self._count, digest, self._servers.launcher(digest), self._poller)
+        link = Link(self._count, digest, self._servers.launcher(digest), self._poller, memory_bytes)
         self._links[link.number] = link
         self._own(link)
         return link
@@ -208,7 +208,9 @@ class Pool:
                 if notice is Notice.REFUSED and link.call is not None:
                     text = f"no worker process could be started: {os.strerror(value)}"
                     self._finish(link, Raised(link.call.call_id, RemoteError("OSError", text, text)))
-                self._bury(link, _cause(os.waitstatus_to_exitcode(value)) if notice is Notice.ENDED else DeathCause())
+                cause = _cause(os.waitstatus_to_exitcode(value)) if notice is Notice.ENDED else DeathCause()
+                memory = launcher.take_memory_use()
+                self._bury(link, replace(cause, memory=memory if link.call and not link.call.killed else None))
         except EOFError:
             self._bury_server(launcher)
 
