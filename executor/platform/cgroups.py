@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 
 _PREFIX = "audition"
+_LOT_BYTES = 64 * os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,6 @@ class _Files:
     current: str
     peak: str
     kills: str
-    full: tuple[str, str]
 
 
 _VERSION_1 = _Files(
@@ -35,7 +35,6 @@ _VERSION_1 = _Files(
     current="memory.usage_in_bytes",
     peak="memory.max_usage_in_bytes",
     kills="memory.oom_control",
-    full=("memory.failcnt", ""),
 )
 _VERSION_2 = _Files(
     limit="memory.max",
@@ -44,7 +43,6 @@ _VERSION_2 = _Files(
     current="memory.current",
     peak="memory.peak",
     kills="memory.events",
-    full=("memory.events", "max"),
 )
 
 
@@ -94,8 +92,9 @@ class Group:
         return number(f"{self._path}/{self._files.kills}", "oom_kill")
 
     def was_full(self) -> bool:
-        name, key = self._files.full
-        return number(f"{self._path}/{name}", key) > 0
+        # Version 2 counts how often. Version 1 should, in `failcnt`, but kernels are about where that stays 0.
+        counted = number(f"{self._path}/{self._files.kills}", "max")
+        return counted > 0 or self.peak_bytes() >= number(f"{self._path}/{self._files.limit}") - _LOT_BYTES
 
     def peak_bytes(self) -> int:
         return number(f"{self._path}/{self._files.peak}")

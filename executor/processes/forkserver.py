@@ -27,6 +27,7 @@ from executor.platform.memory import gauge
 from executor.processes.interpreter import command_line
 from executor.processes.memory import MemoryWatch
 from executor.processes.protocol import COMMAND, MEMORY_USE, NOTICE, Command, Load, Notice
+from executor.processes.stacks import SIGNAL, write_stacks_into
 from executor.processes.worker import Loaded, work
 from executor.tracebacks import describe
 
@@ -47,12 +48,12 @@ def main(fd: int) -> NoReturn:
         os._exit(code)
 
 
-def main_spawned(parent: int, load_fd: int, data_fd: int, control_fd: int, group_fd: int) -> NoReturn:
+def main_spawned(parent: int, load_fd: int, data_fd: int, control_fd: int, stacks_fd: int, group_fd: int) -> NoReturn:
     """Be a worker in an interpreter of its own, started by the fork server `parent`."""
     prepare_process()
     load = read_load(load_fd)
     enter(load)
-    become_worker(parent, group_fd)
+    become_worker(parent, stacks_fd, group_fd)
     work(cache(lambda: load_program(load)), load.overrides, data_fd, control_fd)
 
 
@@ -71,8 +72,8 @@ def prepare_process() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
-def become_worker(parent: int, group_fd: int) -> None:
-    """Lead a session of our own, end with `parent`, and join the group of memory if there is one."""
+def become_worker(parent: int, stacks_fd: int, group_fd: int) -> None:
+    """Lead a session of our own, end with `parent`, answer for our stacks, and join the group of memory if any."""
     os.setsid()
     here.die_with_parent(parent)
     here.adopt_orphans()
@@ -80,6 +81,7 @@ def become_worker(parent: int, group_fd: int) -> None:
         with suppress(OSError):  # which the server notices
             os.write(group_fd, b"0")
         os.close(group_fd)
+    write_stacks_into(stacks_fd)
 
 
 def read_load(fd: int) -> Load:
@@ -153,9 +155,14 @@ class ForkServer:
             case Command.START:
                 self._start(number, value, *fds)
             case Command.KILL:
-                pid = next((pid for pid, worker in self._workers.items() if worker == number), None)
-                if pid is not None:
-                    os.kill(pid, signal.SIGKILL)
+                self._signal(number, signal.SIGKILL)
+            case Command.STACKS:
+                self._signal(number, SIGNAL)
+
+    def _signal(self, number: int, wanted: signal.Signals) -> None:
+        for pid, worker in self._workers.items():
+            if worker == number:
+                os.kill(pid, wanted)
 
     def _load(self, fd: int) -> None:
         self._load_fd = fd
@@ -187,9 +194,9 @@ class ForkServer:
         threads = here.thread_count()
         return f"loading it started {threads - 1} thread(s)" if threads > 1 else ""
 
-    def _start(self, number: int, memory_bytes: int, data_fd: int, control_fd: int) -> None:
+    def _start(self, number: int, memory_bytes: int, *given_fds: int) -> None:
         group = gauge.make_group(memory_bytes) if memory_bytes else None
-        fds = (data_fd, control_fd, group.open() if group else -1)
+        fds = (*given_fds, group.open() if group else -1)
         try:
             pid = self._fork(*fds) if self._loaded else self._spawn(*fds)
         except OSError as error:
@@ -199,10 +206,10 @@ class ForkServer:
         else:
             self._workers[pid] = number
             self._memory.started(pid, memory_bytes, group)
-        for fd in fds if group else fds[:2]:
+        for fd in fds if group else given_fds:
             os.close(fd)
 
-    def _fork(self, data_fd: int, control_fd: int, group_fd: int) -> int:
+    def _fork(self, data_fd: int, control_fd: int, stacks_fd: int, group_fd: int) -> int:
         server, loaded = os.getpid(), self._loaded
         assert loaded is not None
         pid = os.fork()
@@ -210,7 +217,7 @@ class ForkServer:
             try:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                become_worker(server, group_fd)
+                become_worker(server, stacks_fd, group_fd)
                 self._driver.close()
                 self._poller.close()
                 gc.enable()
@@ -219,8 +226,8 @@ class ForkServer:
             work(lambda: loaded, self._overrides, data_fd, control_fd)
         return pid
 
-    def _spawn(self, data_fd: int, control_fd: int, group_fd: int) -> int:
-        fds = (self._load_fd, data_fd, control_fd, group_fd)
+    def _spawn(self, *worker_fds: int) -> int:
+        fds = (self._load_fd, *worker_fds)
         arguments = command_line("main_spawned", os.getpid(), *fds)
         inherited = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in fds if fd >= 0]
         return os.posix_spawn(
@@ -292,7 +299,7 @@ def _receive(sock: socket.socket) -> tuple[bytes, list[int]]:
         BlockingIOError: nothing has come.
     """
     flags = socket.MSG_DONTWAIT | getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-    data, ancillary, _, _ = sock.recvmsg(COMMAND.size, socket.CMSG_LEN(8), flags)
+    data, ancillary, _, _ = sock.recvmsg(COMMAND.size, socket.CMSG_LEN(3 * 4), flags)
     if not data:
         raise EOFError
     fds: list[int] = []

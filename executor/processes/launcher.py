@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from struct import pack
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from executor.messages import MemoryUse
 from executor.platform import Poller, here
@@ -26,10 +26,20 @@ _MARK = "AUDITION_FORK_SERVER"
 _SWEEP_S = 1.0
 
 
+class Sendable(Protocol):
+    """A socket or a file that a fork server is to have."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+
+    def close(self) -> None:
+        """Let go of it, once it is sent."""
+
+
 class _Command(NamedTuple):
     command: Command
     number: int
-    sockets: tuple[socket.socket, ...] = ()
+    files: tuple[Sendable, ...] = ()
     value: int = 0
 
 
@@ -80,9 +90,9 @@ class Launcher:
         finally:
             os.close(fd)
 
-    def start(self, number: int, memory_bytes: int, *sockets: socket.socket) -> None:
-        """Have it start a worker with these sockets, which may use so much memory, or any with 0."""
-        self._commands.append(_Command(Command.START, number, sockets, memory_bytes))
+    def start(self, number: int, memory_bytes: int, *files: Sendable) -> None:
+        """Have it start a worker with these sockets and its file, which may use so much memory, or any with 0."""
+        self._commands.append(_Command(Command.START, number, files, memory_bytes))
         self.flush()
 
     def kill(self, number: int) -> bool:
@@ -90,11 +100,16 @@ class Launcher:
         for waiting in self._commands:
             if waiting.number == number and waiting.command is Command.START:
                 self._commands.remove(waiting)
-                _close(waiting.sockets)
+                _close(waiting.files)
                 return True
         self._commands.append(_Command(Command.KILL, number))
         self.flush()
         return False
+
+    def ask_for_stacks(self, number: int) -> None:
+        """Have a worker write where it stands."""
+        self._commands.append(_Command(Command.STACKS, number))
+        self.flush()
 
     def waiting(self) -> set[int]:
         """The workers whose start has not been sent yet."""
@@ -105,11 +120,11 @@ class Launcher:
         if not self._ready:
             return
         while self._commands:
-            command, number, sockets, value = self._commands[0]
-            if not self._send(COMMAND.pack(command, number, value), [sock.fileno() for sock in sockets]):
+            command, number, files, value = self._commands[0]
+            if not self._send(COMMAND.pack(command, number, value), [file.fileno() for file in files]):
                 self._watch_writes(True)
                 return
-            _close(sockets)
+            _close(files)
             del self._commands[0]
         self._watch_writes(False)
 
@@ -177,7 +192,7 @@ class Launcher:
         """Have it end all its workers and itself; its exit code if known. Waits until it has, or kills it."""
         self._poller.unregister(self.fd)
         for command in self._commands:
-            _close(command.sockets)
+            _close(command.files)
         self._commands.clear()
         self.ask_to_end()
         self._socket.settimeout(patience_s)
@@ -212,9 +227,9 @@ class Launcher:
         """In a forked copy of the driver: let go of what belongs to the original."""
         self._socket.close()
         for command in self._commands:
-            _close(command.sockets)
+            _close(command.files)
 
 
-def _close(sockets: tuple[socket.socket, ...]) -> None:
-    for sock in sockets:
-        sock.close()
+def _close(files: tuple[Sendable, ...]) -> None:
+    for file in files:
+        file.close()

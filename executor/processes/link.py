@@ -12,6 +12,7 @@ from executor.framing import Frame, FrameReader
 from executor.platform import Poller
 from executor.processes.launcher import Launcher
 from executor.processes.protocol import CANCEL
+from executor.processes.stacks import StackFile
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class Link:
         self.call: RunningCall | None = None
         self.leaving = False
         self.log_path: str | None = None
+        self.stacks = StackFile()
         self._poller = poller
         self._begun = 0
         self._data, data = socket.socketpair()
@@ -43,7 +45,7 @@ class Link:
         self._reader = FrameReader(self._data)
         self._outbox: deque[bytes] = deque()
         self.fd = self._data.fileno()
-        launcher.start(number, memory_bytes, data, control)
+        launcher.start(number, memory_bytes, data, control, self.stacks.share())
 
     @property
     def idle(self) -> bool:
@@ -119,6 +121,7 @@ class Link:
         self.close()
 
     def close(self) -> None:
-        """Close both sockets."""
+        """Close both sockets and the stack file."""
+        self.stacks.close()
         self._data.close()
         self._control.close()

@@ -117,6 +117,25 @@ class Pool:
                 self._bury(link, DeathCause())
                 self.wake()
 
+    def stacks(self, call_id: str, timeout_s: float) -> str:
+        """Where the call's process stands right now: all its threads; or why that is not to be had."""
+        with self.lock:
+            link = self._running.get(call_id)
+            if link is None:
+                return f"call {call_id!r} is not running"
+            if link.number in link.launcher.waiting():
+                return "the process has not been started yet: the program is still being loaded"
+            file = link.stacks.share()
+
+        def ask() -> bool:
+            with self.lock:
+                if alive := link.number in self._links:
+                    link.launcher.ask_for_stacks(link.number)
+                return alive
+
+        with file:
+            return link.stacks.read(file, ask, timeout_s)
+
     def wake(self) -> None:
         """Make a waiting `turn` return."""
         if not self._closed:

@@ -40,8 +40,9 @@ class Command(IntEnum):
     """What a fork server is asked to do."""
 
     LOAD = 1  # with a file that holds a pickled `Load`
-    START = 2  # a worker; value: the bytes of memory it may use, 0 without a limit; with its data and control sockets
+    START = 2  # a worker; value: the bytes of memory it may use, 0 without a limit; with sockets and stack file
     KILL = 3
+    STACKS = 4  # have a worker write where it stands into its file
 
 
 class Notice(IntEnum):
