@@ -128,6 +128,7 @@ def make_group(limit_bytes: int) -> Group | None:
     try:
         os.mkdir(path)
         group.limit(limit_bytes)
+        os.close(group.open())  # as it will be for the worker
     except OSError:
         group.remove()
         return None

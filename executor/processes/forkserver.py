@@ -48,7 +48,9 @@ def main(fd: int) -> NoReturn:
         os._exit(code)
 
 
-def main_spawned(parent: int, load_fd: int, data_fd: int, control_fd: int, stacks_fd: int, group_fd: int) -> NoReturn:
+def main_spawned(
+    parent: int, load_fd: int, data_fd: int, control_fd: int, stacks_fd: int, group_fd: int = -1
+) -> NoReturn:
     """Be a worker in an interpreter of its own, started by the fork server `parent`."""
     prepare_process()
     load = read_load(load_fd)
@@ -196,8 +198,10 @@ class ForkServer:
 
     def _start(self, number: int, memory_bytes: int, *given_fds: int) -> None:
         group = gauge.make_group(memory_bytes) if memory_bytes else None
-        fds = (*given_fds, group.open() if group else -1)
+        fds = list(given_fds)
         try:
+            if group:
+                fds.append(group.open())
             pid = self._fork(*fds) if self._loaded else self._spawn(*fds)
         except OSError as error:
             self._tell(Notice.REFUSED, number, error.errno or 0)
@@ -206,10 +210,10 @@ class ForkServer:
         else:
             self._workers[pid] = number
             self._memory.started(pid, memory_bytes, group)
-        for fd in fds if group else given_fds:
+        for fd in fds:
             os.close(fd)
 
-    def _fork(self, data_fd: int, control_fd: int, stacks_fd: int, group_fd: int) -> int:
+    def _fork(self, data_fd: int, control_fd: int, stacks_fd: int, group_fd: int = -1) -> int:
         server, loaded = os.getpid(), self._loaded
         assert loaded is not None
         pid = os.fork()
@@ -229,7 +233,7 @@ class ForkServer:
     def _spawn(self, *worker_fds: int) -> int:
         fds = (self._load_fd, *worker_fds)
         arguments = command_line("main_spawned", os.getpid(), *fds)
-        inherited = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in fds if fd >= 0]
+        inherited = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in fds]
         return os.posix_spawn(
             arguments[0], arguments, os.environ, file_actions=inherited, setsigmask=[], setsigdef=[signal.SIGCHLD]
         )
