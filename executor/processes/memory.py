@@ -50,10 +50,11 @@ class MemoryWatch:
     def _recent_system_kills(self) -> int:
         """As they stood a second ago at most: workers may start faster than the system can count for each."""
         count, read_at = self._system_kills
-        if (now := time.monotonic()) >= read_at + _SYSTEM_CHECK_S:
-            count = gauge.system_kills()
-            self._system_kills = count, now
-        return count
+        return count if time.monotonic() < read_at + _SYSTEM_CHECK_S else self._read_system_kills()
+
+    def _read_system_kills(self) -> int:
+        self._system_kills = gauge.system_kills(), time.monotonic()
+        return self._system_kills[0]
 
     def seconds_to_check(self) -> float | None:
         """How long until `check` is due again; None while no worker has a limit."""
@@ -83,7 +84,7 @@ class MemoryWatch:
         """Probably: nobody of us knows who sent the signal, but the system has ended some process meanwhile."""
         if not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGKILL:
             return None
-        if gauge.system_kills() <= watched.system_kills_before:
+        if self._read_system_kills() <= watched.system_kills_before:
             return None
         return MemoryUse(peak_bytes, None, gauge.free_bytes())
 

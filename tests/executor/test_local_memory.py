@@ -235,8 +235,9 @@ def test_workers_are_watched_through_psutil_where_the_system_is_not_linux() -> N
 
 
 def test_version_2_makes_groups_in_the_nearest_folder_that_may_have_them_and_never_past_a_limit(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("AUDITION_CGROUPS", raising=False)
     inner = tmp_path / "user" / "session"
     inner.mkdir(parents=True)
     for folder, controllers in ((tmp_path, "cpu memory\n"), (tmp_path / "user", "cpu memory\n"), (inner, "\n")):
