@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from math import ceil
+from typing import Self
 
 _UNIT = 10_000
+
+Shares = tuple[tuple[str, int], ...]
+"""Devices by name, and how much of each, in 1/10,000."""
 
 
 class Devices:
@@ -18,7 +22,14 @@ class Devices:
     def __init__(self, names: Sequence[str]) -> None:
         self._free = dict.fromkeys(names, _UNIT)
 
-    def take(self, amount: float) -> tuple[tuple[str, int], ...] | None:
+    @classmethod
+    def of_shares(cls, shares: Shares) -> Self:
+        """The devices, or parts of them, that were taken elsewhere."""
+        devices = cls(())
+        devices._free = dict(shares)
+        return devices
+
+    def take(self, amount: float) -> Shares | None:
         """Shares of devices that make `amount`: that many whole ones, and for a fraction the fullest that has it.
 
         None when the devices that are free just now do not have it in these pieces.
@@ -36,7 +47,7 @@ class Devices:
             self._free[name] -= share
         return tuple(taken)
 
-    def give_back(self, shares: Sequence[tuple[str, int]]) -> None:
+    def give_back(self, shares: Shares) -> None:
         """Free what `take` gave."""
         for name, share in shares:
             self._free[name] += share

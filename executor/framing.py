@@ -35,6 +35,13 @@ def pack(value: Any) -> list[bytes | memoryview]:
     return [head + lengths, body, *buffers]
 
 
+def pack_plain(value: Any) -> list[bytes | memoryview]:
+    """`pack` for values without classes and buffers in them, which every process unpickles alike."""
+    body = pickle.dumps(value, 5)
+    head = _HEAD.pack(len(body), 0)
+    return [head + body] if len(body) < _CHUNK else [head, body]
+
+
 def gathered(*frames: list[bytes | memoryview]) -> list[bytes | memoryview]:
     """Several frames as one list of pieces; small ones as a single piece, which wakes the other end once."""
     pieces = [piece for frame in frames for piece in frame]
@@ -69,6 +76,10 @@ class FrameReader:
                 return None
             if frames:
                 return frames[0]
+
+    def left_over(self) -> list[Frame]:
+        """Whole frames that `receive` has read beyond the one that it returned."""
+        return list(self._cut()) if self._rest else []
 
     def read(self, limit: int | None = None) -> list[Frame]:
         """What one read of the socket completes, at most `limit` frames; the others stay for later.

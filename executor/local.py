@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from executor import devices
+from executor.devices import Shares
 from executor.errors import InfeasibleRequestError
 from executor.framing import gathered, pack
 from executor.interface import Prepared, Program, TrialExecutor
@@ -22,8 +23,6 @@ from executor.processes.servers import Source
 from executor.resources import Node, Request, Resources
 
 _LOG_CAP_BYTES = 50 * 2**20
-
-Shares = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class Room:
 
     def _check_feasible(self, request: Request) -> None:
         if assign(request, self._capacity) is None:
-            raise InfeasibleRequestError(_why_infeasible(request, self._capacity))
+            raise InfeasibleRequestError(why_infeasible(request, self._capacity))
         self._feasible.add(request)
 
     def _first_fit(self, request: Request) -> tuple[str] | None:
@@ -102,7 +102,8 @@ class _Candidates:
                 self._inside.add(name)
 
 
-def _why_infeasible(request: Request, capacity: Mapping[str, Resources]) -> str:
+def why_infeasible(request: Request, capacity: Mapping[str, Resources]) -> str:
+    """What was asked and what there is, for a request that nodes of this capacity can never hold."""
     bundles, strict_pack = request.bundles, request.strategy == "STRICT_PACK"
     if len(bundles) == 1 or strict_pack:
         together = f", all {len(bundles)} bundles together (STRICT_PACK)" if len(bundles) > 1 else ""

@@ -51,6 +51,24 @@ class Platform(Protocol):
     def anonymous_file(self) -> int:
         """A descriptor of a file without a name."""
 
+    def shared_file(self, folder: str | None, size: int) -> tuple[int, str]:
+        """A file of `size` bytes for several processes to map, and the path by which they open it.
+
+        In memory, or in `folder`, where its room on disk is taken at once.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+
+    def remove_shared(self, path: str) -> None:
+        """Take away what `shared_file` left at the path, once its descriptor is closed."""
+
+    def can_tell_unused(self) -> bool:
+        """Whether `is_unused` knows."""
+
+    def is_unused(self, fd: int) -> bool:
+        """Whether no other descriptor of this file and no mapping through one exists, in any process."""
+
     def die_with_parent(self, parent: int) -> None:
         """End this process when `parent`, its parent, ends; at once when that has happened already."""
 
@@ -74,6 +92,9 @@ class Platform(Protocol):
 
     def marked(self, mark: str) -> list[int]:
         """The process ids of running processes that were started with ``mark`` in their environment."""
+
+    def memory_of(self, pid: int) -> int | None:
+        """Bytes of memory that a process has to itself, with its share of what it has in common with others."""
 
     def thread_count(self) -> int:
         """Threads in this process."""

@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from typing import NoReturn
@@ -156,6 +157,8 @@ class ForkServer:
                 self._load(fds[0])
             case Command.START:
                 self._start(number, value, *fds)
+            case Command.IMPORT:
+                self._import(fds[0])
             case Command.KILL:
                 self._signal(number, signal.SIGKILL)
             case Command.STACKS:
@@ -173,26 +176,47 @@ class ForkServer:
         reason = "this system is not known to fork safely" if not load.can_fork else self._load_program(load)
         if reason:
             self._loaded = None
-        else:
-            os.close(fd)
         # After loading, so that no module that does the same gets in the way; there was nothing to reap before.
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._poller.wake_on_signals()
+        self._tell_ready(reason)
+
+    def _tell_ready(self, reason: str) -> None:
         text = reason.encode()
         self._tell(Notice.READY, 0, len(text), text)
+
+    def _import(self, fd: int) -> None:
+        """Import more modules for the workers to come."""
+        names = os.pread(fd, os.fstat(fd).st_size, 0).decode().split("\n")
+        os.close(fd)
+        if self._loaded is None:
+            return
+        # Without `die_on_hangup`: that takes whatever the driver says in the meantime for its end.
+        before = here.children()
+        _import_all(names)
+        self._settle(before)
+        if reason := self._why_not_to_fork():
+            self._loaded = None
+            self._tell_ready(reason)
 
     def _load_program(self, load: Load) -> str:
         """Load all that workers share; why they must not be forked, or nothing."""
         here.die_on_hangup(self._driver.fileno(), True)
         enter(load)
-        for name in load.preload:
-            with suppress(BaseException):  # the worker meets it again, in the user's own frames
-                importlib.import_module(name)
+        _import_all(load.preload)
         self._loaded = load_program(load)
         here.die_on_hangup(self._driver.fileno(), False)
-        self._bystanders = here.children()
+        self._settle(set())
+        return self._why_not_to_fork()
+
+    def _settle(self, before: set[int]) -> None:
+        """Take what was loaded for granted: workers share its memory, and own none of the processes it started."""
+        self._bystanders |= here.children() - before
         gc.collect()
         gc.freeze()
+
+    @staticmethod
+    def _why_not_to_fork() -> str:
         threads = here.thread_count()
         return f"loading it started {threads - 1} thread(s)" if threads > 1 else ""
 
@@ -224,6 +248,7 @@ class ForkServer:
                 become_worker(server, stacks_fd, group_fd)
                 self._driver.close()
                 self._poller.close()
+                os.close(self._load_fd)
                 gc.enable()
             except BaseException:  # noqa: BLE001 - nothing may come back into the server's loop
                 os._exit(1)
@@ -288,6 +313,15 @@ class ForkServer:
             if not self._workers and not self._kill_left_behind():
                 return
             self._poller.poll(0.02)
+
+
+def _import_all(names: Iterable[str]) -> None:
+    for name in names:
+        with suppress(BaseException):  # the worker meets it again, in the user's own frames
+            importlib.import_module(name)
+    if "numpy" in sys.modules:
+        with suppress(ImportError):
+            importlib.import_module("threadpoolctl")  # workers use it to hold numpy to their cpus
 
 
 def _kill_group(pid: int) -> None:

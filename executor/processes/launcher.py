@@ -10,10 +10,10 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from struct import pack
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from executor.messages import MemoryUse
 from executor.platform import Poller, here
@@ -26,20 +26,10 @@ _MARK = "AUDITION_FORK_SERVER"
 _SWEEP_S = 1.0
 
 
-class Sendable(Protocol):
-    """A socket or a file that a fork server is to have."""
-
-    def fileno(self) -> int:
-        """Its descriptor."""
-
-    def close(self) -> None:
-        """Let go of it, once it is sent."""
-
-
 class _Command(NamedTuple):
     command: Command
     number: int
-    files: tuple[Sendable, ...] = ()
+    fds: tuple[int, ...] = ()
     value: int = 0
 
 
@@ -81,18 +71,20 @@ class Launcher:
     def load(self, load: Load) -> None:
         """Have it load a program; a file carries it, so that nobody waits for anybody."""
         load = load._replace(environment={**load.environment, **self._environment()})
-        fd = here.anonymous_file()
+        fd = _file_of(pickle.dumps(tuple(load), 5))
         try:
-            left = memoryview(pickle.dumps(tuple(load), 5))
-            while left:
-                left = left[os.write(fd, left) :]
-            self._send(COMMAND.pack(Command.LOAD, 0, 0), [fd])
+            self._send(COMMAND.pack(Command.LOAD, 0, 0), (fd,))
         finally:
             os.close(fd)
 
-    def start(self, number: int, memory_bytes: int, *files: Sendable) -> None:
-        """Have it start a worker with these sockets and its file, which may use so much memory, or any with 0."""
-        self._commands.append(_Command(Command.START, number, files, memory_bytes))
+    def preload(self, modules: Sequence[str]) -> None:
+        """Have it import more modules, before the workers that are started after this."""
+        self._commands.append(_Command(Command.IMPORT, 0, (_file_of("\n".join(modules).encode()),)))
+        self.flush()
+
+    def start(self, number: int, memory_bytes: int, *fds: int) -> None:
+        """Have it start a worker, which may use so much memory, or any with 0; the descriptors for it are ours now."""
+        self._commands.append(_Command(Command.START, number, fds, memory_bytes))
         self.flush()
 
     def kill(self, number: int) -> bool:
@@ -100,7 +92,7 @@ class Launcher:
         for waiting in self._commands:
             if waiting.number == number and waiting.command is Command.START:
                 self._commands.remove(waiting)
-                _close(waiting.files)
+                _close(waiting.fds)
                 return True
         self._commands.append(_Command(Command.KILL, number))
         self.flush()
@@ -120,11 +112,11 @@ class Launcher:
         if not self._ready:
             return
         while self._commands:
-            command, number, files, value = self._commands[0]
-            if not self._send(COMMAND.pack(command, number, value), [file.fileno() for file in files]):
+            command, number, fds, value = self._commands[0]
+            if not self._send(COMMAND.pack(command, number, value), fds):
                 self._watch_writes(True)
                 return
-            _close(files)
+            _close(fds)
             del self._commands[0]
         self._watch_writes(False)
 
@@ -133,7 +125,7 @@ class Launcher:
             self._full = wanted
             self._poller.watch_writes(self.fd, wanted)
 
-    def _send(self, record: bytes, fds: list[int]) -> bool:
+    def _send(self, record: bytes, fds: tuple[int, ...]) -> bool:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, pack(f"{len(fds)}i", *fds))] if fds else []
         try:
             self._socket.sendmsg([record], rights)
@@ -192,7 +184,7 @@ class Launcher:
         """Have it end all its workers and itself; its exit code if known. Waits until it has, or kills it."""
         self._poller.unregister(self.fd)
         for command in self._commands:
-            _close(command.files)
+            _close(command.fds)
         self._commands.clear()
         self.ask_to_end()
         self._socket.settimeout(patience_s)
@@ -227,9 +219,17 @@ class Launcher:
         """In a forked copy of the driver: let go of what belongs to the original."""
         self._socket.close()
         for command in self._commands:
-            _close(command.files)
+            _close(command.fds)
 
 
-def _close(files: tuple[Sendable, ...]) -> None:
-    for file in files:
-        file.close()
+def _file_of(content: bytes) -> int:
+    fd = here.anonymous_file()
+    left = memoryview(content)
+    while left:
+        left = left[os.write(fd, left) :]
+    return fd
+
+
+def _close(fds: tuple[int, ...]) -> None:
+    for fd in fds:
+        os.close(fd)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from executor.framing import Frame, FrameReader
 from executor.platform import Poller
 from executor.processes.launcher import Launcher
-from executor.processes.protocol import CANCEL
+from executor.processes.protocol import CANCEL, NUDGE
 from executor.processes.stacks import StackFile
 
 
@@ -23,6 +24,8 @@ class RunningCall:
     log_path: str | None
     unanswered: int | None = None
     killed: str | None = None
+    listener: Callable[[Any], None] | None = None
+    """Takes what the program tells, under the pool's lock, in the place of events."""
 
 
 class Link:
@@ -45,7 +48,7 @@ class Link:
         self._reader = FrameReader(self._data)
         self._outbox: deque[bytes] = deque()
         self.fd = self._data.fileno()
-        launcher.start(number, memory_bytes, data, control, self.stacks.share())
+        launcher.start(number, memory_bytes, data.detach(), control.detach(), self.stacks.share())
 
     @property
     def idle(self) -> bool:
@@ -99,10 +102,10 @@ class Link:
         except ConnectionResetError:
             raise EOFError from None
 
-    def cancel(self) -> None:
-        """Let the program of the running call see that it should end."""
+    def nudge(self, word: int = CANCEL) -> None:
+        """Say a word to the program of the running call past all that waits on the data socket."""
         with suppress(OSError):
-            self._control.send(CANCEL.pack(self._begun))
+            self._control.send(NUDGE.pack(self._begun, word))
 
     def leave(self) -> None:
         """Ask an idle worker to end."""

@@ -8,24 +8,25 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from select import POLLOUT
 from typing import Any
 
 from executor.errors import ExecutorClosedError
-from executor.framing import Frame, pack, unpack
+from executor.framing import Frame, pack, pack_plain, unpack
 from executor.messages import DeathCause, Died, Emitted, Event, Raised, RemoteError, Returned
 from executor.pickling import dump
 from executor.platform import here
 from executor.processes.launcher import Launcher
 from executor.processes.link import Link, RunningCall
 from executor.processes.logs import Logs, tail
-from executor.processes.protocol import EMITTED, RETURNED, TOLD, Notice
+from executor.processes.protocol import EMITTED, POSTED, RETURNED, TOLD, Notice
 from executor.processes.servers import Servers, Source
 
 _LEAVING_S = 1.0
 _SERVER_S = 0.5
+_NOTHING = nullcontext()
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
@@ -83,6 +84,15 @@ class Pool:
         self._running[call.call_id] = link
         link.begin(call, pieces, last=last)
 
+    def post(self, link: Link, payload: Any) -> None:
+        """Send plain values to a program that takes what is posted; see `SocketChannel.say`."""
+        link.send(pack_plain((POSTED, payload)))
+
+    def preload(self, digest: str, modules: Sequence[str]) -> None:
+        """Have the workers of a prepared program that start from now on find these modules imported."""
+        with self.lock:
+            self._servers.preload(digest, modules)
+
     def is_running(self, call_id: str) -> bool:
         """Whether the call has started and not ended."""
         return call_id in self._running
@@ -104,7 +114,7 @@ class Pool:
         """Tell the program that it should end."""
         with self.lock:
             if link := self._running.get(call_id):
-                link.cancel()
+                link.nudge()
 
     def kill(self, call_id: str, reason: str) -> None:
         """End the call's process; the call's last event is `Died`, whatever it still says."""
@@ -125,7 +135,7 @@ class Pool:
                 return f"call {call_id!r} is not running"
             if link.number in link.launcher.waiting():
                 return "the process has not been started yet: the program is still being loaded"
-            file = link.stacks.share()
+            fd = link.stacks.share()
 
         def ask() -> bool:
             with self.lock:
@@ -133,16 +143,18 @@ class Pool:
                     link.launcher.ask_for_stacks(link.number)
                 return alive
 
-        with file:
-            return link.stacks.read(file, ask, timeout_s)
+        try:
+            return link.stacks.read(fd, ask, timeout_s)
+        finally:
+            os.close(fd)
 
     def wake(self) -> None:
         """Make a waiting `turn` return."""
         if not self._closed:
             self._poller.wake()
 
-    def turn(self, timeout_s: float | None) -> None:
-        """Wait until something happens, at most `timeout_s`, and take it into `events`."""
+    def turn(self, timeout_s: float | None, calm: AbstractContextManager[None] = _NOTHING) -> None:
+        """Wait until something happens, at most `timeout_s`, and take it into `events`; the latter within `calm`."""
         check_s = self._logs.seconds_to_check()
         if check_s is not None:
             timeout_s = check_s if timeout_s is None else min(timeout_s, check_s)
@@ -155,7 +167,7 @@ class Pool:
             return
         finally:
             self._polling = False
-        with self.lock:
+        with calm, self.lock:
             if self._closed:
                 self._poller.close()
                 return
@@ -207,6 +219,9 @@ class Pool:
             _, call.unanswered, payload = message
             self.events.append(Emitted(call.call_id, message[1], payload))
         elif kind == TOLD:
+            if call.listener is not None:
+                call.listener(message[2])
+                return
             self.events.append(Emitted(call.call_id, message[1], message[2], waits=False))
         elif kind == RETURNED:
             self._finish(link, Returned(call.call_id, message[1]))

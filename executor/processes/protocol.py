@@ -1,7 +1,7 @@
 """What the driver, its fork servers and their workers say to each other.
 
 Between driver and fork server: records of fixed size, so that file descriptors stay with theirs. Between driver and
-worker: frames on the data socket, `CANCEL` records on the control socket. The only peer is our own child process, so
+worker: frames on the data socket, `NUDGE` records on the control socket. The only peer is our own child process, so
 what it pickles is trusted as much as the program it runs.
 """
 
@@ -14,11 +14,14 @@ from typing import NamedTuple
 COMMAND = Struct("<IIQ")
 """Driver to fork server: a `Command`, the worker's number and a value, with the descriptors that it needs."""
 
-CANCEL = Struct("<I")
-"""Driver to worker: which of the worker's calls, counted from 1, should end soon.
+NUDGE = Struct("<IQ")
+"""Driver to worker: which of the worker's calls, counted from 1, is meant, and a word for its program.
 
 The two sockets keep no order between them: this may arrive before the call's own order, or after its end.
 """
+
+CANCEL = 0
+"""The word that asks the call to end soon; every other one means what the program and its caller agreed on."""
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -42,7 +45,8 @@ class Command(IntEnum):
     LOAD = 1  # with a file that holds a pickled `Load`
     START = 2  # a worker; value: the bytes of memory it may use, 0 without a limit; with sockets and stack file
     KILL = 3
-    STACKS = 4  # have a worker write where it stands into its file
+    IMPORT = 4  # modules, for the workers to come; with a file of their names, a line each
+    STACKS = 5  # have a worker write where it stands into its file
 
 
 class Notice(IntEnum):
@@ -81,6 +85,7 @@ class Order(NamedTuple):
 
 # What a worker is sent is a tuple that begins with the seq of the emission it answers, or with this before an order.
 ORDER = 0
+POSTED = -1  # payload; to a program that takes what its caller posts, in this order
 
 # What a worker sends up is a tuple that begins with one of these; plain integers, because enums are slow to pickle.
 EMITTED = 1  # seq, payload; the program waits for its answer

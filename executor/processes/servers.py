@@ -76,6 +76,13 @@ class Servers:
             self._launchers[digest], self._spare = launcher, None
         return launcher
 
+    def preload(self, digest: str, modules: Sequence[str]) -> None:
+        """Have the server of a prepared program import more modules before it starts another worker."""
+        source = self._sources[digest]
+        source.load = source.load._replace(preload=(*source.load.preload, *modules))
+        if digest in self._launchers:
+            self._launchers[digest].preload(modules)
+
     def _launch(self) -> Launcher:
         launcher = Launcher(self._poller)
         self._appeared(launcher)

@@ -34,24 +34,24 @@ class StackFile:
     """The driver's end of one worker's stacks."""
 
     def __init__(self) -> None:
-        self._file = _open(here.anonymous_file())
+        self._file = FileIO(here.anonymous_file(), "r+")
         self._asking = threading.Lock()
 
-    def share(self) -> FileIO:
-        """The same file once more: for the worker, or for reading it while another thread may close this one."""
-        return _open(os.dup(self._file.fileno()))
+    def share(self) -> int:
+        """A descriptor of its own: for the worker, or for reading while another thread may close ours."""
+        return os.dup(self._file.fileno())
 
-    def read(self, shared: FileIO, ask: Callable[[], bool], timeout_s: float) -> str:
+    def read(self, fd: int, ask: Callable[[], bool], timeout_s: float) -> str:
         """The stacks; `ask` has the signal sent, and returns whether there is still a worker to send it to."""
         deadline = time.monotonic() + timeout_s
         if not self._asking.acquire(timeout=timeout_s):
             return f"no answer within {timeout_s:g} s: the process has not answered who asked before either"
         try:
             # Worker and driver share the position too: what it writes next begins the file.
-            os.lseek(shared.fileno(), 0, os.SEEK_SET)
-            os.ftruncate(shared.fileno(), 0)
-            alive = _wait(shared, ask, deadline)
-            text = os.pread(shared.fileno(), os.fstat(shared.fileno()).st_size, 0).decode(errors="replace")
+            os.lseek(fd, 0, os.SEEK_SET)
+            os.ftruncate(fd, 0)
+            alive = _wait(fd, ask, deadline)
+            text = os.pread(fd, os.fstat(fd).st_size, 0).decode(errors="replace")
         finally:
             self._asking.release()
         if text:
@@ -68,15 +68,11 @@ class StackFile:
         self._file.close()
 
 
-def _open(fd: int) -> FileIO:
-    return FileIO(fd, "r+")
-
-
-def _wait(file: FileIO, ask: Callable[[], bool], deadline: float) -> bool:
+def _wait(fd: int, ask: Callable[[], bool], deadline: float) -> bool:
     """Wait until something is written and nothing more comes: there is no end mark. Whether the worker lives."""
     size, grew_at, ask_at = 0, time.monotonic(), 0.0
     while (now := time.monotonic()) < deadline:
-        if (grown := os.fstat(file.fileno()).st_size) != size:
+        if (grown := os.fstat(fd).st_size) != size:
             size, grew_at = grown, now
         if size and now >= grew_at + _QUIET_S:
             return True

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from executor.framing import Frame, FrameReader, pack, unpack
+from executor.framing import Frame, FrameReader, pack, pack_plain, unpack
 from executor.interface import Channel, Program
 from executor.messages import RemoteError
 from executor.platform import here
-from executor.processes.protocol import CANCEL, EMITTED, ORDER, RAISED, RETURNED, TOLD, Order
+from executor.processes.protocol import CANCEL, EMITTED, NUDGE, ORDER, POSTED, RAISED, RETURNED, TOLD, Order
 from executor.processes.surroundings import Surroundings
 from executor.tracebacks import describe
 
@@ -69,7 +69,7 @@ class _Worker:
                 break
             order = Order(*words)
             self._begun += 1
-            channel = _SocketChannel(self._data, self._control, self._reader, self._begun)
+            channel = SocketChannel(self._data, self._control, self._reader, self._begun)
             try:
                 last_words = self._run(order, channel, argument)
             except SystemExit as leaving:
@@ -108,7 +108,12 @@ def _pack_value(value: Any) -> list[bytes | memoryview]:
         raise
 
 
-class _SocketChannel(Channel):
+class SocketChannel(Channel):
+    """The program's end of its call. Beside what every channel has it takes what the caller posts, and its words.
+
+    A program that takes posts neither emits nor asks whether it is cancelled: each of the two sockets has one reader.
+    """
+
     def __init__(self, data: socket.socket, control: socket.socket, reader: FrameReader, number: int) -> None:
         self._data, self._control, self._reader, self._number = data, control, reader, number
         self._lock = threading.Lock()
@@ -152,7 +157,42 @@ class _SocketChannel(Channel):
     def _look(self) -> None:
         while not self._cancelled and (record := _next_record(self._control)) is not None:
             # Those of the calls before this one came too late for them.
-            self._cancelled = not record or CANCEL.unpack(record)[0] == self._number
+            self._cancelled = not record or NUDGE.unpack(record) == (self._number, CANCEL)
+
+    def fileno(self) -> int:
+        """The descriptor that becomes readable when something was posted, or the caller is gone."""
+        return self._data.fileno()
+
+    def read_posted(self) -> list[Any]:
+        """What one read of the socket brings of what was posted, waiting for it when there is nothing.
+
+        Raises:
+            EOFError: the caller is gone, or wants nothing more.
+        """
+        try:
+            messages = [unpack(frame) for frame in self._reader.left_over() or self._reader.read()]
+        except ConnectionResetError:
+            raise EOFError from None
+        return [message[1] for message in messages if message[0] == POSTED]
+
+    def say(self, payload: Any) -> None:
+        """Tell plain values: numbers, bytes, and tuples and lists of these, which need no care in pickling."""
+        with self._lock:
+            self._seq += 1
+            send(self._data, pack_plain((TOLD, self._seq, payload)))
+
+    def next_word(self) -> int | None:
+        """Wait for the next word that the caller says about this call past what it posts; None when it is gone."""
+        while True:
+            try:
+                record = self._control.recv(NUDGE.size, socket.MSG_WAITALL)
+            except OSError:
+                return None
+            if len(record) < NUDGE.size:
+                return None
+            number, word = NUDGE.unpack(record)
+            if number == self._number:
+                return int(word)
 
     def close(self) -> None:
         """Refuse whatever a thread that outlives the program still wants to say."""
@@ -162,7 +202,7 @@ class _SocketChannel(Channel):
 def _next_record(control: socket.socket) -> bytes | None:
     """The next cancellation that has arrived, if one has; empty when the driver is gone."""
     try:
-        return control.recv(CANCEL.size, socket.MSG_DONTWAIT)
+        return control.recv(NUDGE.size, socket.MSG_DONTWAIT)
     except BlockingIOError:
         return None
     except OSError:

@@ -1,0 +1,1 @@
+"""The library for its own sake: tasks, actors and objects on the worker processes that trials use too."""

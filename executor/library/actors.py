@@ -1,0 +1,380 @@
+"""Actors: from their creation through their restarts to their end, and the calls that wait for them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+from executor.errors import (
+    ActorDiedError,
+    ExecutorError,
+    InfeasibleRequestError,
+    PendingCallsLimitExceeded,
+    TaskCancelledError,
+)
+from executor.library.calls import Call, Calls
+from executor.library.creation import Creation
+from executor.library.failures import actor_died, pack_own
+from executor.library.ledger import Lease, Ledger
+from executor.library.messages import CALLS, CREATE
+from executor.library.objects import ERROR, Outcome
+from executor.library.plans import ActorPlan
+from executor.library.values import Packed
+from executor.library.workers import Worker, Workers
+from executor.messages import DeathCause
+
+_CREATION = "its constructor raised"
+
+
+class State(StrEnum):
+    """Where an actor stands."""
+
+    WAITING = "waiting"  # for its arguments, or for room
+    STARTING = "starting"
+    ALIVE = "alive"
+    DEAD = "dead"
+
+
+class Actor:
+    """One actor."""
+
+    __slots__ = (
+        "blocked_callers",
+        "calls",
+        "creation",
+        "error",
+        "leaving",
+        "number",
+        "pending",
+        "plan",
+        "restarts",
+        "restarts_left",
+        "state",
+        "worker",
+    )  # fmt: skip
+
+    def __init__(self, number: int, plan: ActorPlan, creation: Creation) -> None:
+        self.number = number
+        self.plan = plan
+        self.creation = creation
+        self.state = State.WAITING
+        self.worker: Worker | None = None
+        self.calls: deque[Call] = deque()
+        self.blocked_callers: dict[int, deque[Call]] = {}
+        self.pending = 0
+        self.restarts = 0
+        self.restarts_left = plan.max_restarts
+        self.leaving = False
+        self.error: Packed | None = None
+
+    @property
+    def name(self) -> str:
+        return self.plan.plan.name
+
+
+def _no_room() -> bool:
+    return False
+
+
+class Actors:
+    """All actors by their numbers, those with a name also by that."""
+
+    def __init__(self, calls: Calls, workers: Workers, ledger: Ledger) -> None:
+        self.all: dict[int, Actor] = {}
+        self.named: dict[str, int] = {}
+        self._calls = calls
+        self._objects = calls.objects
+        self._workers = workers
+        self._ledger = ledger
+        self._waiting: deque[Actor] = deque()
+        self.find_room: Callable[[], bool] = _no_room
+
+    # Life.
+
+    def create(self, number: int, plan: ActorPlan, creation: Creation) -> None:
+        """A new actor; it is needed once, by whoever created it."""
+        actor = self.all[number] = Actor(number, plan, creation)
+        entry = self._objects.add(number)
+        entry.on_forgotten = lambda: self._forgotten(actor)
+        for needed in (*creation.values, *creation.inside):
+            self._objects.keep(needed)
+        if plan.registered_name is not None:
+            self.named[plan.registered_name] = number
+        self._objects.when_all_settled(creation.values, lambda: self._line_up(actor))
+
+    def _line_up(self, actor: Actor) -> None:
+        if actor.state is State.DEAD:
+            return
+        for number in actor.creation.values:
+            outcome = self._objects.outcome(number)
+            if outcome is not None and outcome[0] == ERROR:
+                self._die(actor, outcome[1])
+                return
+        self._waiting.append(actor)
+        self.place_waiting()
+
+    def place_waiting(self) -> None:
+        """Start the actors for which there is room, in their order."""
+        left: deque[Actor] = deque()
+        waiting, self._waiting = self._waiting, left
+        for actor in waiting:
+            if actor.state is State.WAITING and not self._start(actor):
+                left.append(actor)
+
+    def _start(self, actor: Actor) -> bool:
+        """Start an actor's process; False when there is no room."""
+        lease = self._lease(actor)
+        if lease is None:
+            return False
+        plan = actor.plan
+        try:
+            worker = self._workers.start(plan.plan.surrounding, lease)
+        except OSError as error:
+            lease.area.give_back(lease)
+            cause = DeathCause(killed=f"no worker process could be started: {error}")
+            self._die(actor, pack_own(actor_died(actor.name, cause)))
+            return True
+        worker.spot = plan.plan.spot
+        actor.worker, worker.actor, actor.state = worker, actor, State.STARTING
+        creation = actor.creation
+        self._workers.define(worker, creation.digest)
+        outcomes = map(self._objects.outcome, creation.values)
+        values = [outcome[1] for outcome in outcomes if outcome is not None] or None
+        options = (actor.number, actor.name, plan.max_concurrency, plan.is_async, plan.restart_hook)
+        self._workers.post(worker, (CREATE, creation.digest, creation.arguments, values, options, actor.restarts))
+        return True
+
+    def _lease(self, actor: Actor) -> Lease | None:
+        plan = actor.plan.plan
+        while True:
+            spot = plan.spot
+            for area in self._ledger.areas(spot.group, spot.bundle) if spot else self._ledger.areas(None):
+                try:
+                    lease = area.take(plan.request)
+                except InfeasibleRequestError:
+                    continue
+                if lease is not None:
+                    return lease
+            if not self.find_room():
+                return None
+
+    def created(self, worker: Worker, kind: int, packed: Packed) -> None:
+        """The constructor has returned or raised."""
+        actor = worker.actor
+        if actor is None or actor.state is not State.STARTING:
+            return
+        if kind == ERROR:
+            self._die(actor, packed)
+            self._workers.kill(worker, _CREATION)
+            return
+        actor.state = State.ALIVE
+        while actor.calls:
+            self._send(actor, actor.calls.popleft())
+
+    def gone(self, worker: Worker, cause: DeathCause) -> None:
+        """An actor's process ended."""
+        actor = worker.actor
+        assert actor is not None
+        if worker.lease is not None:
+            worker.lease.area.give_back(worker.lease)
+        running = list(worker.running.values())
+        worker.running.clear()
+        if actor.worker is not worker:
+            return
+        actor.worker = None
+        restarts = actor.restarts_left != 0 and actor.state is not State.DEAD and not actor.leaving
+        if not restarts:
+            error = actor.error or pack_own(actor_died(actor.name, cause))
+            for call in running:
+                self._fail(call, error)
+            self._die(actor, error)
+            return
+        again = []
+        for call in running:
+            if call.tries_left:
+                call.tries_left -= 1
+                call.worker = None
+                again.append(call)
+            else:
+                more = "; it is started again, but this call may have been under way"
+                self._fail(call, pack_own(actor_died(actor.name, cause, more)))
+        actor.calls.extendleft(reversed(again))
+        actor.restarts += 1
+        actor.restarts_left -= 1
+        actor.state = State.WAITING
+        self._waiting.append(actor)
+
+    def kill(self, actor: Actor, reason: str, *, restart: bool = False) -> None:
+        """End an actor at once."""
+        if actor.state is State.DEAD:
+            return
+        if not restart:
+            actor.restarts_left = 0
+        if actor.worker is not None:
+            actor.leaving = not restart
+            self._workers.kill(actor.worker, reason)
+        elif not restart:
+            self._die(actor, pack_own(actor_died(actor.name, DeathCause(killed=reason))))
+
+    def leave(self, worker: Worker) -> None:
+        """An actor ends by its own will."""
+        actor = worker.actor
+        if actor is not None:
+            actor.leaving = True
+            actor.restarts_left = 0
+            actor.error = pack_own(ActorDiedError(f"actor {actor.name} died: it called exit_actor"))
+
+    def _forgotten(self, actor: Actor) -> None:
+        """Nobody has a handle any more: the actor ends once its calls have."""
+        if actor.state is State.DEAD:
+            self.all.pop(actor.number, None)
+            return
+        actor.restarts_left = 0
+        actor.leaving = True
+        if actor.pending:
+            return
+        self._retire(actor)
+
+    def _retire(self, actor: Actor) -> None:
+        if actor.worker is not None and actor.state is State.ALIVE:
+            self._workers.end(actor.worker)
+        else:
+            self.kill(actor, "nobody needs it any more")
+
+    def _die(self, actor: Actor, error: Packed) -> None:
+        if actor.state is State.DEAD:
+            return
+        actor.state = State.DEAD
+        actor.error = error
+        name = actor.plan.registered_name
+        if name is not None and self.named.get(name) == actor.number:
+            del self.named[name]
+        held = [call for calls in actor.blocked_callers.values() for call in calls]
+        for call in [*actor.calls, *held]:
+            self._fail(call, error)
+        actor.calls.clear()
+        actor.blocked_callers.clear()
+        for needed in (*actor.creation.values, *actor.creation.inside):
+            self._objects.drop(needed)
+        self._objects.free(actor.creation.arguments)
+        if actor.number not in self._objects.entries:
+            self.all.pop(actor.number, None)
+
+    # Calls.
+
+    def submit(self, call: Call) -> None:
+        """Have an actor run a call, after those that the same caller has submitted before."""
+        actor = self.all.get(call.submission.actor)
+        if actor is None or actor.state is State.DEAD or (actor.leaving and actor.number not in self._objects.entries):
+            error = actor.error if actor is not None and actor.error else None
+            self._calls.fail(call, error or pack_own(ActorDiedError("the actor of this call does not live any more")))
+            return
+        most = actor.plan.max_pending_calls
+        if 0 <= most <= actor.pending:
+            text = f"actor {actor.name}: {actor.pending} calls wait for it, and max_pending_calls is {most}"
+            self._calls.fail(call, pack_own(PendingCallsLimitExceeded(text)))
+            return
+        call.actor = actor
+        actor.pending += 1
+        behind = actor.blocked_callers.get(call.caller) if actor.blocked_callers else None
+        if behind is not None:
+            behind.append(call)
+        elif call.submission.values:
+            self._hold(actor, call)
+        else:
+            self._admit(actor, call)
+
+    def _hold(self, actor: Actor, call: Call) -> None:
+        """Wait for a call's values, and with it the calls that its caller submits after it."""
+        behind = deque([call])
+        actor.blocked_callers[call.caller] = behind
+        self._objects.when_all_settled(call.submission.values, lambda: self._let_in(actor, call.caller, behind))
+
+    def _let_in(self, actor: Actor, caller: int, behind: deque[Call]) -> None:
+        if actor.blocked_callers.get(caller) is not behind:
+            return
+        del actor.blocked_callers[caller]
+        first = behind.popleft()
+        failed = self._calls.failed_value(first)
+        if first.number not in self._calls.open:
+            pass  # cancelled in the meantime
+        elif failed is not None:
+            self.finish(first, *failed)
+        else:
+            self._admit(actor, first)
+        while behind:
+            call = behind.popleft()
+            if call.submission.values and self._is_open(call):
+                self._hold(actor, call)
+                actor.blocked_callers[caller].extend(behind)
+                return
+            self._admit(actor, call)
+
+    def _is_open(self, call: Call) -> bool:
+        return any(self._objects.outcome(number) is None for number in call.submission.values)
+
+    def _admit(self, actor: Actor, call: Call) -> None:
+        if actor.state is State.ALIVE and not actor.calls:
+            self._send(actor, call)
+        else:
+            actor.calls.append(call)
+
+    def _send(self, actor: Actor, call: Call) -> None:
+        worker = actor.worker
+        if call.number not in self._calls.open or worker is None:
+            return
+        submission = call.submission
+        if submission.values and (failed := self._calls.failed_value(call)) is not None:
+            self.finish(call, *failed)
+            return
+        values = self._calls.values(call) if submission.values else None
+        plan = submission.plan
+        call.worker = worker
+        worker.running[call.number] = call
+        message = (
+            call.number, submission.method, None, submission.arguments, values, plan.num_returns, plan.window,
+            plan.retry_exceptions if call.tries_left else False, plan.name,
+        )  # fmt: skip
+        self._workers.post(worker, (CALLS, (message,)))
+
+    def again(self, call: Call) -> None:
+        """Run a call once more, as it asked for when it raised."""
+        call.tries_left -= 1
+        call.worker = None
+        assert call.actor is not None
+        self._admit(call.actor, call)
+
+    def finish(self, call: Call, kind: int, packed: Any) -> None:
+        """A call of an actor has ended."""
+        self._calls.end(call, kind, packed)
+        actor = call.actor
+        if actor is not None:
+            actor.pending -= 1
+            if not actor.pending and actor.leaving and actor.state is State.ALIVE and not self._is_needed(actor):
+                self._retire(actor)
+
+    def _is_needed(self, actor: Actor) -> bool:
+        return actor.number in self._objects.entries
+
+    def _fail(self, call: Call, error: Packed) -> None:
+        if call.cancelled:
+            error = pack_own(TaskCancelledError(f"{call.plan.name} was cancelled"))
+        self.finish(call, ERROR, error)
+
+    def cancel(self, call: Call) -> bool:
+        """Take a call back that the actor has not been sent yet; whether that could be."""
+        if call.worker is not None:
+            return False
+        actor = call.actor
+        if actor is not None and call in actor.calls:
+            actor.calls.remove(call)
+        self.finish(call, ERROR, pack_own(TaskCancelledError(f"{call.plan.name} was cancelled before it began")))
+        return True
+
+    def why_dead(self, number: int) -> Outcome:
+        """The outcome of asking something of an actor that is gone."""
+        actor = self.all.get(number)
+        error = actor.error if actor is not None else None
+        return ERROR, error or pack_own(ExecutorError("there is no such actor any more"))

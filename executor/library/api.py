@@ -1,0 +1,361 @@
+"""The functions that a user calls: `init`, `remote`, `get`, `put`, `wait` and their kin."""
+
+from __future__ import annotations
+
+import atexit
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from executor.errors import ExecutorError
+from executor.library.client import Client, running
+from executor.library.functions import RemoteFunction
+from executor.library.handles import ActorClass, ActorHandle, actor_number
+from executor.library.hub import Hub
+from executor.library.refs import ObjectRef, ObjectRefGenerator, number_of
+from executor.library.runtime import become, current, existing
+from executor.library.serving import Leave
+from executor.library.status import Status
+from executor.library.surroundings import surrounding_of
+from executor.resources import Resources
+
+__audition_internal__ = True
+
+
+def init(
+    address: str | None = None,
+    *,
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    memory: int | None = None,
+    resources: Mapping[str, float] | None = None,
+    labels: Mapping[str, str] | None = None,
+    object_store_memory: int | None = None,
+    spill_directory: str | None = None,
+    runtime_env: Mapping[str, Any] | None = None,
+    ignore_reinit_error: bool = False,
+) -> Hub:
+    """Open the executor on this machine; what is not given is discovered. Needless where the defaults will do.
+
+    Args:
+        address: ``None`` or ``"local"``.
+        num_cpus: cpus that tasks and actors may hold; all that this process may use by default.
+        num_gpus: gpus that they may hold; all that the driver shows by default.
+        memory: bytes of memory that they may hold; the machine's by default.
+        resources: amounts of custom kinds.
+        labels: what this machine is called, for ``label_selector``.
+        object_store_memory: bytes of shared memory for large objects, 30% of the memory by default; what does not fit
+            goes to disk.
+        spill_directory: where on disk; a temporary directory by default.
+        runtime_env: the default of the option `runtime_env`.
+        ignore_reinit_error: do nothing when it is open already.
+
+    Raises:
+        ExecutorError: it is open already.
+        ValueError: an amount is no number of at least zero, or the address is not on this machine.
+    """
+    if address not in (None, "local", "auto"):
+        raise ValueError(f"address={address!r}: there is 'local' only; clusters are not here yet")
+    before = existing()
+    if before is not None:
+        if ignore_reinit_error and isinstance(before, Hub):
+            return before
+        raise ExecutorError(
+            "the executor is open already: call executor.shutdown() first, or pass ignore_reinit_error=True"
+        )
+    if runtime_env:
+        surrounding_of(runtime_env, Resources())
+    hub = Hub(
+        cpus=num_cpus,
+        gpus=num_gpus,
+        memory=memory,
+        resources=resources,
+        labels=labels,
+        store_bytes=object_store_memory,
+        spill_folder=spill_directory,
+    )
+    hub.default_env = dict(runtime_env) if runtime_env else None
+    become(hub)
+    return hub
+
+
+@atexit.register
+def shutdown() -> None:
+    """End every task and actor and give everything back, within about two seconds; does nothing when none is open."""
+    runtime = existing()
+    if isinstance(runtime, Hub):
+        become(None)
+        runtime.close()
+
+
+def is_initialized() -> bool:
+    """Whether the executor is open."""
+    return existing() is not None
+
+
+def remote(*arguments: Any, **options: Any) -> Any:
+    """Make a function a remote function, or a class an actor class: ``@remote`` or ``@remote(num_cpus=2)``.
+
+    Raises:
+        TypeError: it is neither.
+        ValueError: there is no such option, or a value is not of its kind.
+    """
+    if len(arguments) == 1 and not options and callable(arguments[0]):
+        return _remote(arguments[0], {})
+    if arguments:
+        raise TypeError("remote takes a function or a class, or options by name: @remote or @remote(num_cpus=2)")
+    return lambda function: _remote(function, options)
+
+
+def _remote(function: Any, options: Mapping[str, Any]) -> Any:
+    if inspect.isclass(function):
+        return ActorClass(function, options)
+    if callable(function):
+        if inspect.iscoroutinefunction(function):
+            raise TypeError(f"{function.__name__} is a coroutine function: async is for the methods of actors")
+        return RemoteFunction(function, options)
+    raise TypeError(f"remote takes a function or a class, got {function!r}")
+
+
+def get(refs: Any, *, timeout: float | None = None) -> Any:
+    """The value of a reference, or the values of a list of them, waited for.
+
+    Arrays, and what holds their memory, are read-only and share the memory that all processes see.
+
+    Raises:
+        GetTimeoutError: not all are there within `timeout` seconds.
+        BaseException: what the call raised, as its own class; its cause is the traceback from over there.
+        TypeError: it is no reference.
+    """
+    runtime = current()
+    if isinstance(refs, ObjectRef):
+        found = [refs]
+    else:
+        found = list(refs) if isinstance(refs, Sequence | ObjectRefGenerator) else [refs]
+        _check_refs("get", found)
+    try:
+        values = runtime.get(found, timeout)
+    except BaseException as error:
+        raise error.with_traceback(None)  # noqa: B904 - it is the same one, without the way it took through our frames
+    return values[0] if isinstance(refs, ObjectRef) else values
+
+
+def _check_refs(function: str, refs: Iterable[Any]) -> None:
+    for ref in refs:
+        if not isinstance(ref, ObjectRef):
+            raise TypeError(f"{function} takes references, as .remote() and put return them, got {ref!r}")
+
+
+def put(value: Any) -> ObjectRef[Any]:
+    """Keep a value, once for all who are passed the reference.
+
+    Raises:
+        TypeError: it cannot be pickled, or it is a reference already.
+        ObjectStoreFullError: there is room for it neither in memory nor on disk.
+    """
+    if isinstance(value, ObjectRef):
+        raise TypeError("put takes a value, this is a reference already: pass it as it is, or in a list")
+    return current().put(value)
+
+
+def wait(
+    refs: Sequence[ObjectRef[Any]],
+    *,
+    num_returns: int = 1,
+    timeout: float | None = None,
+    fetch_local: bool = True,  # noqa: ARG001 - Ray's: here every value is local
+) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:
+    """Wait until `num_returns` of the references are there, or `timeout` seconds are over.
+
+    Returns those that are there, at most `num_returns`, and the others, both in the order given.
+
+    Raises:
+        ValueError: there are not so many references, none at all, or one is given twice.
+        TypeError: one is no reference.
+    """
+    given = list(refs) if isinstance(refs, Sequence) else [refs]
+    _check_refs("wait", given)
+    if not 0 < num_returns <= len(given):
+        raise ValueError(f"num_returns must be 1 to the number of references, {len(given)}, got {num_returns!r}")
+    if len(set(given)) < len(given):
+        raise ValueError("wait: a reference is given twice")
+    there = current().wait([number_of(ref) for ref in given], num_returns, timeout)
+    ready = [ref for ref in given if number_of(ref) in there][:num_returns]
+    taken = set(ready)
+    return ready, [ref for ref in given if ref not in taken]
+
+
+def as_completed(refs: Sequence[ObjectRef[Any]], *, timeout: float | None = None) -> Iterator[ObjectRef[Any]]:
+    """The references, each as soon as it is there.
+
+    Raises:
+        GetTimeoutError: not all are there within `timeout` seconds.
+    """
+    import time
+
+    from executor.errors import GetTimeoutError
+
+    deadline = None if timeout is None else time.monotonic() + timeout
+    left = list(refs)
+    _check_refs("as_completed", left)
+    while left:
+        left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+        there = current().wait([number_of(ref) for ref in left], 1, left_s)
+        if not there:
+            raise GetTimeoutError(f"{len(left)} of {len(refs)} values were not there after {timeout:g} s")
+        ready = [ref for ref in left if number_of(ref) in there]
+        left = [ref for ref in left if number_of(ref) not in there]
+        yield from ready
+
+
+def cancel(
+    ref: ObjectRef[Any] | ObjectRefGenerator, *, force: bool = False, recursive: bool = True, grace: float | None = None
+) -> None:
+    """End a call before its time; getting its value then raises `TaskCancelledError`.
+
+    One that has not begun never does. One that runs meets a `KeyboardInterrupt` (a coroutine a `CancelledError`); with
+    `force` its process is ended at once, with `grace` after so many seconds in which it has not ended.
+
+    Args:
+        ref: what the call returns.
+        force: end the process; not for calls of actors, which `kill` ends.
+        recursive: cancel the calls that it has submitted too.
+        grace: seconds to wait before its process is ended; an actor is started again where it may.
+
+    Raises:
+        ValueError: `force` for a call of an actor.
+    """
+    if isinstance(ref, ObjectRefGenerator):
+        ref = ref.completed()
+    _check_refs("cancel", [ref])
+    current().ask("cancel", number_of(ref), force, recursive, grace)
+
+
+def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
+    """End an actor's process at once; its calls raise `ActorDiedError`.
+
+    Raises:
+        TypeError: it is no handle.
+    """
+    if not isinstance(actor, ActorHandle):
+        raise TypeError(f"kill takes the handle of an actor, got {actor!r}; cancel ends a task")
+    current().ask("kill_actor", actor_number(actor), not no_restart)
+
+
+def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
+    """The handle of the actor that was created with this name.
+
+    Raises:
+        ValueError: there is none; or a namespace is given, which only a cluster has.
+    """
+    if namespace is not None:
+        raise ValueError("namespace: names across processes need a cluster; on one machine all names are this driver's")
+    runtime = current()
+    number, description = runtime.ask("get_actor", name)
+    return ActorHandle(runtime.own(number), description)
+
+
+def list_named_actors() -> list[str]:
+    """The names of the actors that have one."""
+    return list(current().ask("actor_names"))
+
+
+def exit_actor() -> None:
+    """End the actor that this is called in; calls that wait for it raise `ActorDiedError`.
+
+    Raises:
+        ExecutorError: this is no actor.
+    """
+    runtime = existing()
+    if not isinstance(runtime, Client) or runtime.actor is None:
+        raise ExecutorError("exit_actor ends the actor that it is called in, and this is none")
+    raise Leave
+
+
+def emit(value: Any) -> Any:
+    """Hand a value to whoever reads this call's stream, and wait for the answer that `send` gives (None otherwise).
+
+    Raises:
+        ExecutorError: this is no call that streams (``num_returns="streaming"``).
+    """
+    runtime, call = existing(), running.get()
+    if not isinstance(runtime, Client) or not call:
+        raise ExecutorError(
+            "emit works inside a task, or a method of an actor, that is called with num_returns='streaming'"
+        )
+    return runtime.emit(call, value)
+
+
+def nodes() -> list[dict[str, Any]]:
+    """The machines: here, this one."""
+    runtime = current()
+    labels = runtime.ask("labels")
+    resources = runtime.node.capacity.as_dict()
+    return [{"NodeID": runtime.node.name, "Alive": True, "Resources": _ray_names(resources), "Labels": labels}]
+
+
+def cluster_resources() -> dict[str, float]:
+    """All that there is: ``CPU``, ``GPU``, ``memory`` in bytes, and custom kinds."""
+    return _ray_names(current().ask("total").as_dict())
+
+
+def available_resources() -> dict[str, float]:
+    """What is free just now, by the same names."""
+    return _ray_names(current().ask("available").as_dict())
+
+
+def _ray_names(amounts: Mapping[str, float]) -> dict[str, float]:
+    return {{"cpu": "CPU", "gpu": "GPU"}.get(kind, kind): float(amount) for kind, amount in amounts.items()}
+
+
+def status() -> Status:
+    """Actors, calls, resources, objects and processes, as values; ``print`` shows them as tables."""
+    found: Status = current().ask("status")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeContext:
+    """What a task or an actor can know of itself. Outside of both all is empty."""
+
+    task_id: str | None
+    actor_id: str | None
+    actor_name: str | None
+    restart_count: int
+    worker_id: int
+
+    @property
+    def was_current_actor_reconstructed(self) -> bool:
+        """Whether the actor was restarted."""
+        return self.restart_count > 0
+
+    def get_task_id(self) -> str | None:
+        """The call's number as text."""
+        return self.task_id
+
+    def get_actor_id(self) -> str | None:
+        """The actor's number as text."""
+        return self.actor_id
+
+
+def get_runtime_context() -> RuntimeContext:
+    """What the running task or actor can know of itself."""
+    runtime, call = existing(), running.get()
+    number, name, restarts = (runtime.actor or (0, None, 0)) if isinstance(runtime, Client) else (0, None, 0)
+    return RuntimeContext(
+        task_id=f"{call:016x}" if call else None,
+        actor_id=f"{number:016x}" if number else None,
+        actor_name=name,
+        restart_count=restarts,
+        worker_id=runtime.number if runtime is not None else 0,
+    )
+
+
+def get_gpu_ids() -> list[str]:
+    """The gpus that this task or actor has, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    import os
+
+    if not isinstance(existing(), Client):
+        return []
+    return [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]

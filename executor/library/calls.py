@@ -1,0 +1,185 @@
+"""Calls from their submission to their end: what they need before, what they leave behind, what they stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from executor.library.objects import ERROR, VALUE, Objects, Outcome
+from executor.library.plans import STREAMING, Plan
+from executor.library.values import Packed, place_of
+
+if TYPE_CHECKING:
+    from executor.library.actors import Actor
+    from executor.library.workers import Worker
+
+
+class Submission(NamedTuple):
+    """A call as its caller hands it in.
+
+    Its returns are the objects from `number` on. `values` are the objects whose values stand in for references among
+    the arguments, `inside` those that are referred to from within them. A task has a `digest`; an actor's call the
+    number of the `actor` and a `method`.
+    """
+
+    number: int
+    plan: Plan
+    digest: str | None
+    actor: int
+    method: str | None
+    arguments: Packed
+    values: tuple[int, ...]
+    inside: tuple[int, ...]
+
+
+class Stream:
+    """What a call has yielded so far."""
+
+    __slots__ = ("ended", "items", "taken", "unanswered", "waiting")
+
+    def __init__(self) -> None:
+        self.items: list[int] = []
+        self.taken = 0
+        self.ended = False
+        self.unanswered = -1
+        self.waiting: list[Callable[[], None]] = []
+
+
+class Call:
+    """One call that has not ended."""
+
+    __slots__ = (
+        "actor", "caller", "cancelled", "number", "parent", "returns", "stream", "submission", "tries_left", "worker",
+    )  # fmt: skip
+
+    def __init__(self, submission: Submission, caller: int, parent: int, tries: int) -> None:
+        self.submission = submission
+        self.number = submission.number
+        self.caller = caller
+        self.parent = parent
+        self.tries_left = tries
+        self.actor: Actor | None = None
+        self.worker: Worker | None = None
+        self.cancelled = False
+        returns = submission.plan.num_returns
+        self.stream = Stream() if returns == STREAMING else None
+        self.returns = range(self.number, self.number + abs(returns))
+
+    @property
+    def plan(self) -> Plan:
+        return self.submission.plan
+
+
+class Calls:
+    """All calls that have not ended, and the streams that somebody may still read."""
+
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
+        self.open: dict[int, Call] = {}
+        self.streams: dict[int, Stream] = {}
+        self.on_unread: Callable[[Call], None] = _ignore
+        self._children: dict[int, set[int]] = {}
+
+    def begin(self, submission: Submission, caller: int, parent: int, tries: int) -> Call:
+        """Take in a call; its returns are needed once, by whoever submitted it."""
+        call = Call(submission, caller, parent, tries)
+        objects = self.objects
+        for number in call.returns:
+            objects.add(number)
+        for number in submission.values:
+            objects.keep(number)
+        for number in submission.inside:
+            objects.keep(number)
+        self.open[call.number] = call
+        if parent:
+            self._children.setdefault(parent, set()).add(call.number)
+        if call.stream is not None:
+            self.streams[call.number] = call.stream
+            objects.entries[call.number].on_forgotten = lambda: self._forget_stream(call)
+        return call
+
+    def failed_value(self, call: Call) -> Outcome | None:
+        """The outcome of the first of its values that is an error."""
+        outcomes = map(self.objects.outcome, call.submission.values)
+        return next((outcome for outcome in outcomes if outcome is not None and outcome[0] == ERROR), None)
+
+    def values(self, call: Call) -> list[Packed] | None:
+        """The values that stand in for references among the arguments; all are there."""
+        outcomes = map(self.objects.outcome, call.submission.values)
+        return [outcome[1] for outcome in outcomes if outcome is not None] or None
+
+    def fail(self, call: Call, error: Packed) -> None:
+        """End a call by an exception."""
+        self.end(call, ERROR, error)
+
+    def end(self, call: Call, kind: int, packed: Packed | Sequence[Packed]) -> None:
+        """End a call with what it returned (a list for several returns) or raised."""
+        if self.open.pop(call.number, None) is None:
+            return
+        call.worker = None
+        objects = self.objects
+        if kind == ERROR or call.plan.num_returns in (1, STREAMING):
+            if call.stream is not None:
+                self._end_stream(call.stream, call.number, (kind, packed))  # type: ignore[arg-type]
+            for number in call.returns:
+                objects.settle(number, (kind, packed))  # type: ignore[arg-type]
+        else:
+            for number, one in zip(call.returns, packed, strict=True):
+                objects.settle(number, (VALUE, one))  # type: ignore[arg-type]
+        submission = call.submission
+        for number in submission.values:
+            objects.drop(number)
+        for number in submission.inside:
+            objects.drop(number)
+        objects.free(submission.arguments)
+        if call.parent and (siblings := self._children.get(call.parent)) is not None:
+            siblings.discard(call.number)
+            if not siblings:
+                del self._children[call.parent]
+
+    def children(self, number: int) -> Iterable[Call]:
+        """The calls that a call has submitted and that have not ended."""
+        return [self.open[child] for child in self._children.get(number, ())]
+
+    # Streams.
+
+    def yielded(self, call: Call, number: int, outcome: Outcome, *, waits: bool) -> None:
+        """A call streams a value, which is the object `number` from now on."""
+        stream = call.stream
+        if stream is None or call.number not in self.streams:
+            place = place_of(outcome[1])
+            if place is not None:
+                self.objects.add(number)
+                self.objects.settle(number, outcome)
+                self.objects.drop(number)
+            return
+        self.objects.put(number, outcome)
+        if waits:
+            stream.unanswered = len(stream.items)
+        stream.items.append(number)
+        _call_back(stream)
+
+    def _end_stream(self, stream: Stream, number: int, outcome: Outcome) -> None:
+        if outcome[0] == ERROR and number in self.objects.entries:
+            # The reader meets it in its turn; the object is needed once more for that.
+            self.objects.keep(number)
+            stream.items.append(number)
+        stream.ended = True
+        _call_back(stream)
+
+    def _forget_stream(self, call: Call) -> None:
+        stream = self.streams.pop(call.number)
+        for number in stream.items[stream.taken :]:
+            self.objects.drop(number)
+        if call.number in self.open:
+            self.on_unread(call)
+
+
+def _ignore(call: Call) -> None:
+    """Until somebody wants to know."""
+
+
+def _call_back(stream: Stream) -> None:
+    waiting, stream.waiting = stream.waiting, []
+    for callback in waiting:
+        callback()

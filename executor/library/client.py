@@ -1,0 +1,339 @@
+"""A worker's side of the library: what its tasks and its actor ask of the hub, and what the hub sends them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+import select
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from mmap import mmap
+from typing import Any
+
+from executor.errors import GetTimeoutError
+from executor.library.calls import Submission
+from executor.library.interrupts import Interrupts
+from executor.library.messages import (
+    ANSWER,
+    CALLS,
+    CREATE,
+    DEFINE,
+    HELD,
+    ITEM,
+    PROCEED,
+    PUT,
+    REPLY,
+    REQUEST,
+    SUBMIT,
+)
+from executor.library.objects import VALUE, Outcome
+from executor.library.refs import ObjectRef
+from executor.library.runtime import Runtime
+from executor.library.values import Packed, Place, pack_value, unpack_value
+from executor.processes.worker import SocketChannel
+from executor.resources import Node
+
+__audition_internal__ = True
+
+running: ContextVar[int] = ContextVar("running", default=0)
+"""The call that runs here just now."""
+
+
+class Client(Runtime):
+    """See the module. Whoever waits reads what the hub sends, for all others too."""
+
+    def __init__(self, channel: SocketChannel, number: int, node: Node) -> None:
+        self.number = number
+        self.node = node
+        self.calls: deque[Any] = deque()
+        self.calm = Interrupts(self._interrupted)
+        self.on_interrupt: Callable[[], None] = lambda: None
+        self.on_calls: Callable[[], None] | None = None
+        self.actor: tuple[int, str, int] | None = None
+        self._channel = channel
+        self._condition = threading.Condition(threading.Lock())
+        self._reading = False
+        self._replies: dict[int, tuple[bool, Any]] = {}
+        self._callbacks: dict[int, Callable[[bool, Any], None]] = {}
+        self._afterwards: deque[Callable[[], None]] = deque()
+        self._answers: dict[int, Packed | None] = {}
+        self._proceed: dict[int, int] = {}
+        self._items: Counter[int] = Counter()
+        self._definitions: dict[str, bytes] = {}
+        self._functions: dict[str, Any] = {}
+        self._told: set[str] = set()
+        self._next_number = (number << 40) + 1
+        self._requests = itertools.count(1)
+        self._lock = threading.Lock()
+        self._dropped: deque[int] = deque()
+        self.drop = self._dropped.append
+        self._counts: Counter[int] = Counter()
+        self._held: Counter[int] = Counter()
+        self._fresh: set[int] = set()
+
+    def _interrupted(self, number: int, frame: Any) -> None:
+        self.on_interrupt()
+
+    # Reading.
+
+    def until(self, ready: Callable[[], bool], timeout_s: float | None = None) -> bool:
+        """Read what the hub sends until something holds, or the time is over; whether it holds.
+
+        Raises:
+            EOFError: the hub wants nothing more of this worker.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        condition = self._condition
+        condition.acquire()
+        try:
+            while not ready():
+                left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+                if self._reading:
+                    if left_s == 0.0:
+                        return False
+                    condition.wait(left_s)
+                    continue
+                if not self._read(left_s) and left_s is not None and time.monotonic() >= (deadline or 0.0):
+                    return ready()
+            return True
+        finally:
+            condition.release()
+
+    def _read(self, timeout_s: float | None) -> bool:
+        """Read once, with the condition let go of meanwhile; whether anything came."""
+        condition = self._condition
+        self._reading = True
+        condition.release()
+        try:
+            # Here an interrupt may come between: nothing has been taken off the socket yet.
+            if running.get() or timeout_s is not None:
+                poller = select.poll()
+                poller.register(self._channel.fileno(), select.POLLIN)
+                if not poller.poll(None if timeout_s is None else timeout_s * 1000):
+                    return False
+            with self.calm:
+                messages = self._channel.read_posted()
+                for message in messages:
+                    self._take(message)
+        finally:
+            condition.acquire()
+            self._reading = False
+            condition.notify_all()
+        if self._afterwards:
+            condition.release()
+            try:
+                while self._afterwards:
+                    self._afterwards.popleft()()
+            finally:
+                condition.acquire()
+        return True
+
+    def read_now(self) -> None:
+        """Take in what is there, without waiting for more."""
+        self.until(lambda: False, 0.0)
+
+    def _take(self, message: tuple[Any, ...]) -> None:
+        kind = message[0]
+        if kind == CALLS:
+            self.calls.extend(message[1])
+            if self.on_calls is not None:
+                self.on_calls()
+        elif kind == REPLY:
+            callback = self._callbacks.pop(message[1], None)
+            if callback is None:
+                self._replies[message[1]] = message[2], message[3]
+            else:
+                self._afterwards.append(lambda: callback(message[2], message[3]))
+        elif kind == DEFINE:
+            self._definitions[message[1]] = message[2]
+            self._told.add(message[1])
+        elif kind == ANSWER:
+            self._answers[message[1]] = message[2]
+        elif kind == PROCEED:
+            self._proceed[message[1]] = max(self._proceed.get(message[1], 0), message[2])
+        else:
+            assert kind == CREATE, message
+            self.calls.append(message)
+
+    def say(self, message: tuple[Any, ...]) -> None:
+        """Tell the hub something."""
+        with self.calm:
+            self._channel.say(message)
+
+    def next_word(self) -> int | None:
+        """The next word that the hub says past its messages."""
+        return self._channel.next_word()
+
+    def fileno(self) -> int:
+        """The descriptor to wait on for what the hub sends."""
+        return self._channel.fileno()
+
+    # Asking.
+
+    def ask(self, verb: str, *arguments: Any) -> Any:
+        return self._ask(verb, arguments, None)
+
+    def _ask(self, verb: str, arguments: tuple[Any, ...], timeout_s: float | None) -> Any:
+        number = self._request(verb, arguments)
+        replies = self._replies
+        if not self.until(lambda: number in replies, timeout_s):
+            self.say((REQUEST, 0, running.get(), "give_up", (number,)))
+            raise GetTimeoutError
+        well, value = replies.pop(number)
+        if not well:
+            raise value
+        return value
+
+    def _request(self, verb: str, arguments: tuple[Any, ...]) -> int:
+        self.flush()
+        number = next(self._requests)
+        self.say((REQUEST, number, running.get(), verb, arguments))
+        return number
+
+    def outcomes(self, numbers: Sequence[int], timeout_s: float | None) -> list[Outcome]:
+        try:
+            found: list[Outcome] = self._ask("outcomes", (list(numbers),), timeout_s)
+        except GetTimeoutError:
+            there = len(self.ask("there", list(numbers)))
+            text = f"{there} of {len(numbers)} values were there after {timeout_s:g} s. Ask again, or longer."
+            raise GetTimeoutError(text) from None
+        return found
+
+    def wait(self, numbers: Sequence[int], count: int, timeout_s: float | None) -> set[int]:
+        try:
+            return set(self._ask("wait", (list(numbers), count), timeout_s))
+        except GetTimeoutError:
+            return set(self.ask("there", list(numbers)))
+
+    def when_there(self, number: int, callback: Callable[[Outcome], None]) -> None:
+        self.flush()
+        request = next(self._requests)
+        self._callbacks[request] = lambda _, found: callback(found[0])
+        self.say((REQUEST, request, 0, "outcomes_later", ([number],)))
+        if self.on_calls is None:  # nobody reads while the worker's own code runs: a thread has to
+            threading.Thread(target=self._read_callbacks, daemon=True, name="executor-futures").start()
+
+    def _read_callbacks(self) -> None:
+        try:
+            self.until(lambda: not self._callbacks)
+        except EOFError:
+            pass
+
+    def allocate(self, size: int) -> tuple[Place, memoryview]:
+        place: Place = self.ask("allocate", size)
+        fd = os.open(place.path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            return place, memoryview(mmap(fd, place.size))
+        finally:
+            os.close(fd)
+
+    # References.
+
+    def new_numbers(self, count: int) -> int:
+        with self._lock:
+            first = self._next_number
+            self._next_number += count
+            return first
+
+    def own(self, number: int) -> ObjectRef[Any]:
+        """A reference that the hub knows this worker to hold."""
+        with self._lock:
+            self._counts[number] += 1
+            self._held[number] += 1
+        return ObjectRef(number, self)
+
+    def arrived(self, number: int) -> ObjectRef[Any]:
+        with self._lock:
+            self._counts[number] += 1
+            if not self._held[number]:
+                self._fresh.add(number)
+        return ObjectRef(number, self)
+
+    def pin(self, number: int) -> None:
+        self.say((HELD, (number,), ()))
+
+    def flush(self) -> None:
+        """Tell the hub which references this worker holds now, and which not any more."""
+        if not self._dropped and not self._fresh:
+            return
+        gone: list[int] = []
+        with self._lock:
+            while self._dropped:
+                number = self._dropped.popleft()
+                self._counts[number] -= 1
+                if not self._counts[number]:
+                    del self._counts[number]
+                    gone += [number] * self._held.pop(number, 0)
+            taken = [number for number in self._fresh if number in self._counts]
+            self._held.update(taken)
+            self._fresh.clear()
+            if taken or gone:
+                self.say((HELD, taken, gone))
+
+    @property
+    def has_dropped(self) -> bool:
+        """Whether references were let go of that the hub has not been told of."""
+        return bool(self._dropped)
+
+    # Making.
+
+    def put(self, value: Any) -> ObjectRef[Any]:
+        packed = pack_value(value, self.allocate)
+        number = self.new_numbers(1)
+        self.flush()
+        self.say((PUT, number, packed))
+        return self.own(number)
+
+    def define(self, digest: str, pickled: bytes, modules: frozenset[str]) -> None:
+        if digest not in self._told:
+            self._told.add(digest)
+            self._definitions[digest] = pickled
+            self.say((DEFINE, digest, pickled, modules))
+
+    def function(self, digest: str) -> Any:
+        """A function or class that was defined."""
+        function = self._functions.get(digest)
+        if function is None:
+            function = self._functions[digest] = pickle.loads(self._definitions[digest])  # noqa: S301 - our own driver's
+        return function
+
+    def submit(self, submission: Submission) -> None:
+        self.flush()
+        self.say((SUBMIT, running.get(), submission))
+
+    # Streaming.
+
+    def next_item(self, call: int, taken: int, answer: Any) -> ObjectRef[Any] | None:
+        packed = None if answer is None else pack_value(answer, self.allocate)
+        number = self.ask("next_item", call, taken, packed)
+        return None if number is None else self.own(number)
+
+    def stream(self, call: int, packed: Packed, *, window: int = 0) -> None:
+        """Send up a value that a call yields; waits while the reader is `window` values behind."""
+        index = self._items[call]
+        self._items[call] += 1
+        if window:
+            self.until(lambda: index - self._proceed.get(call, 0) < window)
+        self.flush()
+        self.say((ITEM, call, self.new_numbers(1), (VALUE, packed), False))
+
+    def emit(self, call: int, value: Any) -> Any:
+        """Send up a value and wait for the reader's answer to it."""
+        packed = pack_value(value, self.allocate)
+        self._items[call] += 1
+        self._answers.pop(call, None)
+        self.flush()
+        self.say((ITEM, call, self.new_numbers(1), (VALUE, packed), True))
+        self.until(lambda: call in self._answers)
+        answer = self._answers.pop(call)
+        return None if answer is None else unpack_value(answer)
+
+    def end_stream(self, call: int) -> None:
+        """Forget what was kept for a call's stream."""
+        self._items.pop(call, None)
+        self._proceed.pop(call, None)
+        self._answers.pop(call, None)

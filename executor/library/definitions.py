@@ -1,0 +1,68 @@
+"""Functions and classes as they travel: pickled once, known by a digest of that, with the modules that they need."""
+
+from __future__ import annotations
+
+import dis
+import inspect
+import pickletools
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from types import CodeType
+from typing import Any
+
+from executor.pickling import dump
+
+_STRINGS = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE"}
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A function or class, ready to be sent."""
+
+    digest: str
+    pickled: bytes
+    modules: frozenset[str]
+
+
+def define(function: Any) -> Definition:
+    """Pickle a function or class by what other processes cannot import, and by name otherwise.
+
+    Raises:
+        ProgramNotPicklableError: names the variable that cannot be sent, its type, and what uses it.
+    """
+    pickled = dump(function)
+    return Definition(blake2b(pickled, digest_size=16).hexdigest(), pickled, _modules(function, pickled))
+
+
+def _modules(function: Any, pickled: bytes) -> frozenset[str]:
+    """The modules that it refers to, and those that it imports when it runs."""
+    strings = {argument for opcode, argument, _ in pickletools.genops(pickled) if opcode.name in _STRINGS}
+    found = {name for name in strings if name in sys.modules and _is_worth_it(name)}
+    for code in _codes(function):
+        found |= {name for name in _imported(code) if _is_worth_it(name)}
+    return frozenset(found)
+
+
+def _is_worth_it(name: str) -> bool:
+    return name.partition(".")[0] not in ("__main__", "__mp_main__", "builtins", "executor", "cloudpickle")
+
+
+def _codes(function: Any) -> Iterator[CodeType]:
+    if isinstance(function, partial):
+        function = function.func
+    owners = list(vars(function).values()) if isinstance(function, type) else [function]
+    for owner in owners:
+        code = getattr(inspect.unwrap(owner) if callable(owner) else owner, "__code__", None)
+        if isinstance(code, CodeType):
+            yield code
+
+
+def _imported(code: CodeType) -> set[str]:
+    names = {str(each.argval) for each in dis.get_instructions(code) if each.opname == "IMPORT_NAME" and each.argval}
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names |= _imported(constant)
+    return names

@@ -1,0 +1,270 @@
+"""What can be asked of the hub, from the driver and from workers alike: a verb, its arguments, and one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from executor.errors import ExecutorError
+from executor.library.actors import Actor, State
+from executor.library.calls import Call
+from executor.library.creation import Creation
+from executor.library.failures import pack_own
+from executor.library.messages import ANSWER, PROCEED
+from executor.library.objects import ERROR, Outcome
+from executor.library.plans import ActorPlan, Spot
+from executor.library.status import status_of
+from executor.library.values import Packed
+from executor.resources import Request, Resources
+
+if TYPE_CHECKING:
+    from executor.library.hub import Hub
+
+Answer = Callable[[bool, Any], None]
+
+_BLOCKING = frozenset({"outcomes", "wait", "next_item"})
+
+
+class Desk:
+    """Serves verbs. Each is a method here; the first two arguments say which worker asks, in which call."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    @staticmethod
+    def blocks(verb: str) -> bool:
+        """Whether the asker stands still for as long as others need."""
+        return verb in _BLOCKING
+
+    def serve(self, caller: int, call: int, verb: str, arguments: tuple[Any, ...], answer: Answer) -> None:
+        """Do what is asked, and answer now or later: with ``True`` and the value, or ``False`` and the exception."""
+        try:
+            getattr(self, f"_{verb}")(caller, call, answer, *arguments)
+        except Exception as error:  # noqa: BLE001 - it is the asker's
+            answer(False, error)
+
+    # Objects.
+
+    def _outcomes(self, caller: int, call: int, answer: Answer, numbers: Sequence[int]) -> None:
+        objects = self._hub.objects
+        found: list[Outcome | None] = [objects.outcome(number) for number in numbers]
+        if None not in found:
+            answer(True, found)
+            return
+        lost = pack_own(ExecutorError("the object is gone: nobody had a reference to it any more"))
+
+        def all_there() -> None:
+            answer(True, [objects.outcome(number) or (ERROR, lost) for number in numbers])
+
+        objects.when_all_settled(numbers, all_there)
+
+    _outcomes_later = _outcomes  # by somebody who does not stand still for it
+
+    def _wait(self, caller: int, call: int, answer: Answer, numbers: Sequence[int], count: int) -> None:
+        objects = self._hub.objects
+        answered = False
+
+        def look() -> None:
+            nonlocal answered
+            there = [n for n in numbers if (e := objects.entries.get(n)) is None or e.outcome is not None]
+            if not answered and len(there) >= count:
+                answered = True
+                answer(True, there)
+
+        look()
+        if not answered:
+            for number in set(numbers):
+                objects.when_settled(number, look)
+
+    def _there(self, caller: int, call: int, answer: Answer, numbers: Sequence[int]) -> None:
+        """Those that are there just now."""
+        objects = self._hub.objects
+        answer(True, [n for n in numbers if (e := objects.entries.get(n)) is None or e.outcome is not None])
+
+    def _when_there(self, caller: int, call: int, answer: Answer, number: int) -> None:
+        self._hub.objects.when_settled(number, lambda: answer(True, None))
+
+    def _pin(self, caller: int, call: int, answer: Answer, number: int) -> None:
+        self._hub.objects.keep(number)
+        answer(True, None)
+
+    def _allocate(self, caller: int, call: int, answer: Answer, size: int) -> None:
+        place = self._hub.store.allocate(size)
+        if (worker := self._hub.workers.all.get(caller)) is not None:
+            worker.places.add(place.segment)
+        answer(True, place)
+
+    # Streams.
+
+    def _next_item(self, caller: int, call: int, answer: Answer, number: int, taken: int, reply: Packed | None) -> None:
+        hub = self._hub
+        stream = hub.calls.streams.get(number)
+        if stream is None:
+            answer(True, None)
+            return
+        running = hub.calls.open.get(number)
+        if running is not None and running.worker is not None:
+            if stream.unanswered == taken - 1 and taken > 0:
+                stream.unanswered = -1
+                hub.workers.post(running.worker, (ANSWER, number, reply))
+            if running.plan.window:
+                hub.workers.post(running.worker, (PROCEED, number, taken))
+
+        def look() -> None:
+            if len(stream.items) > taken:
+                stream.taken = max(stream.taken, taken + 1)
+                if caller:
+                    hub.workers.all[caller].held[stream.items[taken]] += 1
+                answer(True, stream.items[taken])
+            elif stream.ended:
+                answer(True, None)
+            else:
+                stream.waiting.append(look)
+
+        look()
+
+    # Actors.
+
+    def _create_actor(
+        self, caller: int, call: int, answer: Answer, number: int, plan: ActorPlan, creation: Creation
+    ) -> None:
+        """Answers with the number of the actor to use, which may be an older one's, and with its description."""
+        hub = self._hub
+        name = plan.registered_name
+        if name is not None and name in hub.actors.named:
+            if not plan.get_if_exists:
+                raise ValueError(
+                    f"there is an actor of the name {name!r} already: use get_actor, or get_if_exists=True"
+                )
+            self._get_actor(caller, call, answer, name)
+            return
+        hub.actors.create(number, plan, creation)
+        if caller:
+            hub.workers.all[caller].held[number] += 1
+        answer(True, (number, creation.description))
+
+    def _get_actor(self, caller: int, call: int, answer: Answer, name: str) -> None:
+        hub = self._hub
+        number = hub.actors.named.get(name)
+        if number is None:
+            known = ", ".join(map(repr, sorted(hub.actors.named))) or "none"
+            raise ValueError(f"there is no actor of the name {name!r}; there are: {known}")
+        hub.objects.keep(number)
+        if caller:
+            hub.workers.all[caller].held[number] += 1
+        answer(True, (number, hub.actors.all[number].creation.description))
+
+    def _actor_names(self, caller: int, call: int, answer: Answer) -> None:
+        answer(True, sorted(self._hub.actors.named))
+
+    def _kill_actor(self, caller: int, call: int, answer: Answer, number: int, restart: bool) -> None:
+        actor = self._hub.actors.all.get(number)
+        if actor is not None:
+            self._hub.actors.kill(actor, "it was killed by executor.kill", restart=restart)
+        answer(True, None)
+
+    def _actor_state(self, caller: int, call: int, answer: Answer, number: int) -> None:
+        actor = self._hub.actors.all.get(number)
+        answer(True, (State.DEAD if actor is None else actor.state).value)
+
+    # Cancelling.
+
+    def _cancel(
+        self, caller: int, call: int, answer: Answer, number: int, force: bool, recursive: bool, grace_s: float | None
+    ) -> None:
+        target = self._hub.calls.open.get(number) or self._of_return(number)
+        if target is not None:
+            if force and target.actor is not None:
+                raise ValueError("force is not for the calls of an actor: use kill, which ends the actor")
+            self.cancel(target, force=force, recursive=recursive)
+            if grace_s is not None:
+                self._hub.after(grace_s, lambda: self._cancel_by_force(target))
+        answer(True, None)
+
+    def _of_return(self, number: int) -> Call | None:
+        return next((call for call in self._hub.calls.open.values() if number in call.returns), None)
+
+    def _cancel_by_force(self, call: Call) -> None:
+        if call.number in self._hub.calls.open:
+            if call.actor is not None:
+                self._hub.actors.kill(call.actor, "a call of it did not end when it was cancelled", restart=True)
+            else:
+                self.cancel(call, force=True, recursive=False)
+
+    def cancel(self, call: Call, *, force: bool, recursive: bool) -> None:
+        """End a call: at once when it has not begun, else by asking, or with `force` by ending its process."""
+        hub = self._hub
+        call.cancelled = True
+        call.tries_left = 0
+        if recursive:
+            for child in hub.calls.children(call.number):
+                self.cancel(child, force=force and child.actor is None, recursive=True)
+        if call.number not in hub.calls.open:
+            return
+        worker = call.worker
+        if worker is None:
+            (hub.actors if call.actor is not None else hub.tasks).cancel(call)
+        elif force:
+            hub.workers.kill(worker, "it was cancelled")
+        else:
+            worker.link.nudge(call.number)
+
+    # Placement groups.
+
+    def _create_group(self, caller: int, call: int, answer: Answer, number: int, request: Request, name: str) -> None:
+        self._hub.groups.create(number, request, name, self._hub.tasks.release_idle)
+        if caller:
+            self._hub.workers.all[caller].held[number] += 1
+        answer(True, None)
+
+    def _remove_group(self, caller: int, call: int, answer: Answer, number: int) -> None:
+        hub = self._hub
+        group = hub.groups.all.get(number)
+        error = pack_own(ExecutorError("the placement group was removed"))
+        hub.tasks.fail_spot(number, error)
+        for actor in list(hub.actors.all.values()):
+            spot = actor.plan.plan.spot
+            if spot is not None and spot.group == number:
+                hub.actors.kill(actor, "its placement group was removed")
+        inside = [w for w in hub.workers.all.values() if w.lease and w.lease.area in hub.ledger.areas(number)]
+        for worker in inside:
+            for running in worker.running.values():
+                running.tries_left = 0
+            hub.workers.kill(worker, "its placement group was removed")
+        if group is not None:
+            hub.groups.remove(number)
+            hub.room_freed()
+        answer(True, None)
+
+    def _check_spot(self, caller: int, call: int, answer: Answer, spot: Spot, request: Request) -> None:
+        self._hub.groups.check(spot.group, spot.bundle, request)
+        answer(True, None)
+
+    def _groups(self, caller: int, call: int, answer: Answer) -> None:
+        groups = self._hub.groups.all.values()
+        answer(True, [(g.number, g.name, g.state, g.request) for g in groups])
+
+    # Seeing.
+
+    def _total(self, caller: int, call: int, answer: Answer) -> None:
+        answer(True, self._hub.ledger.node.capacity)
+
+    def _available(self, caller: int, call: int, answer: Answer) -> None:
+        free = self._hub.ledger.free()
+        for lease in self._hub.tasks.idle_leases():
+            if lease.area is self._hub.ledger.all:
+                free = free + (lease.request.total if lease.lent is None else Resources())
+        answer(True, free)
+
+    def _labels(self, caller: int, call: int, answer: Answer) -> None:
+        answer(True, self._hub.ledger.labels)
+
+    def _status(self, caller: int, call: int, answer: Answer) -> None:
+        answer(True, status_of(self._hub))
+
+    def _worker_of(self, caller: int, call: int, answer: Answer, number: int) -> None:
+        """The worker that an actor, or a call, runs in."""
+        actor: Actor | None = self._hub.actors.all.get(number)
+        running = self._hub.calls.open.get(number)
+        worker = actor.worker if actor is not None else running.worker if running is not None else None
+        answer(True, None if worker is None else (worker.number, worker.pid))

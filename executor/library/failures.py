@@ -1,0 +1,115 @@
+"""Exceptions on their way between processes: as the user's own class, with the traceback of where they were raised."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+from executor.errors import (
+    ActorDiedError,
+    ExecutorError,
+    OutOfMemoryError,
+    WorkerCrashedError,
+)
+from executor.library.values import Packed, unpack_value
+from executor.messages import DeathCause, RemoteError
+from executor.pickling import encode
+from executor.tracebacks import describe
+
+
+class RemoteTraceback(Exception):  # noqa: N818 - it is shown as the cause of an exception, and is nobody's error
+    """Where an exception was raised, in another process; its text is that traceback."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text}"""'
+
+
+def pack_exception(error: BaseException) -> Packed:
+    """An exception, whatever its class: what of it cannot be sent is left out."""
+    text = describe(error)
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, RemoteTraceback):  # it was raised in a call that this one waited for
+        text = RemoteError(text.type_name, text.message, cause.text + "\nWhich came out of:\n\n" + text.traceback)
+    for state in _states(error):
+        try:
+            body, buffers = encode((type(error), error.args, state, text.traceback, str(text)))
+        except TypeError:
+            continue
+        return (body, tuple(map(bytes, buffers)), ()) if buffers else body
+    arguments = tuple(argument if _travels(argument) else repr(argument) for argument in error.args)
+    for kind in type(error).__mro__:
+        if _travels((kind, arguments)):
+            body, _ = encode((kind, arguments, {}, text.traceback, str(text)))
+            return body
+    raise AssertionError("object travels")
+
+
+def _states(error: BaseException) -> list[dict[str, Any]]:
+    """Its attributes: all of them, and if that does not do those that can be sent."""
+    state = dict(getattr(error, "__dict__", {}))
+    state.pop("__notes__", None) if not _travels(state.get("__notes__")) else None
+    return [state, {name: value for name, value in state.items() if _travels(value)}]
+
+
+def _travels(value: Any) -> bool:
+    try:
+        encode(value)
+    except TypeError:
+        return False
+    return True
+
+
+def unpack_exception(packed: Packed) -> BaseException:
+    """The exception as it was, its cause being the traceback from over there."""
+    try:
+        kind, arguments, state, text, shown = unpack_value(packed)
+    except Exception as failure:  # noqa: BLE001 - whatever the class of a user's exception does when it is loaded
+        return ExecutorError(f"a call raised an exception that cannot be loaded here: {failure}")
+    error = _made(kind, arguments) or ExecutorError(shown)
+    error.args = arguments
+    for name, value in state.items():
+        try:
+            setattr(error, name, value)
+        except AttributeError:
+            pass  # read-only over here, as it was over there
+    if '\n  File "' in text:
+        error.__cause__ = RemoteTraceback(text)
+    return error
+
+
+def _made(kind: type[BaseException], arguments: tuple[Any, ...]) -> BaseException | None:
+    """An exception without its constructor, which may take anything; None where even its `__new__` does not know."""
+    try:
+        return kind.__new__(kind, *arguments)
+    except Exception:  # noqa: BLE001 - the user's own code
+        return None
+
+
+def pack_own(error: ExecutorError) -> Packed:
+    """One of our own errors, about a call rather than from inside it."""
+    return pickle.dumps((type(error), error.args, {}, "", str(error)), 5)
+
+
+def crashed(name: str, cause: DeathCause) -> WorkerCrashedError:
+    """The process of a task ended."""
+    return _died(WorkerCrashedError, f"task {name}: its worker process is gone: {_told(cause)}", cause)
+
+
+def actor_died(name: str, cause: DeathCause, more: str = "") -> ActorDiedError:
+    """The process of an actor ended."""
+    error = _died(ActorDiedError, f"actor {name} died: {_told(cause)}{more}", cause)
+    assert isinstance(error, ActorDiedError)
+    return error
+
+
+def _died(kind: type[WorkerCrashedError], text: str, cause: DeathCause) -> WorkerCrashedError:
+    return (OutOfMemoryError if getattr(cause, "memory", None) else kind)(text)
+
+
+def _told(cause: DeathCause) -> str:
+    tail = cause.log_tail.rstrip()
+    return f"{cause}" + (f"\nThe last it printed:\n{tail}" if tail else "")

@@ -1,0 +1,64 @@
+"""From a call in the user's program to a submission, and to the references that stand for what it will return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from executor.errors import InfeasibleRequestError
+from executor.library.arguments import pack_arguments
+from executor.library.calls import Submission
+from executor.library.plans import STREAMING, Plan
+from executor.library.refs import ObjectRefGenerator
+from executor.library.runtime import Runtime
+from executor.placement import why_infeasible
+
+__audition_internal__ = True
+
+
+def hand_in(
+    runtime: Runtime,
+    plan: Plan,
+    digest: str | None,
+    actor: int,
+    method: str | None,
+    positional: tuple[Any, ...],
+    named: Mapping[str, Any],
+) -> Any:
+    """Submit a call; a reference to what it returns, a list of them, a generator of them, or None for no returns.
+
+    Raises:
+        TypeError: the arguments cannot be sent.
+    """
+    packed, values, inside = pack_arguments(runtime, positional, named)
+    count = plan.num_returns
+    number = runtime.new_numbers(max(1, count))
+    runtime.submit(Submission(number, plan, digest, actor, method, packed, values, inside))
+    if count == 1:
+        return runtime.own(number)
+    if count == STREAMING:
+        return ObjectRefGenerator(runtime.own(number), runtime)
+    if count == 0:
+        return None
+    return [runtime.own(each) for each in range(number, number + count)]
+
+
+def check_feasible(runtime: Runtime, plan: Plan) -> None:
+    """Raise for what can never run.
+
+    Raises:
+        InfeasibleRequestError: it asks for more than there is, or for labels that the machine does not have.
+    """
+    if plan.spot is not None:
+        runtime.ask("check_spot", plan.spot, plan.request)
+        return
+    node = runtime.node
+    if not plan.resources.fits(node.capacity):
+        raise InfeasibleRequestError(f"{plan.name}: {why_infeasible(plan.request, {node.name: node.capacity})}")
+    if plan.labels:
+        has = runtime.ask("labels")
+        missing = [f"{key}={value}" for key, value in plan.labels if has.get(key) != value]
+        if missing:
+            raise InfeasibleRequestError(
+                f"{plan.name}: no node has the label {', '.join(missing)}; {node.name} has {has}"
+            )

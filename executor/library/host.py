@@ -1,0 +1,66 @@
+"""The inside of a worker: runs tasks, or is one actor, and speaks to the hub for them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from executor.interface import Channel, Program, Step
+from executor.library.plans import Surrounding
+from executor.resources import Node
+
+__audition_internal__ = True
+
+
+@dataclass(frozen=True)
+class Post:
+    """A worker's number, what it is to set up around itself, and the machine it is on."""
+
+    number: int
+    surrounding: Surrounding
+    node: Node
+
+
+class Host(Program):
+    """Serves one hub for as long as that wants it."""
+
+    def preload(self) -> Sequence[str]:
+        """What every worker needs beside this: loaded once, before the first is forked."""
+        return ("executor.library.client", "executor.library.serving")
+
+    def steps(self, argument: Any) -> Generator[Step, Any, Any]:
+        raise NotImplementedError("tasks and actors run in processes; they are no steps")
+        yield
+
+    def run(self, channel: Channel, argument: Post) -> None:
+        """Set the process up, and serve."""
+        from executor.library.client import Client  # the driver pickles this class, and needs none of that
+        from executor.library.messages import READY, UNREADY
+        from executor.library.runtime import become
+        from executor.library.serving import serve
+        from executor.processes.worker import SocketChannel
+
+        assert isinstance(channel, SocketChannel)
+        client = Client(channel, argument.number, argument.node)
+        become(client)
+        try:
+            _set_up(argument.surrounding)
+        except BaseException as error:  # noqa: BLE001 - whatever the user's hook raises
+            client.say((UNREADY, f"the environment of a worker could not be set up: {type(error).__name__}: {error}"))
+            return
+        client.say((READY, os.getpid()))
+        serve(client)
+
+
+def _set_up(surrounding: Surrounding) -> None:
+    if surrounding.folder is not None:
+        os.chdir(surrounding.folder)
+    for path in reversed(surrounding.paths):
+        sys.path.insert(0, path)
+    if surrounding.setup is not None:
+        hook: Callable[[], Any] = pickle.loads(surrounding.setup)  # noqa: S301 - from our own driver
+        hook()

@@ -1,0 +1,503 @@
+"""The driver's side of the library: owns all objects, gives out all work, and hears all workers.
+
+Whoever waits in the driver turns the hub meanwhile, so that an answer wakes the thread that wants it and no other. When
+nobody waits, a thread of its own does, so that workers which ask for something never depend on what the driver does.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import shutil
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from executor import devices
+from executor.errors import (
+    ExecutorClosedError,
+    ExecutorError,
+    GetTimeoutError,
+    RuntimeEnvSetupError,
+    TaskCancelledError,
+)
+from executor.library.actors import Actors
+from executor.library.calls import Call, Calls, Submission
+from executor.library.desk import Desk
+from executor.library.failures import pack_own
+from executor.library.groups import Groups
+from executor.library.interrupts import Interrupts
+from executor.library.ledger import Ledger
+from executor.library.messages import (
+    CREATED,
+    DEFINE,
+    GAVE_BACK,
+    HELD,
+    ITEM,
+    LEAVING,
+    PUT,
+    READY,
+    REPLY,
+    REQUEST,
+    RESULT,
+    SUBMIT,
+    UNREADY,
+)
+from executor.library.objects import ERROR, VALUE, Objects, Outcome
+from executor.library.plans import Plan, Spot, with_spot
+from executor.library.refs import ObjectRef
+from executor.library.runtime import Runtime
+from executor.library.store import Store
+from executor.library.tasks import Tasks
+from executor.library.turns import Turns
+from executor.library.values import Packed, Place, pack_value
+from executor.library.workers import Worker, Workers
+from executor.messages import DeathCause, Died, Raised
+from executor.platform import check, here
+from executor.processes.pool import Pool
+from executor.resources import Node, Resources
+
+_LOG_CAP_BYTES = 50 * 2**20
+_STORE_SHARE = 0.3
+
+
+class Hub(Runtime):
+    """See the module. Everything that it holds is changed under the lock of its pool."""
+
+    def __init__(
+        self,
+        *,
+        cpus: float | None = None,
+        gpus: float | None = None,
+        memory: int | None = None,
+        resources: Mapping[str, float] | None = None,
+        labels: Mapping[str, str] | None = None,
+        store_bytes: int | None = None,
+        spill_folder: str | None = None,
+    ) -> None:
+        check()
+        names = devices.names(gpus)
+        memory = here.usable_memory() if memory is None else memory
+        amounts = {
+            "cpu": here.usable_cpus() if cpus is None else cpus,
+            "gpu": len(names) if gpus is None else gpus,
+            "memory": memory,
+        }
+        node = Node("node-1", Resources.of({**(resources or {}), **amounts}))
+        self.folder = tempfile.mkdtemp(prefix="audition-")
+        self.pool = Pool(self._gone, log_cap_bytes=_LOG_CAP_BYTES)
+        self.lock = self.pool.lock
+        self.store = Store(store_bytes or int(memory * _STORE_SHARE), spill_folder or self.folder)
+        self.ledger = Ledger(node, devices.Devices(names) if names else None, labels or {})
+        self.objects = Objects(self.store.give_back)
+        self.calls = Calls(self.objects)
+        self.workers = Workers(self.pool, node, f"{self.folder}/logs", self._take)
+        self.groups = Groups(self.ledger, self.objects)
+        self.tasks = Tasks(self.calls, self.workers, self.ledger, self._find_room)
+        self.actors = Actors(self.calls, self.workers, self.ledger)
+        self.actors.find_room = self._find_room
+        self.calls.on_unread = self._cancel_unread
+        self.desk = Desk(self)
+        self._dropped: deque[int] = deque()
+        self.drop = self._dropped.append
+        self._numbers = itertools.count(1)
+        self._row = 1 << 39
+        self._plans: dict[Plan, Plan] = {}
+        self.node = node
+        self._causes: dict[str, DeathCause] = {}
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timer_numbers = itertools.count()
+        self._afterwards: deque[Callable[[], None]] = deque()
+        self._room_freed = False
+        self._closed = False
+        self._hearing: dict[int, Callable[..., None]] = {
+            RESULT: self._take_result,
+            SUBMIT: self._take_submission,
+            REQUEST: self._take_request,
+            HELD: self._take_held,
+            ITEM: self._take_item,
+            PUT: self._take_put,
+            DEFINE: self._take_definition,
+            GAVE_BACK: self._take_back,
+            CREATED: self.actors.created,
+            LEAVING: self.actors.leave,
+            READY: self._take_ready,
+            UNREADY: self._take_unready,
+        }
+        self._interrupts = Interrupts()
+        self._turns = Turns(self._turn, self.pool.wake, self._run_afterwards)
+
+    # Turning.
+
+    def _turn(self, timeout_s: float | None) -> None:
+        """Take in what happens, waiting for it at most so long."""
+        due = self._tend()
+        if due is not None:
+            timeout_s = due if timeout_s is None else min(timeout_s, due)
+        self.pool.turn(timeout_s, self._interrupts)
+        with self._interrupts, self.lock:
+            self._take_endings()
+            if self._dropped:
+                self._take_drops()
+            if self._room_freed:
+                self._use_room()
+
+    def _tend(self) -> float | None:
+        """Do what is due by the clock; how long until the next of it."""
+        with self._interrupts, self.lock:
+            now = time.monotonic()
+            while self._timers and self._timers[0][0] <= now:
+                heapq.heappop(self._timers)[2]()
+            dues = [self._timers[0][0] - now if self._timers else None]
+            dues += [self.tasks.recall_stuck(now), self.workers.end_idle(now), self.store.tidy()]
+            if self._room_freed:
+                self._use_room()
+            known = [max(0.0, due) for due in dues if due is not None]
+            return min(known) if known else None
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something later, under the lock."""
+        with self.lock:
+            heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._timer_numbers), action))
+        self.pool.wake()
+
+    def _run_afterwards(self) -> None:
+        """Call back whoever wanted it, without the lock: it is the user's own code."""
+        while self._afterwards:
+            self._afterwards.popleft()()
+
+    def turn_until(self, ready: Callable[[], bool], timeout_s: float | None) -> bool:
+        """Wait until something holds, or until the time is over; whether it holds."""
+        self._check_open()
+        self._interrupts.install()
+        return self._turns.until(ready, timeout_s)
+
+    # What workers say.
+
+    def _take(self, worker: Worker, message: tuple[Any, ...]) -> None:
+        self._hearing[message[0]](worker, *message[1:])
+
+    def _take_ready(self, worker: Worker, pid: int) -> None:
+        worker.pid = pid
+
+    def _take_unready(self, worker: Worker, why: str) -> None:
+        worker.unready = why
+
+    def _take_definition(self, worker: Worker, digest: str, pickled: bytes, modules: frozenset[str]) -> None:
+        self.define(digest, pickled, modules)
+        worker.known.add(digest)
+
+    def _take_put(self, worker: Worker, number: int, packed: Packed) -> None:
+        self._forget_places(worker, (VALUE, packed))
+        self.objects.put(number, (VALUE, packed))
+        worker.held[number] += 1
+
+    def _take_item(self, worker: Worker, number: int, item: int, outcome: Outcome, waits: bool) -> None:
+        self._forget_places(worker, outcome)
+        call = self.calls.open.get(number)
+        if call is not None:
+            self.calls.yielded(call, item, outcome, waits=waits)
+
+    def _take_back(self, worker: Worker, numbers: list[int]) -> None:
+        if self.tasks.runs(worker):
+            self.tasks.take_back(worker, numbers)
+
+    def _take_result(self, worker: Worker, number: int, kind: int, packed: Any, seconds: float, again: bool) -> None:
+        call = worker.running.pop(number, None)
+        for one in packed if type(packed) is list else (packed,):
+            self._forget_places(worker, (kind, one))
+        if call is None or number not in self.calls.open:
+            return
+        if call.cancelled and kind == ERROR:
+            packed, again = pack_own(TaskCancelledError(f"{call.plan.name} was cancelled")), False
+        if call.actor is not None:
+            if again and call.tries_left:
+                self.actors.again(call)
+            else:
+                self.actors.finish(call, kind, packed)
+            return
+        if not again or not call.tries_left:
+            self.calls.end(call, kind, packed)
+        self.tasks.ended(worker, seconds)
+        if again and call.tries_left:
+            self.tasks.again(call)
+
+    def _forget_places(self, worker: Worker, outcome: Outcome) -> None:
+        """What a worker has allocated and hands over is not the worker's any more."""
+        if worker.places and type(outcome[1]) is tuple and type(outcome[1][1]) is Place:
+            worker.places.discard(outcome[1][1].segment)
+
+    def _take_submission(self, worker: Worker, parent: int, submission: Submission) -> None:
+        plan = submission.plan
+        if plan.spot is None and plan.inherits_spot and worker.spot is not None:
+            plan = with_spot(plan, Spot(worker.spot.group))
+        submission = submission._replace(plan=self._plans.setdefault(plan, plan))
+        self._submit(submission, worker.number, parent)
+        for number in range(submission.number, submission.number + abs(submission.plan.num_returns)):
+            worker.held[number] += 1
+
+    def _take_request(self, worker: Worker, request: int, call: int, verb: str, arguments: tuple[Any, ...]) -> None:
+        if verb == "give_up":
+            if worker.asking.pop(arguments[0], False):
+                self._unblock(worker)
+            return
+        worker.asking[request] = False
+
+        def answer(well: bool, value: Any) -> None:
+            blocked = worker.asking.pop(request, None)
+            if blocked is None:
+                return  # given up in the meantime
+            if blocked:
+                self._unblock(worker)
+            self.workers.post(worker, (REPLY, request, well, value))
+
+        self.desk.serve(worker.number, call, verb, arguments, answer)
+        if request in worker.asking and self.desk.blocks(verb):
+            worker.asking[request] = True
+            self._block(worker)
+
+    def _block(self, worker: Worker) -> None:
+        worker.blocked += 1
+        if worker.blocked == 1 and worker.lease is not None:
+            if self.tasks.runs(worker):
+                self.tasks.blocked(worker)
+                self._room_freed = True
+            elif worker.actor is not None and len(worker.running) <= 1:
+                worker.lease.area.lend(worker.lease)
+                self._room_freed = True
+
+    def _unblock(self, worker: Worker) -> None:
+        worker.blocked -= 1
+        if not worker.blocked and worker.lease is not None:
+            worker.lease.area.take_back(worker.lease)
+
+    def _take_held(self, worker: Worker, taken: Sequence[int], dropped: Sequence[int]) -> None:
+        for number in taken:
+            worker.held[number] += 1
+            self.objects.keep(number)
+        for number in dropped:
+            self._drop_held(worker, number)
+
+    def _drop_held(self, worker: Worker, number: int) -> None:
+        if worker.held[number] > 0:
+            worker.held[number] -= 1
+            self.objects.drop(number)
+        if not worker.held[number]:
+            del worker.held[number]
+
+    # How workers end.
+
+    def _take_endings(self) -> None:
+        events = self.pool.events
+        if events:
+            self.pool.events = []
+            for event in events:
+                if isinstance(event, Died):
+                    self._causes[event.call_id] = event.cause
+                elif isinstance(event, Raised):
+                    self._causes[event.call_id] = DeathCause(killed=str(event.error))
+
+    def _gone(self, link: Any) -> None:
+        worker = self.workers.all.get(link.number)
+        if worker is None or self._closed:
+            return
+        self._take_endings()
+        cause = self._causes.pop(f"worker-{worker.number}", DeathCause(killed="it was let go of"))
+        self.workers.forget(worker)
+        if worker.unready is not None:
+            self._end_unready(worker)
+        if worker.actor is not None:
+            self.actors.gone(worker, cause)
+        elif self.tasks.runs(worker):
+            self.tasks.gone(worker, cause)
+        for number, count in list(worker.held.items()):
+            for _ in range(count):
+                self.objects.drop(number)
+        for place in worker.places:
+            self.store.give_back(place)
+        self._room_freed = True
+
+    def _end_unready(self, worker: Worker) -> None:
+        """Its surroundings could not be set up, and will not be the next time either."""
+        error = pack_own(RuntimeEnvSetupError(worker.unready))
+        if worker.actor is not None:
+            worker.actor.error, worker.actor.restarts_left = error, 0
+        for call in list(worker.running.values()):
+            call.tries_left = 0
+            del worker.running[call.number]
+            if call.actor is None:
+                self.calls.fail(call, error)
+
+    def _find_room(self) -> bool:
+        return self.tasks.release_idle()
+
+    def _use_room(self) -> None:
+        self._room_freed = False
+        self.groups.place_waiting(self._find_room)
+        self.actors.place_waiting()
+        self.tasks.serve_all()
+
+    def room_freed(self) -> None:
+        """Something was given back: look who can use it, soon."""
+        self._room_freed = True
+        self.pool.wake()
+
+    def _cancel_unread(self, call: Call) -> None:
+        self.desk.cancel(call, force=False, recursive=True)
+
+    def _take_drops(self) -> None:
+        dropped, drop = self._dropped, self.objects.drop
+        while dropped:
+            drop(dropped.popleft())
+
+    # As the runtime of the driver.
+
+    def new_numbers(self, count: int) -> int:
+        if count == 1:
+            return next(self._numbers)
+        with self.lock:
+            first = self._row
+            self._row += count
+            return first
+
+    def arrived(self, number: int) -> ObjectRef[Any]:
+        with self.lock:
+            self.objects.keep(number)
+        return ObjectRef(number, self)
+
+    def own(self, number: int) -> ObjectRef[Any]:
+        return ObjectRef(number, self)
+
+    def pin(self, number: int) -> None:
+        with self.lock:
+            self.objects.keep(number)
+
+    def put(self, value: Any) -> ObjectRef[Any]:
+        self._check_open()
+        packed = pack_value(value, self.allocate)
+        number = self.new_numbers(1)
+        with self._interrupts, self.lock:
+            self.objects.put(number, (VALUE, packed))
+        return ObjectRef(number, self)
+
+    def outcomes(self, numbers: Sequence[int], timeout_s: float | None) -> list[Outcome]:
+        entries = self.objects.entries
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        found = []
+        for number in numbers:
+            entry = entries.get(number)
+            if entry is None:
+                raise ExecutorClosedError("the object belongs to an executor that was shut down")
+            if entry.outcome is None:
+                left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+                if not self.turn_until(lambda entry=entry: entry.outcome is not None, left_s):  # type: ignore[misc]
+                    there = sum(entries[n].outcome is not None for n in numbers if n in entries)
+                    raise GetTimeoutError(
+                        f"{there} of {len(numbers)} values were there after {timeout_s:g} s. Ask again, or longer."
+                    )
+            assert entry.outcome is not None
+            found.append(entry.outcome)
+        return found
+
+    def wait(self, numbers: Sequence[int], count: int, timeout_s: float | None) -> set[int]:
+        there = self._there(numbers)
+        if len(there) < count:
+            self._check_open()
+            settled = [0]
+
+            def one_more() -> None:
+                settled[0] += 1
+
+            with self._interrupts, self.lock:
+                for number in set(numbers):
+                    self.objects.when_settled(number, one_more)
+            self.turn_until(lambda: settled[0] >= count, timeout_s)
+            there = self._there(numbers)
+        return there
+
+    def _there(self, numbers: Sequence[int]) -> set[int]:
+        entries = self.objects.entries
+        return {n for n in numbers if (entry := entries.get(n)) is None or entry.outcome is not None}
+
+    def when_there(self, number: int, callback: Callable[[Outcome], None]) -> None:
+        gone = ERROR, pack_own(ExecutorError("the object is gone"))
+
+        def there() -> None:
+            outcome = self.objects.outcome(number) or gone
+            self._afterwards.append(lambda: callback(outcome))
+
+        with self._interrupts, self.lock:
+            self.objects.when_settled(number, there)
+        self._turns.notice(lambda: bool(self._afterwards))
+
+    def define(self, digest: str, pickled: bytes, modules: frozenset[str]) -> None:
+        if digest not in self.workers.definitions:
+            with self._interrupts, self.lock:
+                self.workers.definitions[digest] = pickled
+                self.workers.preload(modules)
+
+    def submit(self, submission: Submission) -> None:
+        with self._interrupts, self.lock:
+            if self._closed:
+                self._check_open()
+            if len(self._dropped) > 1000:
+                self._take_drops()
+            self._submit(submission, 0, 0)
+
+    def _submit(self, submission: Submission, caller: int, parent: int) -> None:
+        if submission.method is None:
+            self.tasks.submit(self.calls.begin(submission, caller, parent, submission.plan.max_retries))
+        else:
+            actor = self.actors.all.get(submission.actor)
+            tries = submission.plan.max_retries
+            if tries < 0:
+                tries = actor.plan.max_task_retries if actor is not None else 0
+            self.actors.submit(self.calls.begin(submission, caller, parent, tries))
+
+    def next_item(self, call: int, taken: int, answer: Any) -> ObjectRef[Any] | None:
+        packed = None if answer is None else pack_value(answer, self.allocate)
+        number = self.ask("next_item", call, taken, packed)
+        return None if number is None else ObjectRef(number, self)
+
+    def ask(self, verb: str, *arguments: Any) -> Any:
+        self._check_open()
+        answers: list[tuple[bool, Any]] = []
+        with self._interrupts, self.lock:
+            self.desk.serve(0, 0, verb, arguments, lambda well, value: answers.append((well, value)))
+            if self._room_freed:
+                self._use_room()
+        if not answers:
+            self.turn_until(lambda: bool(answers), None)
+        well, value = answers[0]
+        if not well:
+            raise value
+        return value
+
+    def allocate(self, size: int) -> tuple[Place, memoryview]:
+        place = self.store.allocate(size)
+        return place, self.store.memory_of(place)
+
+    # Ending.
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ExecutorClosedError("the executor was shut down: call executor.init() to open it again")
+        self.pool.check_open()
+
+    def close(self) -> None:
+        """End everything, within about a second."""
+        with self.lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._interrupts.remove()
+        self._turns.close()
+        self.pool.close()
+        self.store.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def disown(self) -> None:
+        """In a forked copy of the driver: what is open belongs to the original."""
+        self._closed = True

@@ -1,0 +1,30 @@
+"""What the hub and its workers say to each other: tuples that begin with one of these numbers."""
+
+from __future__ import annotations
+
+# The hub to a worker.
+CALLS = 1  # [call, ...]: (number, method or None, digest or None, arguments, values or None, returns, window, context)
+DEFINE = 2  # digest, pickled function or class; also a worker to the hub
+REPLY = 3  # number of the request, whether it went well, value or packed exception
+ANSWER = 4  # call, index of the item, packed answer
+PROCEED = 5  # call, how many items have been taken
+CREATE = 6  # digest, arguments, values or None, options of the host, restart count
+
+# A worker to the hub.
+READY = 10  # process id; the surroundings are set up
+RESULT = 11  # call, VALUE or ERROR, packed (a list of packed for several returns), seconds, whether to be tried again
+ITEM = 12  # call, index, VALUE or ERROR, packed, whether it waits for an answer
+REQUEST = 13  # number, call that asks, verb, arguments
+SUBMIT = 14  # call that asks, submission
+HELD = 15  # numbers of references that are newly held, numbers that are not held any more
+GAVE_BACK = 16  # [call, ...] that were not begun
+CREATED = 17  # VALUE or ERROR, packed exception
+PUT = 18  # number, packed
+UNREADY = 19  # packed exception: the surroundings could not be set up
+LEAVING = 20  # the actor leaves of its own will
+
+RECALL = (1 << 64) - 1
+"""The word that asks for the calls which were not begun yet; other words are numbers of calls to be cancelled."""
+
+NO_ARGUMENTS = b""
+"""The packed arguments of a call without any."""

@@ -1,0 +1,122 @@
+"""Which objects there are, what became of them, and how many still need each. Pure but for what it is given to call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from executor.library.values import Packed, numbers_in, place_of
+
+VALUE, ERROR = 0, 1
+
+Outcome = tuple[int, Packed]
+"""`VALUE` and the value, or `ERROR` and the exception, packed."""
+
+
+class Entry:
+    """One object: how many need it, and its outcome once there is one."""
+
+    __slots__ = ("count", "on_forgotten", "outcome", "waiting")
+
+    def __init__(self) -> None:
+        self.count = 1
+        self.outcome: Outcome | None = None
+        self.waiting: list[Callable[[], None]] | None = None
+        self.on_forgotten: Callable[[], None] | None = None
+
+
+class Objects:
+    """All objects by their numbers. One that nobody needs any more is forgotten, and its place is given back."""
+
+    def __init__(self, give_back: Callable[[int], None]) -> None:
+        self.entries: dict[int, Entry] = {}
+        self._give_back = give_back
+
+    def add(self, number: int) -> Entry:
+        """A new object, needed once, without an outcome so far."""
+        entry = self.entries[number] = Entry()
+        return entry
+
+    def put(self, number: int, outcome: Outcome) -> None:
+        """A new object that is there already."""
+        self.add(number)
+        self.settle(number, outcome)
+
+    def outcome(self, number: int) -> Outcome | None:
+        """What became of an object, None while that is open."""
+        entry = self.entries.get(number)
+        return None if entry is None else entry.outcome
+
+    def settle(self, number: int, outcome: Outcome) -> None:
+        """An object's outcome is known; nothing happens when it was known before."""
+        entry = self.entries.get(number)
+        if entry is None or entry.outcome is not None:
+            self.free(outcome[1])
+            return
+        entry.outcome = outcome
+        for inner in numbers_in(outcome[1]):
+            self.keep(inner)
+        if entry.waiting is not None:
+            waiting, entry.waiting = entry.waiting, None
+            for callback in waiting:
+                callback()
+
+    def when_settled(self, number: int, callback: Callable[[], None]) -> None:
+        """Call back once the object's outcome is known, which may be now."""
+        entry = self.entries.get(number)
+        if entry is None or entry.outcome is not None:
+            callback()
+        elif entry.waiting is None:
+            entry.waiting = [callback]
+        else:
+            entry.waiting.append(callback)
+
+    def when_all_settled(self, numbers: Iterable[int], callback: Callable[[], None]) -> None:
+        """Call back once the outcomes of all of them are known, which may be now."""
+        open_ = {number for number in numbers if (e := self.entries.get(number)) is not None and e.outcome is None}
+        left = len(open_)
+
+        def one_less() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                callback()
+
+        for number in open_:
+            self.when_settled(number, one_less)
+        if not open_:
+            callback()
+
+    def keep(self, number: int) -> None:
+        """Somebody more needs it."""
+        entry = self.entries.get(number)
+        if entry is not None:
+            entry.count += 1
+
+    def drop(self, number: int) -> None:
+        """Somebody does not need it any more."""
+        entry = self.entries.get(number)
+        if entry is None:
+            return
+        entry.count -= 1
+        if entry.count == 0:
+            del self.entries[number]
+            if entry.outcome is not None:
+                outcome = entry.outcome[1]
+                self.free(outcome)
+                for inner in numbers_in(outcome):
+                    self.drop(inner)
+            if entry.on_forgotten is not None:
+                entry.on_forgotten()
+
+    def free(self, packed: Packed) -> None:
+        """Give back the place of a value, if it has one."""
+        place = place_of(packed)
+        if place is not None:
+            self._give_back(place.segment)
+
+
+def sizes(entries: dict[int, Entry]) -> dict[str, Any]:
+    """How many objects are there and how many are awaited."""
+    there = sum(entry.outcome is not None for entry in entries.values())
+    return {"there": there, "awaited": len(entries) - there}

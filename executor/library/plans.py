@@ -1,0 +1,186 @@
+"""How a call or an actor is to run: the options of ``@remote`` and ``.options(...)``, checked, as values."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from executor.resources import Request, Resources
+
+STREAMING = -1
+"""The number of returns of a call that streams what it yields."""
+
+_TASK_OPTIONS = ("num_returns", "max_retries", "retry_exceptions", "generator_backpressure_num_objects")
+_ACTOR_OPTIONS = (
+    "get_if_exists", "lifetime", "max_concurrency", "max_pending_calls", "max_restarts", "max_task_retries",
+    "namespace",
+)  # fmt: skip
+_COMMON_OPTIONS = (
+    "label_selector", "memory", "name", "num_cpus", "num_gpus", "placement_group", "placement_group_bundle_index",
+    "placement_group_capture_child_tasks", "resources", "runtime_env", "scheduling_strategy",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A place in a placement group; any of its bundles when `bundle` is -1."""
+
+    group: int
+    bundle: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Surrounding:
+    """What a worker needs around it; workers are shared only by calls that need the same.
+
+    `environment` are variables; `paths` go in front of ``sys.path``; `folder` is where it stands; `setup` a pickled
+    function that is called first; `threads` how many numerical libraries may start.
+    """
+
+    environment: tuple[tuple[str, str], ...] = ()
+    paths: tuple[str, ...] = ()
+    folder: str | None = None
+    setup: bytes | None = None
+    threads: int = 1
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a task runs, or an actor lives."""
+
+    name: str
+    resources: Resources
+    surrounding: Surrounding = Surrounding()
+    num_returns: int = 1
+    max_retries: int = 3
+    retry_exceptions: bool | bytes = False
+    window: int = 0
+    spot: Spot | None = None
+    inherits_spot: bool = True
+    labels: tuple[tuple[str, str], ...] = ()
+    request: Request = field(init=False, compare=False, repr=False)
+    """The resources as one bundle."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "request", Request((self.resources,)))
+
+
+@dataclass(frozen=True, slots=True)
+class ActorPlan:
+    """How an actor lives, beside what it needs."""
+
+    plan: Plan
+    registered_name: str | None = None
+    get_if_exists: bool = False
+    max_restarts: int = 0
+    max_task_retries: int = 0
+    max_concurrency: int = 1
+    max_pending_calls: int = -1
+    is_async: bool = False
+    restart_hook: bool = False
+
+
+def check_names(options: Mapping[str, Any], *, actor: bool) -> None:
+    """Raise for options that there are none of, all at once."""
+    known = (*_COMMON_OPTIONS, *(_ACTOR_OPTIONS if actor else _TASK_OPTIONS))
+    wrong = [name for name in options if name not in known]
+    if not wrong:
+        return
+    kind = "an actor" if actor else "a task"
+    told = []
+    for name in wrong:
+        other = name in (_TASK_OPTIONS if actor else _ACTOR_OPTIONS)
+        near = difflib.get_close_matches(name, known, 1)
+        guess = f" (meant {near[0]!r}?)" if near else ""
+        hint = f" (it is one of {'tasks' if actor else 'actors'})" if other else guess
+        told.append(f"{name!r}{hint}")
+    raise ValueError(f"no option of {kind}: {', '.join(told)}. There are {', '.join(sorted(known))}.")
+
+
+def resources_of(options: Mapping[str, Any], default_cpus: float) -> Resources:
+    """The amounts that the options ask for.
+
+    Raises:
+        ValueError: an amount is no number of at least zero; more than one gpu must be whole ones.
+    """
+    amounts = dict(options.get("resources") or {})
+    if taken := {"cpu", "CPU", "gpu", "GPU", "memory"} & amounts.keys():
+        names = ", ".join(sorted(taken))
+        raise ValueError(f"resources holds custom kinds only: give {names} as num_cpus, num_gpus, memory")
+    amounts["cpu"] = _given(options, "num_cpus", default_cpus)
+    amounts["gpu"] = gpus = _given(options, "num_gpus", 0)
+    amounts["memory"] = _given(options, "memory", 0)
+    found = Resources.of(amounts)
+    if gpus > 1 and gpus % 1:
+        raise ValueError(f"num_gpus: more than one gpu must be whole ones, got {gpus:g}")
+    return found
+
+
+def _given(options: Mapping[str, Any], name: str, default: float) -> Any:
+    value = options.get(name)
+    return default if value is None else value
+
+
+def whole(options: Mapping[str, Any], name: str, default: int, least: int) -> int:
+    """An option that is a whole number of at least `least`.
+
+    Raises:
+        ValueError: it is not.
+    """
+    value = options.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return value
+
+
+def returns_of(options: Mapping[str, Any], is_generator: bool) -> int:
+    """How many values the call returns: a number, or `STREAMING`.
+
+    Raises:
+        ValueError: it is neither a whole number nor ``"streaming"``.
+    """
+    value = options.get("num_returns")
+    if value in ("streaming", "dynamic") or (value is None and is_generator):
+        return STREAMING
+    if isinstance(value, str):
+        raise ValueError(f"num_returns must be a whole number or 'streaming', got {value!r}")
+    return whole(options, "num_returns", 1, 0)
+
+
+def labels_of(options: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The labels that a node must have.
+
+    Raises:
+        ValueError: they are no dictionary of texts.
+    """
+    labels = options.get("label_selector") or {}
+    if not isinstance(labels, Mapping) or not all(isinstance(text, str) for item in labels.items() for text in item):
+        raise ValueError(f"label_selector must be a dictionary of texts, got {labels!r}")
+    return tuple(sorted(labels.items()))
+
+
+def with_spot(plan: Plan, spot: Spot | None) -> Plan:
+    """The plan in another place."""
+    return replace(plan, spot=spot)
+
+
+def merged(options: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` with some of them set anew."""
+    return {**options, **more}
+
+
+def bundles_of(bundles: Sequence[Mapping[str, float]]) -> tuple[Resources, ...]:
+    """The bundles of a placement group.
+
+    Raises:
+        ValueError: there are none, one is empty, or an amount is no number of at least zero.
+    """
+    found = tuple(Resources.of(bundle) for bundle in bundles)
+    if not found or not all(found):
+        raise ValueError(f"a placement group needs bundles that each ask for something, got {list(bundles)!r}")
+    return found

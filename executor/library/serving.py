@@ -1,0 +1,268 @@
+"""How a worker runs what it is sent: one call after another, on several threads, or in an event loop."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from executor.library.arguments import unpack_arguments
+from executor.library.client import Client, running
+from executor.library.failures import pack_exception
+from executor.library.messages import CREATE, CREATED, GAVE_BACK, LEAVING, RECALL, RESULT
+from executor.library.objects import ERROR, VALUE
+from executor.library.plans import STREAMING
+from executor.library.values import Packed, pack_value
+
+__audition_internal__ = True
+
+_END = object()
+
+
+class Leave(BaseException):
+    """Raised by `exit_actor`, to end the actor from wherever it is."""
+
+
+def serve(client: Client) -> None:
+    """Serve the hub until it wants nothing more."""
+    serving = Serving(client)
+    threading.Thread(target=serving.listen, daemon=True, name="executor-words").start()
+    try:
+        serving.run()
+    except EOFError:
+        pass
+    except Leave:
+        client.say((LEAVING,))
+
+
+class Serving:
+    """Runs the calls of one worker."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.actor: Any = None
+        self.cancelled: set[int] = set()
+        self._current = 0
+        self._interrupting = 0
+        self._async: Any = None
+        self._main = threading.main_thread()
+        client.on_interrupt = self._interrupted
+        client.calm.depth = 1  # but while the user's own code runs
+        client.calm.install()
+
+    # Words: cancelling and recalling, on a thread of their own.
+
+    def listen(self) -> None:
+        """Heed what the hub says past its messages."""
+        client = self.client
+        while (word := client.next_word()) is not None:
+            try:
+                client.read_now()  # what is meant may not have been read yet
+            except EOFError:
+                return
+            if word == RECALL:
+                self._give_back()
+            else:
+                self._cancel(word)
+
+    def _give_back(self) -> None:
+        calls = self.client.calls
+        numbers = []
+        while True:
+            try:
+                call = calls.pop()
+            except IndexError:
+                break
+            numbers.append(call[0])
+        if numbers:
+            self.client.say((GAVE_BACK, numbers[::-1]))
+
+    def _cancel(self, number: int) -> None:
+        self.cancelled.add(number)
+        if self._async is not None:
+            self._async.cancel(number)
+        elif number == self._current:
+            self._interrupting = number
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    def _interrupted(self) -> None:
+        if self._interrupting and self._interrupting == self._current:
+            self._interrupting = 0
+            raise KeyboardInterrupt
+
+    # Running.
+
+    def run(self) -> None:
+        """One call after another, in the main thread; an actor may ask for another way."""
+        client = self.client
+        calls = client.calls
+        while True:
+            if client.has_dropped:
+                client.flush()
+            if not calls:
+                client.until(lambda: bool(calls))
+            try:
+                call = calls.popleft()
+            except IndexError:
+                continue  # given back
+            if call[0] == CREATE and len(call) == 6:
+                if self._create(*call[1:]):
+                    return
+            else:
+                self.one(call)
+            del call
+
+    def _create(self, digest: str, arguments: Packed, values: Any, options: Any, restarts: int) -> bool:
+        """Become an actor; whether all its calls were served meanwhile."""
+        client = self.client
+        number, name, concurrency, is_async, has_hook = options
+        client.actor = number, name, restarts
+        client.calm.depth = 0
+        try:
+            kind = client.function(digest)
+            positional, named = unpack_arguments(arguments, values)
+            self.actor = kind(*positional, **named)
+            if restarts and has_hook:
+                self.actor.on_restart(restarts)
+        except SystemExit:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the user's constructor raises what it likes
+            client.calm.depth = 1
+            client.say((CREATED, ERROR, pack_exception(error)))
+            return False
+        client.calm.depth = 1
+        del positional, named
+        client.flush()
+        if is_async:
+            from executor.library.loop import Loop  # asyncio takes 40 ms to import
+
+            self._async = Loop(self, concurrency)
+            client.say((CREATED, VALUE, b""))
+            self._async.run()
+            return True
+        client.say((CREATED, VALUE, b""))
+        if concurrency > 1:
+            self._run_threads(concurrency)
+            return True
+        return False
+
+    def _run_threads(self, count: int) -> None:
+        client = self.client
+        calls = client.calls
+        left = threading.Event()
+
+        def run(call: Any) -> None:
+            try:
+                self.one(call)
+            except Leave:
+                client.say((LEAVING,))
+                os._exit(0)
+            except BaseException:  # noqa: BLE001 - SystemExit: of the process, as it is in the main thread
+                os._exit(1)
+
+        with ThreadPoolExecutor(count, "actor") as threads:
+            while not left.is_set():
+                if client.has_dropped:
+                    client.flush()
+                client.until(lambda: bool(calls))
+                threads.submit(run, calls.popleft())
+
+    def one(self, call: Any) -> None:
+        """Run one call, and tell what became of it."""
+        number, returns, retry = call[0], call[5], call[7]
+        client = self.client
+        in_main = threading.current_thread() is self._main
+        token = running.set(number)
+        if in_main:
+            self._current = number
+        began = time.perf_counter()
+        try:
+            value = self._value_of(call, in_main)
+            seconds = time.perf_counter() - began
+            packed = self.pack(value, returns)
+        except (SystemExit, Leave):
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it ended the call
+            self._be_calm(in_main)
+            self.tell_error(number, error, time.perf_counter() - began, retry=retry)
+        else:
+            client.flush()
+            client.say((RESULT, number, VALUE, packed, seconds, False))
+        finally:
+            self._be_calm(in_main)
+            running.reset(token)
+            if self.cancelled:
+                self.cancelled.discard(number)
+            if returns == STREAMING:
+                client.end_stream(number)
+
+    def _value_of(self, call: Any, in_main: bool) -> Any:
+        """Have the user's own code run the call."""
+        number, method, digest, arguments, values, returns, window, _, _ = call
+        if number in self.cancelled:
+            raise KeyboardInterrupt
+        function = getattr(self.actor, method) if digest is None else self.client.function(digest)
+        positional, named = unpack_arguments(arguments, values)
+        if in_main:
+            self.client.calm.depth = 0
+            self.client.calm.catch_up()
+        value = function(*positional, **named)
+        if returns == STREAMING:
+            self._stream(number, value, window)
+            value = None
+        self._be_calm(in_main)
+        return value
+
+    def _be_calm(self, in_main: bool) -> None:
+        """From here on no interrupt comes between, and none is meant for the call any more."""
+        if in_main:
+            self.client.calm.depth = 1
+            self._current = 0
+
+    def _stream(self, number: int, value: Any, window: int) -> None:
+        """Send up what an iterator yields, each as soon as it is there."""
+        if value is None:  # it spoke by `emit` alone
+            return
+        if not isinstance(value, Iterator):
+            raise TypeError(f"a call with num_returns='streaming' must yield its values, it returned {type(value)}")
+        client = self.client
+        try:
+            while (item := next(value, _END)) is not _END:
+                client.stream(number, pack_value(item, client.allocate), window=window)
+        finally:
+            if hasattr(value, "close"):
+                value.close()
+
+    def pack(self, value: Any, returns: int) -> Any:
+        """What is told of a returned value.
+
+        Raises:
+            TypeError: it cannot be sent, or is not as many values as the call returns.
+        """
+        allocate = self.client.allocate
+        if returns in (1, STREAMING):
+            return pack_value(value, allocate)
+        if returns == 0:
+            return []
+        if inspect.isgenerator(value):
+            value = list(value)
+        if not isinstance(value, list | tuple) or len(value) != returns:
+            what = f"{len(value)} values" if isinstance(value, list | tuple) else f"a {type(value).__name__}"
+            raise ValueError(f"a call with num_returns={returns} must return so many values, it returned {what}")
+        return [pack_value(one, allocate) for one in value]
+
+    def tell_error(self, number: int, error: BaseException, seconds: float, *, retry: bool | bytes) -> None:
+        """Tell that a call raised."""
+        again = retry is True and isinstance(error, Exception)
+        if type(retry) is bytes:
+            again = isinstance(error, pickle.loads(retry))  # noqa: S301 - from our own driver
+        packed = pack_exception(error)
+        error.__traceback__ = None  # its frames hold the arguments
+        self.client.flush()
+        self.client.say((RESULT, number, ERROR, packed, seconds, again))

@@ -1,0 +1,118 @@
+"""What there is just now: actors, calls, resources, objects, processes; as values, and as a table to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from executor.library.store import StoreUse
+from executor.platform import here
+from executor.resources import Resources, shown
+
+if TYPE_CHECKING:
+    from executor.library.hub import Hub
+
+
+@dataclass(frozen=True, slots=True)
+class ActorStatus:
+    """One actor: its state, the process that it runs in, how many calls wait for it or run, how often it restarted."""
+
+    name: str
+    registered_name: str | None
+    state: str
+    pid: int | None
+    pending_calls: int
+    restarts: int
+    resources: Resources
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStatus:
+    """One worker process: its work, and the bytes of memory that are its own alone or its share of (None: unknown)."""
+
+    pid: int
+    work: str
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What there is just now."""
+
+    total: Resources
+    available: Resources
+    actors: tuple[ActorStatus, ...]
+    processes: tuple[ProcessStatus, ...]
+    running_calls: int
+    waiting_calls: tuple[tuple[str, int], ...]
+    objects: int
+    awaited_objects: int
+    store: StoreUse
+
+    def __str__(self) -> str:
+        free = {kind: self.available[kind] for kind in self.total}
+        amounts = ", ".join(
+            f"{shown(kind, free[kind])} of {shown(kind, self.total[kind])} {kind}" for kind in self.total
+        )
+        store = f"{shown('memory', self.store.memory_bytes)} of {shown('memory', self.store.budget_bytes)} memory"
+        disk = f", {shown('memory', self.store.disk_bytes)} on disk" if self.store.disk_bytes else ""
+        large = f"{self.store.objects} large: {store}{disk}"
+        lines = [
+            f"free       {amounts}",
+            f"objects    {self.objects} there, {self.awaited_objects} awaited; {large}",
+            f"calls      {self.running_calls} run"
+            + "".join(f"; {count} wait for {needs}" for needs, count in self.waiting_calls),
+            "",
+            *_table(
+                ("actor", "name", "state", "pid", "calls", "restarts", "holds"),
+                [
+                    (a.name, a.registered_name or "", a.state, str(a.pid or ""), str(a.pending_calls), str(a.restarts),
+                     str(a.resources))
+                    for a in self.actors
+                ],
+            ),
+            "",
+            *_table(
+                ("process", "memory", "work"),
+                [(str(p.pid), shown("memory", p.memory_bytes or 0), p.work) for p in self.processes],
+            ),
+        ]  # fmt: skip
+        return "\n".join(line.rstrip() for line in lines)
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
+
+
+def status_of(hub: Hub) -> Status:
+    """The status of a hub; its lock is held."""
+    available = hub.ledger.free()
+    for lease in hub.tasks.idle_leases():
+        if lease.area is hub.ledger.all and lease.lent is None:
+            available = available + lease.request.total
+    actors = []
+    for actor in hub.actors.all.values():
+        pid = actor.worker.pid or None if actor.worker is not None else None
+        plan = actor.plan
+        actors.append(
+            ActorStatus(
+                actor.name, plan.registered_name, actor.state.value, pid, actor.pending, actor.restarts,
+                plan.plan.resources,
+            )
+        )  # fmt: skip
+    processes = []
+    for worker in hub.workers.all.values():
+        if worker.actor is not None:
+            work = f"actor {worker.actor.name}"
+        else:
+            work = ", ".join(call.plan.name for call in list(worker.running.values())[:1]) or "idle"
+        processes.append(ProcessStatus(worker.pid, work, here.memory_of(worker.pid) if worker.pid else None))
+    entries = [entry for number, entry in hub.objects.entries.items() if number not in hub.actors.all]
+    there = sum(entry.outcome is not None for entry in entries)
+    running = sum(len(worker.running) for worker in hub.workers.all.values())
+    waiting = tuple((str(plan.resources), count) for plan, count in hub.tasks.waiting())
+    return Status(
+        hub.ledger.node.capacity, available, tuple(actors), tuple(processes), running, waiting, there,
+        len(entries) - there, hub.store.use(),
+    )  # fmt: skip

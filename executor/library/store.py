@@ -1,0 +1,159 @@
+"""Large objects on this machine: a piece of shared memory each, or a file on disk when the memory budget is full.
+
+On Linux neither has a name: only our descriptors keep them, so that nothing is left behind however the driver ends.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import threading
+import time
+from dataclasses import dataclass
+
+from executor.errors import ObjectStoreFullError
+from executor.library.values import Place
+from executor.platform import here
+from executor.resources import shown
+
+_KEPT_S = 1.0
+_PAGE = mmap.PAGESIZE
+
+
+@dataclass(slots=True)
+class _Segment:
+    """One piece of memory or of disk; `memory` is our own way into it, kept while it may be filled again."""
+
+    number: int
+    fd: int
+    path: str
+    size: int
+    on_disk: bool
+    memory: mmap.mmap | None = None
+    freed_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUse:
+    """What the object store holds: bytes in memory and on disk, how many objects, and the memory it may use."""
+
+    memory_bytes: int
+    disk_bytes: int
+    objects: int
+    budget_bytes: int
+
+
+class Store:
+    """Gives out places and takes them back; any thread may call it.
+
+    Fresh memory costs the kernel a page fault for each page, ten times as long as filling it. So what is given back is
+    kept for a moment, and used again once no process has it mapped any more.
+    """
+
+    def __init__(self, budget_bytes: int, spill_folder: str) -> None:
+        self._budget_bytes = budget_bytes
+        self._spill_folder = spill_folder
+        self._lock = threading.Lock()
+        self._used: dict[int, _Segment] = {}
+        self._given_back: list[_Segment] = []
+        self._count = 0
+        self._memory_bytes = 0
+        self._disk_bytes = 0
+
+    def allocate(self, size: int) -> Place:
+        """A place of at least `size` bytes, which holds until it is given back.
+
+        Raises:
+            ObjectStoreFullError: it does not fit into the memory budget, and the disk is full.
+        """
+        size = -(-size // _PAGE) * _PAGE
+        with self._lock:
+            segment = self._used_again(size) or self._new(size)
+            self._count += 1
+            segment.number = self._count
+            self._used[segment.number] = segment
+            return Place(segment.number, segment.path, segment.size)
+
+    def memory_of(self, place: Place) -> memoryview:
+        """This process's way into a place, to fill it."""
+        with self._lock:
+            segment = self._used[place.segment]
+            if segment.memory is None:
+                segment.memory = mmap.mmap(segment.fd, segment.size)
+            return memoryview(segment.memory)
+
+    def give_back(self, number: int) -> None:
+        """Nobody refers to what lies there any more; processes that still have it mapped keep what they see."""
+        with self._lock:
+            segment = self._used.pop(number, None)
+            if segment is None:
+                return
+            if segment.on_disk or not here.can_tell_unused():
+                self._drop(segment)
+            else:
+                segment.freed_at = time.monotonic()
+                self._given_back.append(segment)
+
+    def tidy(self) -> float | None:
+        """Let go of what was given back a while ago; how long until the next of it is due."""
+        with self._lock:
+            now = time.monotonic()
+            while self._given_back and self._given_back[0].freed_at + _KEPT_S <= now:
+                self._drop(self._given_back.pop(0))
+            return self._given_back[0].freed_at + _KEPT_S - now if self._given_back else None
+
+    def use(self) -> StoreUse:
+        """What is held just now."""
+        with self._lock:
+            kept = sum(segment.size for segment in self._given_back)
+            return StoreUse(self._memory_bytes - kept, self._disk_bytes, len(self._used), self._budget_bytes)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        with self._lock:
+            for segment in [*self._used.values(), *self._given_back]:
+                self._drop(segment)
+            self._used.clear()
+            self._given_back.clear()
+
+    def _used_again(self, size: int) -> _Segment | None:
+        """Memory that was given back, is not mapped anywhere, and not much too large."""
+        for index, segment in enumerate(self._given_back):
+            if size <= segment.size <= 2 * size and here.is_unused(segment.fd):
+                return self._given_back.pop(index)
+        return None
+
+    def _new(self, size: int) -> _Segment:
+        while self._given_back and self._memory_bytes + size > self._budget_bytes:
+            self._drop(self._given_back.pop(0))
+        on_disk = self._memory_bytes + size > self._budget_bytes
+        try:
+            fd, path = here.shared_file(self._spill_folder if on_disk else None, size)
+        except OSError as error:
+            raise ObjectStoreFullError(self._why_full(size, error)) from error
+        if on_disk:
+            self._disk_bytes += size
+        else:
+            self._memory_bytes += size
+        return _Segment(0, fd, path, size, on_disk)
+
+    def _why_full(self, size: int, error: OSError) -> str:
+        objects = f"{len(self._used)} objects hold {shown('memory', self._memory_bytes)} of memory"
+        return (
+            f"no room for an object of {shown('memory', size)}: {objects} of the {shown('memory', self._budget_bytes)} "
+            f"that object_store_memory allows, and {self._spill_folder} cannot take it ({error.strerror}). Let go of "
+            f"references that are not needed any more, or call init with a larger object_store_memory."
+        )
+
+    def _drop(self, segment: _Segment) -> None:
+        if segment.memory is not None:
+            try:
+                segment.memory.close()
+            except BufferError:
+                pass  # a thread still fills it: then it goes with that thread's view
+        os.close(segment.fd)
+        here.remove_shared(segment.path)
+        if segment.on_disk:
+            self._disk_bytes -= segment.size
+        else:
+            self._memory_bytes -= segment.size

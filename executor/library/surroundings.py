@@ -1,0 +1,76 @@
+"""`runtime_env`: what a task or an actor finds around it in its process."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from executor.library.plans import Surrounding
+from executor.pickling import dump
+from executor.resources import Resources
+
+_KNOWN = ("env_vars", "working_dir", "py_modules", "worker_process_setup_hook")
+
+
+def surrounding_of(
+    runtime_env: Mapping[str, Any] | None, resources: Resources, limits_memory: bool = True
+) -> Surrounding:
+    """The surrounding for `runtime_env` and for as many threads as cpus were asked for.
+
+    Raises:
+        ValueError: an entry is unknown, or not of its kind; all such mistakes at once.
+        FileNotFoundError: a folder or module is not there.
+    """
+    environment = dict(runtime_env or {})
+    known = ", ".join(_KNOWN)
+    mistakes = [f"runtime_env has no {name!r}: it may hold {known}" for name in environment if name not in _KNOWN]
+    variables = environment.get("env_vars") or {}
+    if not isinstance(variables, Mapping) or not all(isinstance(t, str) for item in variables.items() for t in item):
+        mistakes.append(f"runtime_env['env_vars'] must be a dictionary of texts, got {variables!r}")
+        variables = {}
+    if mistakes:
+        raise ValueError("; ".join(mistakes))
+    folder = environment.get("working_dir")
+    paths = [_module_folder(module) for module in environment.get("py_modules") or ()]
+    if folder is not None:
+        folder = _existing(folder, "working_dir")
+        paths.insert(0, folder)
+    hook = environment.get("worker_process_setup_hook")
+    return Surrounding(
+        environment=tuple(sorted(variables.items())),
+        paths=tuple(paths),
+        folder=folder,
+        setup=dump(_hook(hook)) if hook is not None else None,
+        threads=max(1, int(resources["cpu"])),
+        memory_bytes=int(resources["memory"]) or None if limits_memory else None,
+    )
+
+
+def _existing(path: Any, name: str) -> str:
+    found = str(Path(path).absolute())
+    if not Path(found).is_dir():
+        raise FileNotFoundError(f"runtime_env[{name!r}]: {path!r} is no folder")
+    return found
+
+
+def _module_folder(module: Any) -> str:
+    """What to put on the path for a module, or for the folder of a package."""
+    if isinstance(module, ModuleType):
+        file = module.__file__
+        if file is None:
+            raise ValueError(f"runtime_env['py_modules']: the module {module.__name__} has no file")
+        path = Path(file)
+        return str((path.parent if path.name != "__init__.py" else path.parent.parent).absolute())
+    return str(Path(_existing(module, "py_modules")).parent)
+
+
+def _hook(hook: Any) -> Callable[[], Any]:
+    if isinstance(hook, str):
+        module, _, name = hook.replace(":", ".").rpartition(".")
+        hook = getattr(importlib.import_module(module), name)
+    if not callable(hook):
+        raise ValueError(f"runtime_env['worker_process_setup_hook'] must be a function, got {hook!r}")
+    return hook  # type: ignore[no-any-return]

@@ -1,0 +1,289 @@
+"""Tasks: which worker runs which call next.
+
+Calls that need the same wait in one line. A worker gets one call at a time, or, where calls have been seen to take next
+to no time, several at once: then sending them costs less than running them. What turns out to be stuck behind a call
+that takes its time, or that waits for others, is taken back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from executor.errors import InfeasibleRequestError, TaskCancelledError
+from executor.library.calls import Call, Calls
+from executor.library.failures import crashed, pack_own
+from executor.library.ledger import Area, Lease, Ledger
+from executor.library.messages import CALLS, RECALL
+from executor.library.plans import Plan
+from executor.library.workers import Worker, Workers
+from executor.messages import DeathCause
+
+_AHEAD_S = 0.002
+_MOST_AHEAD = 64
+_STUCK_S = 0.02
+_MOST_FREE_WORKERS = 32
+
+
+class Line:
+    """Calls that need the same, the workers that are leased for them, and how long such calls have taken."""
+
+    __slots__ = ("calls", "idle", "plan", "seconds", "workers")
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.calls: deque[Call] = deque()
+        self.workers: dict[int, Worker] = {}
+        self.idle: list[Worker] = []
+        self.seconds = 1.0
+
+    def ahead(self) -> int:
+        """How many calls a worker may have at a time."""
+        return max(1, min(_MOST_AHEAD, int(_AHEAD_S / self.seconds)))
+
+
+class Tasks:
+    """The lines of tasks. `find_room` is asked to free what others hold without need."""
+
+    def __init__(self, calls: Calls, workers: Workers, ledger: Ledger, find_room: Callable[[], bool]) -> None:
+        self._calls = calls
+        self._workers = workers
+        self._ledger = ledger
+        self._find_room = find_room
+        self._lines: dict[tuple[Any, ...], Line] = {}
+        self._line_of_plan: dict[int, tuple[Plan, Line]] = {}
+        self._line_of_worker: dict[int, Line] = {}
+
+    def submit(self, call: Call) -> None:
+        """Have a call run once its values are there."""
+        values = call.submission.values
+        if values:
+            self._calls.objects.when_all_settled(values, lambda: self._line_up(call))
+        else:
+            self._line_up(call)
+
+    def _line_up(self, call: Call) -> None:
+        if call.number not in self._calls.open:
+            return  # cancelled in the meantime
+        if call.submission.values and (failed := self._calls.failed_value(call)) is not None:
+            self._calls.end(call, *failed)
+            return
+        line = self._line(call.plan)
+        line.calls.append(call)
+        self.serve(line)
+
+    def _line(self, plan: Plan) -> Line:
+        known = self._line_of_plan.get(id(plan))
+        if known is not None and known[0] is plan:
+            return known[1]
+        key = plan.resources, plan.surrounding, plan.spot, plan.labels
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = Line(plan)
+        self._line_of_plan[id(plan)] = plan, line
+        return line
+
+    def serve_all(self) -> None:
+        """Room was freed: see what can run now."""
+        for line in self._lines.values():
+            if line.calls:
+                self.serve(line)
+
+    def serve(self, line: Line) -> None:
+        """Give the line's calls to workers, as far as there are any."""
+        calls = line.calls
+        ahead = line.ahead()
+        while calls:
+            worker = line.idle.pop() if line.idle else self._one_more(line)
+            if worker is None:
+                break
+            self._give(line, worker, min(ahead, 1 + len(calls) // (2 * len(line.workers))))
+        if ahead > 1 and calls:
+            for worker in line.workers.values():
+                has = len(worker.running)
+                if has <= ahead // 2 and not worker.blocked:
+                    self._give(line, worker, ahead - has)
+                    if not calls:
+                        return
+
+    def _one_more(self, line: Line) -> Worker | None:
+        plan = line.plan
+        if not plan.resources and len(line.workers) >= _MOST_FREE_WORKERS:
+            return None
+        lease = self._lease(plan)
+        if lease is None:
+            return None
+        try:
+            worker = self._workers.open(plan.surrounding, lease)
+        except OSError as error:
+            lease.area.give_back(lease)
+            cause = DeathCause(killed=f"no worker process could be started: {error}")
+            self._calls.fail(line.calls.popleft(), pack_own(crashed(plan.name, cause)))
+            return None
+        worker.spot = plan.spot
+        line.workers[worker.number] = worker
+        self._line_of_worker[worker.number] = line
+        return worker
+
+    def _lease(self, plan: Plan) -> Lease | None:
+        while True:
+            for area in self._areas(plan):
+                try:
+                    lease = area.take(plan.request)
+                except InfeasibleRequestError:
+                    continue  # this bundle is too small, another one is not: it was checked when it was submitted
+                if lease is not None:
+                    return lease
+            if not self._find_room():
+                return None
+
+    def _areas(self, plan: Plan) -> Sequence[Area]:
+        return self._ledger.areas(plan.spot.group, plan.spot.bundle) if plan.spot else self._ledger.areas(None)
+
+    def _give(self, line: Line, worker: Worker, count: int) -> None:
+        """Send a worker the next calls of the line."""
+        messages: list[tuple[Any, ...]] = []
+        while line.calls and len(messages) < count:
+            call = line.calls.popleft()
+            submission = call.submission
+            assert submission.digest is not None
+            if submission.digest not in worker.known:
+                self._workers.define(worker, submission.digest)
+            values = self._calls.values(call) if submission.values else None
+            plan = call.plan
+            call.worker = worker
+            worker.running[call.number] = call
+            messages.append(
+                (call.number, None, submission.digest, submission.arguments, values, plan.num_returns, plan.window,
+                 plan.retry_exceptions if call.tries_left else False, plan.name)
+            )  # fmt: skip
+        if messages:
+            worker.sent_at = time.monotonic()
+            self._workers.post(worker, (CALLS, messages))
+        elif not worker.running:
+            line.idle.append(worker)
+
+    def ended(self, worker: Worker, seconds: float) -> None:
+        """A worker has ended one of its calls."""
+        line = self._line_of_worker[worker.number]
+        line.seconds += (seconds - line.seconds) * (0.5 if seconds > line.seconds else 0.2)
+        has = len(worker.running)
+        if not line.calls:
+            if not has:
+                line.idle.append(worker)
+            return
+        ahead = line.ahead()
+        if has <= ahead // 2 and not worker.blocked:
+            self._give(line, worker, min(ahead - has, 1 + len(line.calls) // (2 * len(line.workers))))
+
+    def runs(self, worker: Worker) -> bool:
+        """Whether this worker is one of ours."""
+        return worker.number in self._line_of_worker
+
+    def take_back(self, worker: Worker, numbers: list[int]) -> None:
+        """A worker gives back calls that it has not begun."""
+        line = self._line_of_worker[worker.number]
+        for number in reversed(numbers):
+            call = worker.running.pop(number, None)
+            if call is not None and call.number in self._calls.open:
+                call.worker = None
+                line.calls.appendleft(call)
+        self.serve(line)
+
+    def again(self, call: Call) -> None:
+        """Run a call once more."""
+        call.worker = None
+        call.tries_left -= 1
+        self._line_up(call)
+
+    def blocked(self, worker: Worker) -> None:
+        """A worker's call waits for others: its cpus are free for them until then."""
+        if len(worker.running) > 1:
+            worker.link.nudge(RECALL)
+        if worker.lease is not None:
+            worker.lease.area.lend(worker.lease)
+
+    def recall_stuck(self, now: float) -> float | None:
+        """Ask for what is stuck behind a call that takes its time; when to look again."""
+        due = None
+        for line in self._lines.values():
+            for worker in line.workers.values():
+                if len(worker.running) > 1:
+                    if worker.sent_at + _STUCK_S <= now:
+                        line.seconds = max(line.seconds, _STUCK_S)
+                        worker.sent_at = now + 1.0
+                        worker.link.nudge(RECALL)
+                    due = _STUCK_S
+        return due
+
+    def cancel(self, call: Call) -> bool:
+        """Take a call out of its line; whether it stood there."""
+        line = self._line(call.plan)
+        if call.worker is not None:
+            return False
+        try:
+            line.calls.remove(call)
+        except ValueError:
+            pass  # it still waits for its values
+        self._calls.fail(call, pack_own(TaskCancelledError(f"task {call.plan.name} was cancelled before it began")))
+        return True
+
+    def release_idle(self) -> bool:
+        """Give back what an idle worker holds; whether there was one."""
+        for line in self._lines.values():
+            if line.idle:
+                self._let_go(line, line.idle.pop())
+                return True
+        return False
+
+    def _let_go(self, line: Line, worker: Worker) -> None:
+        del line.workers[worker.number]
+        del self._line_of_worker[worker.number]
+        lease, worker.lease = worker.lease, None
+        if lease is not None:
+            lease.area.give_back(lease)
+        if lease is not None and lease.gpus and lease.devices:
+            self._workers.end(worker)  # its libraries have seen the gpus already
+        else:
+            self._workers.keep_warm(worker)
+
+    def idle_leases(self) -> list[Lease]:
+        """What idle workers hold, which is free for all who ask."""
+        return [w.lease for line in self._lines.values() for w in line.idle if w.lease is not None]
+
+    def gone(self, worker: Worker, cause: DeathCause) -> None:
+        """A worker's process ended: its calls run again where they may, and end with the cause where not."""
+        line = self._line_of_worker.pop(worker.number)
+        del line.workers[worker.number]
+        if worker in line.idle:
+            line.idle.remove(worker)
+        if worker.lease is not None:
+            worker.lease.area.give_back(worker.lease)
+        running = list(worker.running.values())
+        worker.running.clear()
+        for call in reversed(running[1:]):  # not begun
+            call.worker = None
+            line.calls.appendleft(call)
+        for call in running[:1]:
+            if call.cancelled:
+                error = TaskCancelledError(f"task {call.plan.name} was cancelled")
+                self._calls.fail(call, pack_own(error))
+            elif call.tries_left and getattr(cause, "memory", None) is None:
+                self.again(call)
+            else:
+                self._calls.fail(call, pack_own(crashed(call.plan.name, cause)))
+
+    def fail_spot(self, group: int, error: Any) -> None:
+        """A placement group is gone: calls that wait for room in it end, and idle workers in it leave."""
+        for line in self._lines.values():
+            if line.plan.spot is not None and line.plan.spot.group == group:
+                while line.calls:
+                    self._calls.fail(line.calls.popleft(), error)
+                while line.idle:
+                    self._let_go(line, line.idle.pop())
+
+    def waiting(self) -> list[tuple[Plan, int]]:
+        """How many calls wait, by what they need."""
+        return [(line.plan, len(line.calls)) for line in self._lines.values() if line.calls]

@@ -1,0 +1,108 @@
+"""A value as it travels and is kept: a pickle, the buffers that it refers to, and the references inside it.
+
+Small ones are plain bytes. Where there are buffers or references it is a tuple; large buffers are then left in a place
+of shared memory, which every process maps read-only, so that nothing is copied out of it.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from mmap import PROT_READ, mmap
+from os import O_CLOEXEC, O_RDONLY, close, open  # noqa: A004
+from typing import Any, NamedTuple, cast
+
+from executor.library.refs import travelling
+from executor.pickling import encode
+
+INLINE_BYTES = 100_000
+"""Values up to this size travel in messages, larger ones by shared memory."""
+
+_ALIGNMENT = 64
+
+
+class Place(NamedTuple):
+    """A piece of shared memory: its segment, the file to map, how long it is, and where each buffer begins and ends."""
+
+    segment: int
+    path: str
+    size: int
+    spans: tuple[tuple[int, int], ...] = ()
+
+
+Packed = bytes | tuple[bytes, tuple[bytes, ...] | Place, tuple[int, ...]]
+"""Either the pickle alone, or the pickle, its buffers or their place, and the numbers of the references in it.
+
+A pickle that is itself large lies in the first span of the place, and is empty here.
+"""
+
+Allocate = Callable[[int], tuple[Place, memoryview]]
+"""Gives a place of at least so many bytes, and the memory to fill."""
+
+
+def pack_value(value: Any, allocate: Allocate) -> Packed:
+    """`value` as it travels.
+
+    Raises:
+        TypeError: it cannot be pickled; says which part of it.
+        ObjectStoreFullError: it is large, and there is room for it neither in memory nor on disk.
+    """
+    before, travelling.numbers = travelling.numbers, []
+    try:
+        body, buffers = encode(value)
+        numbers = travelling.numbers
+    finally:
+        travelling.numbers = before
+    size = sum(buffer.nbytes for buffer in buffers) if buffers else 0
+    if len(body) + size > INLINE_BYTES:
+        return _stored(body, buffers, tuple(numbers), allocate)
+    if buffers or numbers:
+        return body, tuple(map(bytes, buffers)), tuple(numbers)
+    return body
+
+
+def _stored(body: bytes, buffers: list[memoryview], numbers: tuple[int, ...], allocate: Allocate) -> Packed:
+    pieces: list[bytes | memoryview] = list(buffers)
+    if len(body) > INLINE_BYTES:
+        pieces, body = [body, *buffers], b""
+    spans, end = [], 0
+    for piece in pieces:
+        begin = -(-end // _ALIGNMENT) * _ALIGNMENT
+        end = begin + memoryview(piece).nbytes
+        spans.append((begin, end))
+    place, memory = allocate(end)
+    for (begin, until), piece in zip(spans, pieces, strict=True):
+        memory[begin:until] = memoryview(piece).cast("B")
+    memory.release()
+    return body, place._replace(spans=tuple(spans)), numbers
+
+
+def unpack_value(packed: Packed) -> Any:
+    """The value; arrays in it are read-only, and share the memory that it lies in."""
+    # From our own processes only.
+    if type(packed) is bytes:
+        return pickle.loads(packed)  # noqa: S301
+    body, buffers, _ = cast(tuple[bytes, Any, Any], packed)
+    if type(buffers) is not Place:
+        return pickle.loads(body, buffers=buffers)  # noqa: S301
+    views = _views(buffers)
+    return pickle.loads(body or views.pop(0), buffers=views)  # noqa: S301
+
+
+def _views(place: Place) -> list[memoryview]:
+    fd = open(place.path, O_RDONLY | O_CLOEXEC)
+    try:
+        memory = memoryview(mmap(fd, place.size, prot=PROT_READ))
+    finally:
+        close(fd)
+    return [memory[begin:end] for begin, end in place.spans]
+
+
+def place_of(packed: Packed) -> Place | None:
+    """Where the buffers of the value lie, if that is in shared memory."""
+    return packed[1] if type(packed) is tuple and type(packed[1]) is Place else None
+
+
+def numbers_in(packed: Packed) -> tuple[int, ...]:
+    """The references inside the value."""
+    return () if type(packed) is bytes else packed[2]  # type: ignore[return-value]

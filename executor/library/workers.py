@@ -1,0 +1,153 @@
+"""The worker processes of the library: started, spoken to, kept warm for a while, and let go of."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from executor.framing import gathered, pack, pack_plain
+from executor.library.host import Host, Post
+from executor.library.ledger import Lease
+from executor.library.messages import DEFINE
+from executor.library.plans import Spot, Surrounding
+from executor.processes.link import Link, RunningCall
+from executor.processes.pool import Pool
+from executor.processes.protocol import ORDER, POSTED, Order
+from executor.resources import Node
+
+if TYPE_CHECKING:
+    from executor.library.actors import Actor
+    from executor.library.calls import Call
+
+IDLE_S = 10.0
+"""How long a worker without work is kept."""
+
+
+class Worker:
+    """One worker process: what it holds, and what it was given to do."""
+
+    __slots__ = (
+        "actor", "asking", "blocked", "held", "idle_since", "known", "lease", "link", "number", "pid", "places",
+        "running", "sent_at", "spot", "surrounding", "unready",
+    )  # fmt: skip
+
+    def __init__(self, link: Link, surrounding: Surrounding, lease: Lease | None) -> None:
+        self.number = link.number
+        self.link = link
+        self.surrounding = surrounding
+        self.lease = lease
+        self.actor: Actor | None = None
+        self.running: dict[int, Call] = {}
+        self.known: set[str] = set()
+        self.held: Counter[int] = Counter()
+        self.places: set[int] = set()
+        self.blocked = 0
+        self.asking: dict[int, bool] = {}
+        self.spot: Spot | None = None
+        self.pid = 0
+        self.unready: str | None = None
+        self.idle_since = 0.0
+        self.sent_at = 0.0
+
+
+class Workers:
+    """All workers by their numbers; those that nobody uses wait by what surrounds them."""
+
+    def __init__(
+        self, pool: Pool, node: Node, log_folder: str | None, take: Callable[[Worker, tuple[Any, ...]], None]
+    ) -> None:
+        self.pool = pool
+        self.all: dict[int, Worker] = {}
+        self.definitions: dict[str, bytes] = {}
+        self._node = node
+        self._log_folder = log_folder
+        self._take = take
+        self._source = pool.prepare(Host(), Host().preload(), {})
+        self._preloaded: set[str] = set()
+        self._warm: dict[Surrounding, list[Worker]] = {}
+        self._order: dict[Surrounding, bytes] = {}
+
+    def open(self, surrounding: Surrounding, lease: Lease | None) -> Worker:
+        """A worker for what `surrounding` and `lease` say: a warm one, otherwise a new process."""
+        if lease is None or not lease.gpus:
+            waiting = self._warm.get(surrounding)
+            if waiting:
+                worker = waiting.pop()
+                worker.lease = lease
+                return worker
+        return self.start(surrounding, lease)
+
+    def start(self, surrounding: Surrounding, lease: Lease | None) -> Worker:
+        """A worker in a new process.
+
+        Raises:
+            OSError: none can be started.
+        """
+        pool = self.pool
+        link = pool.open_link(self._source.digest)
+        worker = self.all[link.number] = Worker(link, surrounding, lease)
+        log_path = self.log_path(worker)
+        devices = lease.devices if lease is not None and lease.area.devices is not None else None
+        seed = int.from_bytes(os.urandom(8), "little")
+        order = Order(seed, True, log_path, dict(surrounding.environment), surrounding.threads, devices)
+        argument = Post(link.number, surrounding, self._node)
+        call = RunningCall(f"worker-{link.number}", log_path, listener=lambda message: self._take(worker, message))
+        pool.begin(link, call, gathered(pack((ORDER, *order)), pack(argument)), last=True)
+        return worker
+
+    def log_path(self, worker: Worker) -> str | None:
+        """Where a worker's output goes."""
+        return f"{self._log_folder}/worker-{worker.number}.log" if self._log_folder else None
+
+    def preload(self, modules: frozenset[str]) -> None:
+        """Have these modules in every worker that starts from now on."""
+        fresh = modules - self._preloaded
+        if fresh:
+            self._preloaded |= fresh
+            self.pool.preload(self._source.digest, sorted(fresh))
+
+    def post(self, worker: Worker, message: tuple[Any, ...]) -> None:
+        """Send a worker a message."""
+        worker.link.send(pack_plain((POSTED, message)))
+
+    def define(self, worker: Worker, digest: str) -> None:
+        """Have a worker know a function or class before it meets it."""
+        if digest not in worker.known:
+            worker.known.add(digest)
+            self.post(worker, (DEFINE, digest, self.definitions[digest]))
+
+    def keep_warm(self, worker: Worker) -> None:
+        """Let a worker wait for whoever needs one like it."""
+        worker.idle_since = time.monotonic()
+        self._warm.setdefault(worker.surrounding, []).append(worker)
+
+    def end_idle(self, now: float) -> float | None:
+        """End workers that nobody has used for a while; how long until the next of them is due."""
+        due: float | None = None
+        for surrounding, waiting in list(self._warm.items()):
+            while waiting and waiting[0].idle_since + IDLE_S <= now:
+                self.end(waiting.pop(0))
+            if waiting:
+                left = waiting[0].idle_since + IDLE_S - now
+                due = left if due is None else min(due, left)
+            else:
+                del self._warm[surrounding]
+        return due
+
+    def end(self, worker: Worker) -> None:
+        """Let a worker leave by itself."""
+        worker.link.leave()
+
+    def kill(self, worker: Worker, reason: str) -> None:
+        """End a worker at once."""
+        self.pool.kill(f"worker-{worker.number}", reason)
+
+    def forget(self, worker: Worker) -> None:
+        """A worker is gone."""
+        self.all.pop(worker.number, None)
+        waiting = self._warm.get(worker.surrounding)
+        if waiting and worker in waiting:
+            waiting.remove(worker)
