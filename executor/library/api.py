@@ -136,8 +136,8 @@ def get(refs: Any, *, timeout: float | None = None) -> Any:
         _check_refs("get", found)
     try:
         values = runtime.get(found, timeout)
-    except BaseException as error:
-        raise error.with_traceback(None)  # noqa: B904 - it is the same one, without the way it took through our frames
+    except BaseException as error:  # noqa: BLE001 - raised again at once, without its way through our frames
+        raise error.with_traceback(None)  # noqa: B904 - it is the same one
     return values[0] if isinstance(refs, ObjectRef) else values
 
 

@@ -30,8 +30,8 @@ class Worker:
     """One worker process: what it holds, and what it was given to do."""
 
     __slots__ = (
-        "actor", "asking", "blocked", "heard_at", "held", "idle_since", "known", "lease", "link", "number", "pid", "places",
-        "running", "spot", "stuck", "surrounding", "unready",
+        "actor", "asking", "blocked", "heard_at", "held", "idle_since", "known", "lease", "link", "number", "pid",
+        "places", "running", "spot", "stuck", "surrounding", "unready",
     )  # fmt: skip
 
     def __init__(self, link: Link, surrounding: Surrounding, lease: Lease | None) -> None:
@@ -88,7 +88,7 @@ class Workers:
             OSError: none can be started.
         """
         pool = self.pool
-        link = pool.open_link(self._source.digest)
+        link = pool.open_link(self._source.digest, memory_bytes=surrounding.memory_bytes or 0)
         worker = self.all[link.number] = Worker(link, surrounding, lease)
         log_path = self.log_path(worker)
         devices = lease.devices if lease is not None and lease.area.devices is not None else None
