@@ -118,8 +118,14 @@ class Gang:
         rank, error = errors[0]
         if self.size == 1:
             return error
-        tracebacks = [f"In rank {rank} of {self.size}:\n{error.traceback}" for rank, error in errors]
-        return replace(error, rank=rank, traceback="\n".join(tracebacks))
+        alike: dict[str, list[str]] = {}  # as a mistake in what all of them run is
+        for number, one in errors:
+            alike.setdefault(one.traceback, []).append(str(number))
+        told = [
+            f"In rank{'s' if len(ranks) > 1 else ''} {', '.join(ranks)} of {self.size}:\n{traceback}"
+            for traceback, ranks in alike.items()
+        ]
+        return replace(error, rank=rank, traceback="\n".join(told))
 
     def _named(self, rank: int) -> int | None:
         return rank if self.size > 1 else None

@@ -101,6 +101,12 @@ def test_those_that_raised_together_are_all_shown() -> None:
     assert ending.error.log_tail == "its last words"
 
 
+def test_a_mistake_of_all_is_shown_once() -> None:
+    (ending,) = Story().happens(1.0, (1, raised()), (0, raised()), (2, raised(replace(ERROR, traceback="Another\n"))))
+    assert isinstance(ending, Raised)
+    assert ending.error.traceback == "In ranks 1, 0 of 3:\nTraceback of a loss\n\nIn rank 2 of 3:\nAnother\n"
+
+
 def test_when_rank_0_returns_the_others_are_cancelled_and_ended_after_the_grace() -> None:
     story = Story(grace_s=3.0)
     assert story.happens(1.0, (0, returned("value"))) == []
