@@ -172,10 +172,10 @@ class Gangs:
             self._end(gang, reason)
         return True
 
-    @property
-    def deadline(self) -> float | None:
-        """When `sift` is due again, whatever happens or not."""
-        return min((one.deadline for one in self._gangs.values() if one.deadline is not None), default=None)
+    def until(self, limit: float | None = None) -> float | None:
+        """How long to wait for events at most: until `limit`, or until `sift` is due even if there are none."""
+        times = [limit, *(gang.deadline for gang in self._gangs.values())]
+        return min((time for time in times if time is not None), default=None)
 
     def sift(self, events: Iterable[Event], now: float) -> list[Event]:
         """What is told of `events`: of a gang rank 0's emissions, and one ending once every member has ended."""

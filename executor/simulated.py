@@ -185,9 +185,7 @@ class SimulatedExecutor(TrialExecutor):
             self._refuse_if_closed()
             if self._woken:
                 self._woken = False
-            elif not self._agenda.advance(
-                min((at for at in (until, self._gangs.deadline) if at is not None), default=None)
-            ):
+            elif not self._agenda.advance(self._gangs.until(until)):
                 raise DeadlockError(_why_nothing_happens(self._calls.values()))
             return self._gangs.sift(self._happened(), self._agenda.now)
 

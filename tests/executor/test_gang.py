@@ -74,12 +74,12 @@ def test_a_death_ends_the_others_at_once() -> None:
 def test_after_an_exception_the_others_are_listened_to_for_a_moment() -> None:
     story = Story()
     assert story.happens(1.0, (2, raised())) == []
-    assert story.gangs.deadline == 1.2
+    assert story.gangs.until() == 1.2
     assert story.happens(1.1) == []
     assert story.orders == []
     assert story.happens(1.2) == []
     assert story.orders == [("kill", 0), ("kill", 1)]
-    assert story.gangs.deadline is None
+    assert story.gangs.until() is None
     (ending,) = story.happens(1.3, (0, ended_by_us()), (1, ended_by_us()))
     assert ending == Raised("call", replace(ERROR, rank=2, traceback="In rank 2 of 3:\nTraceback of a loss\n"))
 
@@ -112,7 +112,7 @@ def test_when_rank_0_returns_the_others_are_cancelled_and_ended_after_the_grace(
     assert story.happens(1.0, (0, returned("value"))) == []
     assert story.orders == [("cancel", 1), ("cancel", 2)]
     assert story.happens(2.0, (2, returned("ignored"))) == []
-    assert story.gangs.deadline == 4.0
+    assert story.gangs.until() == 4.0
     assert story.happens(4.0) == []
     assert story.orders[2:] == [("kill", 1)]
     assert story.happens(4.1, (1, ended_by_us())) == [Returned("call", "value")]
@@ -130,7 +130,7 @@ def test_once_asked_to_end_the_others_may_fail(end: Raised | Died) -> None:
     story = Story()
     story.gangs.ask("call")
     assert story.happens(1.0, (1, end)) == []
-    assert story.gangs.deadline is None
+    assert story.gangs.until() is None
     assert story.orders == []
     story.happens(2.0, (0, returned("value")))
     assert story.happens(2.1, (2, end)) == [Returned("call", "value")]
