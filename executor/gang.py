@@ -27,7 +27,7 @@ from executor.messages import (
 
 Ending = Returned | Raised | Died
 
-HEARING_S = 0.2
+HEARING_S = 0.5
 """How long after an exception the others are listened to before they are ended.
 
 Who lost its partner in the middle of a collective may tell of it sooner than the partner tells what went wrong.

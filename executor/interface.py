@@ -104,10 +104,11 @@ class TrialExecutor(ABC):
     `reply`. All methods may be called from any thread, `events` from one thread at a time.
 
     A call on a reservation for a gang runs in every bundle and is one call all the same. Rank 0 alone emits, and its
-    value is the call's. When a worker raises or dies, the others are ended at once and the call ends as that worker
-    did, by its `rank`: the first that died, else the first that raised, with the tracebacks of those that raised at the
-    same time. When rank 0 returns, the others are cancelled, and ended after `Call.grace_s`. Once the caller has
-    cancelled the call only rank 0's end counts: then others may fail for having lost it.
+    value is the call's. When a worker dies, the others are ended at once; when it raises, half a second later, because
+    who loses its partner may speak first. The call then ends as that worker did, by its `rank`: the first that died,
+    else the first that raised, with the tracebacks of all that raised. When rank 0 returns, the others are cancelled,
+    and ended after `Call.grace_s`. Once the caller has cancelled the call only rank 0's end counts: then others may
+    fail for having lost it.
     """
 
     real_time = True

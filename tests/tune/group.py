@@ -6,14 +6,16 @@ import json
 import os
 import socket
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import tune
 from tests.tune.trainables import DEADLINE_S
 
 
 class Group:
-    """All workers of this trial, each joined to rank 0."""
+    """All workers of this trial, each joined to rank 0 until its process ends."""
+
+    _kept: ClassVar[list[Group]] = []
 
     def __init__(self) -> None:
         context = tune.get_context()
@@ -25,6 +27,7 @@ class Group:
             with socket.create_server(address) as server:
                 self._joined = [server.accept()[0] for _ in range(self.size - 1)]
         self._files = [one.makefile("rw") for one in self._joined]
+        self._kept.append(self)  # so that the others lose it by its end, not by what it raises on the way there
 
     def gather(self, value: Any = None) -> list[Any]:
         """Everybody's value in order of rank, at everybody; waits until all have come.

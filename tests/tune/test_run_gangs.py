@@ -111,7 +111,7 @@ def test_a_worker_that_fails_fails_the_attempt_and_is_named(run, tmp_path, harm,
     assert result.state == "ERROR"
     assert iterations(result)[:2] == [1, 2]
     told = f"{result.reason}\n{result.error}"
-    assert said in told or (harm == "raise" and "rank 0: EOFError" in told and "ValueError: a bad day" in told)
+    assert said in told
     if harm != "raise":
         assert "the end of rank 1" in told
     assert (tmp_path / "e" / "logs" / "t0.rank1.log").read_text().startswith("the end of rank 1\n")
