@@ -21,6 +21,7 @@ from tests.executor import local_programs as programs
 from tests.executor.conversation import Conversation
 from tests.executor.local_processes import gone_afterwards
 from tests.executor.local_programs import Run
+from tests.executor.memory_programs import MIB, fill
 
 NAMES = ["RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS"]
 NAMES += ["CUDA_VISIBLE_DEVICES", "MINE"]
@@ -98,6 +99,13 @@ def tell_pids(channel: Channel, folder: str) -> None:
     signal.pause()
 
 
+def fill_memory(channel: Channel, size: int) -> None:
+    """Use so much memory, and wait for ever."""
+    held = fill(size)
+    signal.pause()
+    del held
+
+
 def test_each_rank_finds_its_place_the_others_and_its_own_resources(talk: Conversation, tmp_path: Path) -> None:
     room = gang(talk, Resources.of(cpu=1, gpu=1), Resources.of(cpu=2, gpu=2))
     call = talk.start(Run(collect), str(tmp_path / "s"), on=room, environment={"MINE": "too", "MASTER_PORT": "17"})
@@ -165,6 +173,14 @@ def test_a_gang_that_ends_leaves_no_process_behind(talk: Conversation, tmp_path:
         ending = talk.next_of(call)
         assert isinstance(ending, Died)
     assert ending.cause.rank == (1 if how == "SIGKILL" else None)
+
+
+def test_each_worker_is_held_to_the_memory_of_its_own_bundle(talk: Conversation) -> None:
+    bundles = [Resources.of(cpu=1, memory=megabytes * MIB) for megabytes in (600, 100)]
+    ending = talk.next_of(talk.start(Run(fill_memory), 200 * MIB, on=gang(talk, *bundles)))
+    assert isinstance(ending, Died)
+    assert ending.cause.rank == 1
+    assert str(ending.cause).startswith("rank 1: the process ran out of memory")
 
 
 def test_a_gang_takes_no_process_over_and_leaves_none(talk: Conversation) -> None:
