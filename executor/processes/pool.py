@@ -97,6 +97,11 @@ class Pool:
         """Whether the call has started and not ended."""
         return call_id in self._running
 
+    def is_silent(self, call_id: str) -> bool:
+        """Whether the running call's process has closed its end, so that its death is only still to be told."""
+        link = self._running.get(call_id)
+        return link is not None and link.fd < 0
+
     def reply(self, call_id: str, seq: int, answer: Any) -> None:
         """Answer an emission, once."""
         try:
