@@ -72,6 +72,7 @@ class Load(NamedTuple):
     preload: tuple[str, ...]
     program: bytes
     can_fork: bool
+    scratch: str  # a folder to remove when the driver is gone
 
 
 class Order(NamedTuple):
