@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -47,9 +46,8 @@ if __name__ == "__main__":
 """
 
 
-def leftovers() -> set[str]:
-    temporary = {str(path) for path in Path(tempfile.gettempdir()).glob("audition-*")}
-    return temporary | set(map(str, Path("/dev/shm").iterdir()))
+def leftovers(temporary: Path) -> set[str]:
+    return {str(path) for folder in (temporary, Path("/dev/shm")) for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize(
@@ -68,11 +66,14 @@ def leftovers() -> set[str]:
 def test_everything_is_gone_soon_after_any_end_of_the_driver(
     tmp_path: Path, end: str, by_signal: signal.Signals | None
 ) -> None:
-    before = leftovers()
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    before = leftovers(temporary)
     script = tmp_path / "driver.py"
     script.write_text(DRIVER.replace("END", end))
+    environment = os.environ | {"TMPDIR": str(temporary)}
     with subprocess.Popen(
-        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
     ) as driver:
         assert driver.stdout is not None
         pids = [int(word) for word in driver.stdout.readline().split()]
@@ -81,7 +82,7 @@ def test_everything_is_gone_soon_after_any_end_of_the_driver(
             if by_signal is not None:
                 driver.send_signal(by_signal)
             driver.wait(30)
-    holds(lambda: leftovers() <= before, f"left behind: {leftovers() - before}")
+    holds(lambda: leftovers(temporary) <= before, "something is left behind")
 
 
 @pytest.fixture
