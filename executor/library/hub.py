@@ -65,6 +65,7 @@ _LOG_CAP_BYTES = 50 * 2**20
 _STORE_SHARE = 0.3
 _DROPS_S = 0.25
 _SLEEP_S = 0.05
+_SOON_S = 0.01
 
 
 # Of the process and not of a hub: a reference that outlives its executor means nothing to the next one.
@@ -123,6 +124,7 @@ class Hub(Runtime):
         self._owed: list[Worker] = []
         self._closed = False
         self._sleeps = False
+        self._tend_at = 0.0
         self._hearing: dict[int, Callable[..., None]] = {
             RESULT: self._take_result,
             SUBMIT: self._take_submission,
@@ -144,23 +146,30 @@ class Hub(Runtime):
 
     def _turn(self, timeout_s: float | None) -> None:
         """Take in what happens, waiting for it at most so long."""
-        due = self._tend()
-        if due is not None:
-            timeout_s = due if timeout_s is None else min(timeout_s, due)
+        now = time.monotonic()
+        if now < self._tend_at and not self._room_freed:
+            due: float | None = _SOON_S  # it was looked after a moment ago, and will be again if nothing comes
+        else:
+            due = self._tend(now)
+            self._tend_at = now + _SOON_S
+        if due is not None and (timeout_s is None or due < timeout_s):
+            timeout_s = due
         self._sleeps = timeout_s is None or timeout_s > _SLEEP_S
-        self.pool.turn(timeout_s, self._interrupts)
+        self.pool.turn(timeout_s, self._interrupts, self._settle)
         self._sleeps = False
-        with self._interrupts, self.lock:
-            self._take_endings()
-            if self._dropped:
-                self._take_drops()
-            if self._room_freed:
-                self._use_room()
 
-    def _tend(self) -> float | None:
+    def _settle(self) -> None:
+        """See to what the events of a turn have brought about."""
+        if self.pool.events:
+            self._take_endings()
+        if self._dropped:
+            self._take_drops()
+        if self._room_freed:
+            self._use_room()
+
+    def _tend(self, now: float) -> float | None:
         """Do what is due by the clock; how long until the next of it."""
         with self._interrupts, self.lock:
-            now = time.monotonic()
             while self._timers and self._timers[0][0] <= now:
                 heapq.heappop(self._timers)[2]()
             dues = [self._timers[0][0] - now if self._timers else None]
@@ -191,7 +200,8 @@ class Hub(Runtime):
 
     def turn_until(self, ready: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until something holds, or until the time is over; whether it holds."""
-        self._check_open()
+        if self._closed:
+            self._check_open()
         self._interrupts.install()
         holds = self._turns.until(ready, timeout_s)
         if not holds:
@@ -546,5 +556,4 @@ class Hub(Runtime):
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def disown(self) -> None:
-        """In a forked copy of the driver: what is open belongs to the original."""
         self._closed = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # `signal` looks handlers up in an enum: ten times as long
 import signal
 import threading
 from collections.abc import Callable
@@ -27,7 +28,7 @@ class Interrupts:
     def install(self) -> None:
         """Take over SIGINT, in the main thread. To be done again and again: notebooks set it anew for each cell."""
         if threading.get_ident() == self._main:
-            handler = signal.getsignal(signal.SIGINT)
+            handler = _signal.getsignal(signal.SIGINT)
             if handler is not self._ours and (callable(handler) or self._deliver is not None):
                 self._before = handler
                 signal.signal(signal.SIGINT, self._ours)

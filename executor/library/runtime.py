@@ -89,6 +89,9 @@ class Runtime(ABC):
     def allocate(self, size: int) -> tuple[Place, memoryview]:
         """A place in shared memory, and this process's way to fill it."""
 
+    def disown(self) -> None:
+        """In a forked copy of the process: refuse to work for what belongs to the original."""
+
     def get(self, refs: Sequence[ObjectRef[Any]], timeout_s: float | None) -> list[Any]:
         """The values, waited for.
 
@@ -160,6 +163,8 @@ def become(runtime: Runtime | None) -> None:
 
 def forget_in_fork() -> None:
     """In a forked copy of this process: what was open belongs to the original."""
+    if _Current.runtime is not None:
+        _Current.runtime.disown()
     _Current.runtime = None
     _Current.lock = threading.RLock()
 

@@ -37,26 +37,25 @@ class Turns:
         """Wait until `ready`, turning the hub when no other thread does; whether it came in time."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         condition = self._condition
-        turned = False
-        with condition:
-            self._waiting += 1
-            try:
-                while not ready():
-                    left_s = None if deadline is None else deadline - time.monotonic()
-                    if (left_s is not None and left_s <= 0) or self._closed:
-                        return ready()
-                    if self._turning:
-                        if self._in_background:
-                            self._wake()
-                        condition.wait(left_s)
-                    else:
-                        turned = True
-                        self._one_turn(left_s)
-                return True
-            finally:
-                self._waiting -= 1
-                if turned and (self._parked or self._waiting):
-                    condition.notify_all()
+        condition.acquire()
+        self._waiting += 1
+        try:
+            while not ready():
+                left_s = None if deadline is None else deadline - time.monotonic()
+                if (left_s is not None and left_s <= 0) or self._closed:
+                    return ready()
+                if not self._turning:
+                    self._one_turn(left_s)
+                else:
+                    if self._in_background:
+                        self._wake()
+                    condition.wait(left_s)
+            return True
+        finally:
+            self._waiting -= 1
+            if self._parked or self._waiting:
+                condition.notify_all()
+            condition.release()
 
     def _one_turn(self, timeout_s: float | None) -> None:
         """One turn, with the condition let go of meanwhile."""

@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from executor.framing import gathered, pack, pack_plain
@@ -105,7 +106,7 @@ class Workers:
         seed = int.from_bytes(os.urandom(8), "little")
         order = Order(seed, True, log_path, dict(surrounding.environment), surrounding.threads, devices)
         argument = Post(link.number, surrounding, self._node)
-        call = RunningCall(f"worker-{link.number}", log_path, listener=lambda message: self._take(worker, message))
+        call = RunningCall(f"worker-{link.number}", log_path, listener=partial(self._take, worker))
         pool.begin(link, call, gathered(pack((ORDER, *order)), pack(argument)), last=True)
         return worker
 
