@@ -514,3 +514,9 @@ def test_methods_that_are_inherited_or_static_are_methods_too(ray: Any) -> None:
 
     child = Child.remote(1)
     assert ray.get([child.add.remote(), child.static.remote(5), child.of_class.remote()]) == [2, 5, "Child"]
+
+
+def test_a_future_has_its_value_though_nobody_holds_the_reference(ray: Any) -> None:
+    counter = ray.remote(Counter).remote()
+    futures = [counter.add.remote().future() for _ in range(20)]
+    assert [future.result(timeout=30) for future in futures] == list(range(1, 21))
