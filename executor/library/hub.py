@@ -494,9 +494,18 @@ class Hub(Runtime):
             self._closed = True
             self._interrupts.remove()
         self._turns.close()
+        self._fail_open_calls()
         self.pool.close()
         self.store.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _fail_open_calls(self) -> None:
+        """Let go whoever waits for a future."""
+        error = pack_own(ExecutorClosedError("the executor was shut down before the call ended"))
+        with self.lock:
+            for call in list(self.calls.open.values()):
+                self.calls.fail(call, error)
+        self._run_afterwards()
 
     def disown(self) -> None:
         """In a forked copy of the driver: what is open belongs to the original."""

@@ -30,7 +30,7 @@ class Worker:
     """One worker process: what it holds, and what it was given to do."""
 
     __slots__ = (
-        "actor", "asking", "blocked", "held", "idle_since", "known", "lease", "link", "number", "pid", "places",
+        "actor", "asking", "blocked", "calls_left", "held", "idle_since", "known", "lease", "link", "number", "pid", "places",
         "running", "sent_at", "spot", "surrounding", "unready",
     )  # fmt: skip
 
@@ -45,6 +45,7 @@ class Worker:
         self.held: Counter[int] = Counter()
         self.places: set[int] = set()
         self.blocked = 0
+        self.calls_left = 0
         self.asking: dict[int, bool] = {}
         self.spot: Spot | None = None
         self.pid = 0
