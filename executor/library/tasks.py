@@ -95,9 +95,10 @@ class Tasks:
         if entry is None:
             line.disbanded = True
         else:
-            entry.on_forgotten = lambda: self._disband(number)
+            entry.on_forgotten = lambda: self.disband(number)
 
-    def _disband(self, number: int) -> None:
+    def disband(self, number: int) -> None:
+        """Have a crew's workers leave, those that run something once they have."""
         for key, line in list(self._lines.items()):
             if line.plan.crew is not None and line.plan.crew.number == number:
                 line.disbanded = True
@@ -113,7 +114,7 @@ class Tasks:
         """A worker has nothing to do."""
         if line.disbanded:
             self._let_go(line, worker)
-            self._disband(line.plan.crew.number if line.plan.crew else 0)
+            self.disband(line.plan.crew.number if line.plan.crew else 0)
         else:
             line.idle.append(worker)
 
