@@ -50,8 +50,8 @@ class Pool:
         initializer: Callable[..., Any] | None = None,
         initargs: Iterable[Any] = (),
         maxtasksperchild: int | None = None,
-        context: Any = None,  # noqa: ARG002
-        ray_address: str | None = None,  # noqa: ARG002
+        context: Any = None,
+        ray_address: str | None = None,
         ray_remote_args: Mapping[str, Any] | None = None,
     ) -> None:
         self._state = "INIT"

@@ -127,7 +127,7 @@ class Hub(Runtime):
             UNREADY: self._take_unready,
         }
         self._interrupts = Interrupts()
-        self._turns = Turns(self._turn, self.pool.wake, self._run_afterwards)
+        self._turns = Turns(self._turn, self.pool.wake, self._afterwards)
 
     # Turning.
 
@@ -162,11 +162,6 @@ class Hub(Runtime):
         with self.lock:
             heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._timer_numbers), action))
         self.pool.wake()
-
-    def _run_afterwards(self) -> None:
-        """Call back whoever wanted it, without the lock: it is the user's own code."""
-        while self._afterwards:
-            self._afterwards.popleft()()
 
     def turn_until(self, ready: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until something holds, or until the time is over; whether it holds."""
@@ -430,7 +425,7 @@ class Hub(Runtime):
 
         with self._interrupts, self.lock:
             self.objects.when_settled(number, there)
-        self._turns.notice(lambda: bool(self._afterwards))
+        self._turns.notice()
 
     def define(self, digest: str, pickled: bytes, modules: frozenset[str]) -> None:
         if digest not in self.workers.definitions:
@@ -505,7 +500,7 @@ class Hub(Runtime):
         with self.lock:
             for call in list(self.calls.open.values()):
                 self.calls.fail(call, error)
-        self._run_afterwards()
+        self._turns.call_back()
 
     def disown(self) -> None:
         """In a forked copy of the driver: what is open belongs to the original."""

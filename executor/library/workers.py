@@ -30,8 +30,8 @@ class Worker:
     """One worker process: what it holds, and what it was given to do."""
 
     __slots__ = (
-        "actor", "asking", "blocked", "calls_left", "held", "idle_since", "known", "lease", "link", "number", "pid", "places",
-        "running", "sent_at", "spot", "surrounding", "unready",
+        "actor", "asking", "blocked", "calls_left", "held", "idle_since", "known", "lease", "link", "number", "pid",
+        "places", "running", "sent_at", "spot", "surrounding", "unready",
     )  # fmt: skip
 
     def __init__(self, link: Link, surrounding: Surrounding, lease: Lease | None) -> None:
