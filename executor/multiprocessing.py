@@ -90,8 +90,9 @@ class Pool:
         kwds: Mapping[str, Any] | None = None,
         callback: Callable[[Any], Any] | None = None,
         error_callback: Callable[[BaseException], Any] | None = None,
-    ) -> standard.AsyncResult[Any]:
-        """``func(*args, **kwds)`` in a worker; `callback` is told of its value, `error_callback` of what it raised.
+    ) -> Any:
+        """``func(*args, **kwds)`` in a worker: an `AsyncResult`. `callback` is told of the value, `error_callback` of what
+        it raised.
 
         Raises:
             ValueError: the pool is not running.
@@ -125,7 +126,7 @@ class Pool:
         chunksize: int | None = None,
         callback: Callable[[Any], Any] | None = None,
         error_callback: Callable[[BaseException], Any] | None = None,
-    ) -> standard.MapResult[Any]:
+    ) -> Any:
         """As `map`, but it does not wait: `callback` is told of the list, `error_callback` of what a call raised."""
         return self._map(apply_to_all, func, iterable, chunksize, callback, error_callback)
 
@@ -136,7 +137,7 @@ class Pool:
         chunksize: int | None = None,
         callback: Callable[[Any], Any] | None = None,
         error_callback: Callable[[BaseException], Any] | None = None,
-    ) -> standard.MapResult[Any]:
+    ) -> Any:
         """As `map_async`, for items that hold the arguments of a call each."""
         return self._map(apply_to_all_unpacked, func, iterable, chunksize, callback, error_callback)
 
@@ -274,7 +275,7 @@ def _guarded(callback: Callable[[Any], Any] | None) -> Callable[[Any], Any] | No
     def guarded(value: Any) -> None:
         try:
             callback(value)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the user's own code
             _log.exception("a callback of a pool raised")
 
     return guarded

@@ -180,8 +180,7 @@ class Crew:
         try:
             if tell is not None:
                 tell()
-        except Exception:
-            # Nobody could catch it: this thread belongs to whoever turns the hub just now.
+        except Exception:  # noqa: BLE001 - nobody could catch it: this thread is that of whoever turns the hub just now
             _log.exception("a callback of a pool raised")
         with self._changed:
             self._unfinished -= 1

@@ -28,10 +28,15 @@ from executor.pickling import pickler
 __audition_internal__ = True
 
 
+def register_joblib() -> None:
+    """Make the backend known: ``joblib.parallel_config(backend="executor")``."""
+    register_parallel_backend("executor", ExecutorBackend)
+
+
 def register_ray() -> None:
     """Make the backend known by Ray's name too: ``joblib.parallel_config(backend="ray")``."""
+    register_joblib()
     register_parallel_backend("ray", ExecutorBackend)
-    register_parallel_backend("executor", ExecutorBackend)
 
 
 class ExecutorBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]  # joblib has no types
