@@ -90,15 +90,16 @@ class Pool:
         kwds: Mapping[str, Any] | None = None,
         callback: Callable[[Any], Any] | None = None,
         error_callback: Callable[[BaseException], Any] | None = None,
-    ) -> Any:
-        """``func(*args, **kwds)`` in a worker: an `AsyncResult`. `callback` is told of the value, `error_callback` of what
-        it raised.
+    ) -> standard.AsyncResult[Any]:
+        """``func(*args, **kwds)`` in a worker; `callback` is told of its value, `error_callback` of what it raised.
 
         Raises:
             ValueError: the pool is not running.
         """
         self._check_running()
-        result = _made(standard.AsyncResult, self, _guarded(callback), _guarded(error_callback))
+        result: standard.AsyncResult[Any] = _made(
+            standard.AsyncResult, self, _guarded(callback), _guarded(error_callback)
+        )
         self._crew.submit(_Task(result, 0, self._crew.calling(func), tuple(args), kwds or {}))
         return result
 
@@ -126,7 +127,7 @@ class Pool:
         chunksize: int | None = None,
         callback: Callable[[Any], Any] | None = None,
         error_callback: Callable[[BaseException], Any] | None = None,
-    ) -> Any:
+    ) -> standard.MapResult[Any]:
         """As `map`, but it does not wait: `callback` is told of the list, `error_callback` of what a call raised."""
         return self._map(apply_to_all, func, iterable, chunksize, callback, error_callback)
 
@@ -137,20 +138,20 @@ class Pool:
         chunksize: int | None = None,
         callback: Callable[[Any], Any] | None = None,
         error_callback: Callable[[BaseException], Any] | None = None,
-    ) -> Any:
+    ) -> standard.MapResult[Any]:
         """As `map_async`, for items that hold the arguments of a call each."""
         return self._map(apply_to_all_unpacked, func, iterable, chunksize, callback, error_callback)
 
     def _map(
         self, mode: Any, func: Any, iterable: Iterable[Any], chunksize: int | None, callback: Any, error_callback: Any
-    ) -> Any:
+    ) -> standard.MapResult[Any]:
         self._check_running()
         items = list(iterable)
         if chunksize is None:
             chunksize = -(-len(items) // (4 * self._crew.size))
         if not items:
             chunksize = 0
-        result = _made(
+        result: standard.MapResult[Any] = _made(
             standard.MapResult, self, chunksize, len(items), _guarded(callback), error_callback=_guarded(error_callback)
         )
         calling = self._crew.calling(func, mode, often=True)

@@ -22,10 +22,10 @@ __audition_internal__ = True
 
 _log = logging.getLogger(__name__)
 
-_AHEAD_S = 0.005
+_AHEAD_S = 0.01
 """How much work is sent ahead of time, so that no worker waits for its next call."""
 
-_MOST_AHEAD = 64
+_MOST_AHEAD = 256
 _REMEMBERED = 256
 
 
@@ -184,7 +184,8 @@ class Crew:
             _log.exception("a callback of a pool raised")
         with self._changed:
             self._unfinished -= 1
-            self._changed.notify_all()
+            if not self._unfinished or len(self._waiting) <= self._window:
+                self._changed.notify_all()
 
     def _pace(self) -> None:
         """Send further ahead where calls take next to no time."""
@@ -198,9 +199,10 @@ class Crew:
 
     def await_room(self) -> bool:
         """Wait until not too many calls wait already; whether more may come."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._waiting) <= 2 * self._window)
-            return not self._closed
+        if len(self._waiting) > 2 * self._window:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or len(self._waiting) <= self._window)
+        return not self._closed
 
     def take_waiting(self) -> list[Job]:
         """Take back the calls that were not sent; they are finished without being told."""

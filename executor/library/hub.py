@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from executor import devices
@@ -417,15 +418,16 @@ class Hub(Runtime):
         return {n for n in numbers if (entry := entries.get(n)) is None or entry.outcome is not None}
 
     def when_there(self, number: int, callback: Callable[[Outcome], None]) -> None:
-        gone = ERROR, pack_own(ExecutorError("the object is gone"))
-
         def there() -> None:
-            outcome = self.objects.outcome(number) or gone
-            self._afterwards.append(lambda: callback(outcome))
+            outcome = self.objects.outcome(number) or (ERROR, pack_own(ExecutorError("the object is gone")))
+            self._afterwards.append(partial(callback, outcome))
 
         with self._interrupts, self.lock:
+            entry = self.objects.entries.get(number)
+            is_there = entry is None or entry.outcome is not None
             self.objects.when_settled(number, there)
-        self._turns.notice()
+        if is_there:  # else the turn that takes it in calls back
+            self._turns.notice()
 
     def define(self, digest: str, pickled: bytes, modules: frozenset[str]) -> None:
         if digest not in self.workers.definitions:
