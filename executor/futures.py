@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 from weakref import WeakSet
 
+import executor.library.api  # noqa: F401 - registers its `shutdown` for the end of the program before ours is, below
 from executor.errors import RuntimeEnvSetupError
 from executor.library.crew import Crew, Job, apply_to_all_unpacked, cpu_count
 

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -148,14 +147,14 @@ def test_map_keeps_the_order_and_stops_with_the_shortest(make: Callable[..., Any
 
 @pytest.mark.parametrize("chunksize", [1, 2])
 def test_map_raises_what_a_call_raised_in_its_turn(make: Callable[..., Any], chunksize: int) -> None:
-    results = make(2).map(lambda_free, [1, 2, 3, 4], chunksize=chunksize)
+    results = make(2).map(odd_above_two, [1, 2, 3, 4], chunksize=chunksize)
     assert next(results) == 1
     assert next(results) == 2
     with pytest.raises(Odd):
         next(results)
 
 
-def lambda_free(number: int) -> int:
+def odd_above_two(number: int) -> int:
     if number > 2:
         raise Odd(str(number))
     return number
@@ -222,11 +221,6 @@ def test_an_initializer_that_raises_breaks_the_executor(make: Callable[..., Any]
         pool.submit(square, 1)
 
 
-def test_a_worker_is_replaced_after_as_many_calls_as_it_may_run(make: Callable[..., Any]) -> None:
-    pids = list(make(1, max_tasks_per_child=2).map(pid_of, range(6)))
-    assert all(pids.count(pid) <= 2 for pid in pids)
-
-
 def test_a_shut_down_executor_ends_its_calls_and_takes_no_more(make: Callable[..., Any]) -> None:
     pool = make(2)
     futures = [pool.submit(square, n) for n in range(30)]
@@ -249,9 +243,8 @@ def test_shutting_down_may_cancel_what_waits_and_need_not_wait(make: Callable[..
     assert not first.done()
     go.set()
     assert isinstance(first.result(DEADLINE_S), int)
-    done, left = wait(others, DEADLINE_S)
-    assert not left
-    assert sum(future.cancelled() for future in done) >= 18
+    holds(lambda: all(future.done() for future in others), "the others are done")
+    assert sum(future.cancelled() for future in others) >= 18
 
 
 def test_an_unpicklable_argument_fails_its_own_call(make: Callable[..., Any]) -> None:
@@ -271,6 +264,12 @@ def test_a_callback_may_submit_more(make: Callable[..., Any]) -> None:
 
 
 # Where ours does more.
+
+
+def test_a_worker_is_replaced_after_as_many_calls_as_it_may_run(ray: Any) -> None:
+    with Executor(1, max_tasks_per_child=2) as pool:  # the standard one waits for ever here: python/cpython#115634
+        pids = list(pool.map(pid_of, range(6)))
+    assert all(pids.count(pid) <= 2 for pid in pids)
 
 
 def test_a_worker_that_dies_fails_its_own_call_and_no_other(ours: Executor) -> None:
@@ -326,10 +325,3 @@ def _lives(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def test_map_is_read_in_its_own_time(ours: Executor) -> None:
-    since = time.monotonic()
-    results = ours.map(square, range(100))
-    del results
-    assert time.monotonic() - since < DEADLINE_S
