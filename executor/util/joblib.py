@@ -22,6 +22,7 @@ from joblib.parallel import (
 )
 
 from executor.library.crew import Calling, Crew, Job, cpu_count
+from executor.library.definitions import modules_in
 from executor.library.runtime import current
 from executor.pickling import pickler
 
@@ -52,6 +53,7 @@ class ExecutorBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[m
         self._options = dict(ray_remote_args or {})
         self._crew: Crew | None = None
         self._arrays = _Arrays(None)
+        self._is_prepared = False
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """How many workers `n_jobs` means: -1 are as many as the executor has cpus.
@@ -81,6 +83,7 @@ class ExecutorBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[m
         surrounding = dict(self._options.get("runtime_env") or current().default_env or {})
         limits = self._prepare_worker_env(n_jobs=count)
         surrounding["env_vars"] = {**limits, **surrounding.get("env_vars", {})}
+        self._is_prepared = False
         self._crew = Crew(count, options={**self._options, "runtime_env": surrounding})
         # Who wants to write into arrays gets copies of them.
         self._arrays = _Arrays(max_nbytes if mmap_mode == "r" else None)
@@ -89,7 +92,11 @@ class ExecutorBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[m
     def submit(self, func: Callable[[], Any], callback: Callable[[Any], Any] | None = None) -> Future[Any]:
         """Have a worker run a batch of calls."""
         assert self._crew is not None
-        batch = _Batch(self._crew.calling(_run), *self._arrays.pack(func))
+        body, *arrays = self._arrays.pack(func)
+        if not self._is_prepared:
+            self._is_prepared = True
+            _preload(body)
+        batch = _Batch(self._crew.calling(_run), body, *arrays)
         if callback is not None:
             batch.future.add_done_callback(callback)
         self._crew.submit(batch)
@@ -181,6 +188,12 @@ class _Arrays:
     def forget(self) -> None:
         """They are not needed any more."""
         self._known.clear()
+
+
+def _preload(body: bytes) -> None:
+    """Have workers find imported what a batch needs: importing scikit-learn takes each of them a second otherwise."""
+    modules = modules_in(body)
+    current().define(f"modules {' '.join(sorted(modules))}", b"", modules)
 
 
 def _plain(array: Any) -> Any:
