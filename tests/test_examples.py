@@ -18,6 +18,7 @@ SAID = {
     "optuna_objective.py": "{'kind': ",
     "kill_and_resume.py": "20 trials, 200 results, each once",
     "digits.py": "early stopping saved",
+    "gang.py": "10 trials of two workers; best: {'lr': ",
 }
 
 

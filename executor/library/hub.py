@@ -26,7 +26,9 @@ from executor.errors import (
 )
 from executor.library.actors import Actors
 from executor.library.calls import Call, Calls, Submission
+from executor.library.definitions import Definition
 from executor.library.desk import Desk
+from executor.library.echo import Echo
 from executor.library.failures import pack_own
 from executor.library.groups import Groups
 from executor.library.interrupts import Interrupts
@@ -47,7 +49,7 @@ from executor.library.messages import (
     UNREADY,
 )
 from executor.library.objects import ERROR, VALUE, Objects, Outcome
-from executor.library.plans import Plan, Spot, with_spot
+from executor.library.plans import MOST_RETURNS, Plan, Spot, with_spot
 from executor.library.refs import ObjectRef
 from executor.library.runtime import Runtime
 from executor.library.store import Store
@@ -62,6 +64,13 @@ from executor.resources import Node, Resources
 
 _LOG_CAP_BYTES = 50 * 2**20
 _STORE_SHARE = 0.3
+_DROPS_S = 0.25
+_SLEEP_S = 0.05
+
+
+# Of the process and not of a hub: a reference that outlives its executor means nothing to the next one.
+_numbers = itertools.count(1)
+_rows = itertools.count(1 << 24)
 
 
 class Hub(Runtime):
@@ -77,6 +86,7 @@ class Hub(Runtime):
         labels: Mapping[str, str] | None = None,
         store_bytes: int | None = None,
         spill_folder: str | None = None,
+        log_to_driver: bool = True,
     ) -> None:
         check()
         names = devices.names(gpus)
@@ -88,13 +98,14 @@ class Hub(Runtime):
         }
         node = Node("node-1", Resources.of({**(resources or {}), **amounts}))
         self.folder = tempfile.mkdtemp(prefix="audition-")
-        self.pool = Pool(self._gone, log_cap_bytes=_LOG_CAP_BYTES)
+        self.pool = Pool(self._gone, log_cap_bytes=_LOG_CAP_BYTES, scratch=self.folder)
         self.lock = self.pool.lock
-        self.store = Store(store_bytes or int(memory * _STORE_SHARE), spill_folder or self.folder)
+        self.store = Store(store_bytes or int(memory * _STORE_SHARE), self.folder, spill_folder or self.folder)
         self.ledger = Ledger(node, devices.Devices(names) if names else None, labels or {})
         self.objects = Objects(self.store.give_back)
         self.calls = Calls(self.objects)
-        self.workers = Workers(self.pool, node, f"{self.folder}/logs", self._take)
+        self._echo = Echo() if log_to_driver else None
+        self.workers = Workers(self.pool, node, f"{self.folder}/logs", self._echo, self._take)
         self.groups = Groups(self.ledger, self.objects)
         self.tasks = Tasks(self.calls, self.workers, self.ledger, self._find_room)
         self.actors = Actors(self.calls, self.workers, self.ledger)
@@ -103,8 +114,6 @@ class Hub(Runtime):
         self.desk = Desk(self)
         self._dropped: deque[int] = deque()
         self.drop = self._dropped.append
-        self._numbers = itertools.count(1)
-        self._row = 1 << 39
         self._plans: dict[Plan, Plan] = {}
         self.node = node
         self._causes: dict[str, DeathCause] = {}
@@ -112,7 +121,9 @@ class Hub(Runtime):
         self._timer_numbers = itertools.count()
         self._afterwards: deque[Callable[[], None]] = deque()
         self._room_freed = False
+        self._owed: list[Worker] = []
         self._closed = False
+        self._sleeps = False
         self._hearing: dict[int, Callable[..., None]] = {
             RESULT: self._take_result,
             SUBMIT: self._take_submission,
@@ -137,7 +148,9 @@ class Hub(Runtime):
         due = self._tend()
         if due is not None:
             timeout_s = due if timeout_s is None else min(timeout_s, due)
+        self._sleeps = timeout_s is None or timeout_s > _SLEEP_S
         self.pool.turn(timeout_s, self._interrupts)
+        self._sleeps = False
         with self._interrupts, self.lock:
             self._take_endings()
             if self._dropped:
@@ -155,6 +168,14 @@ class Hub(Runtime):
             dues += [self.tasks.recall_stuck(now), self.workers.end_idle(now), self.store.tidy()]
             if self._room_freed:
                 self._use_room()
+            if self._echo is not None:
+                dues.append(self._echo.look(now, busy=bool(self.calls.open)))
+                if self._echo.has_lines:
+                    self._afterwards.append(self._echo.show)
+            if self._dropped:
+                self._take_drops()
+            elif self.store.use().objects:
+                dues.append(_DROPS_S)  # what the garbage collector lets go of wakes nobody
             known = [max(0.0, due) for due in dues if due is not None]
             return min(known) if known else None
 
@@ -168,7 +189,10 @@ class Hub(Runtime):
         """Wait until something holds, or until the time is over; whether it holds."""
         self._check_open()
         self._interrupts.install()
-        return self._turns.until(ready, timeout_s)
+        holds = self._turns.until(ready, timeout_s)
+        if not holds:
+            self._check_open()  # it may have been shut down meanwhile
+        return holds
 
     # What workers say.
 
@@ -177,13 +201,19 @@ class Hub(Runtime):
 
     def _take_ready(self, worker: Worker, pid: int) -> None:
         worker.pid = pid
+        if self._echo is not None:
+            self._echo.name(worker.number, self._who(worker))
+
+    def _who(self, worker: Worker) -> str:
+        what = worker.actor.name if worker.actor is not None else "tasks"
+        return f"{what} pid={worker.pid}"
 
     def _take_unready(self, worker: Worker, why: str) -> None:
         worker.unready = why
 
-    def _take_definition(self, worker: Worker, digest: str, pickled: bytes, modules: frozenset[str]) -> None:
-        self.define(digest, pickled, modules)
-        worker.known.add(digest)
+    def _take_definition(self, worker: Worker, definition: Definition) -> None:
+        self.define(definition)
+        worker.known.add(definition.digest)
 
     def _take_put(self, worker: Worker, number: int, packed: Packed) -> None:
         self._forget_places(worker, (VALUE, packed))
@@ -217,6 +247,8 @@ class Hub(Runtime):
         if not again or not call.tries_left:
             self.calls.end(call, kind, packed)
         self.tasks.ended(worker, seconds)
+        if self._owed:
+            self._room_freed = True
         if again and call.tries_left:
             self.tasks.again(call)
 
@@ -266,8 +298,9 @@ class Hub(Runtime):
 
     def _unblock(self, worker: Worker) -> None:
         worker.blocked -= 1
-        if not worker.blocked and worker.lease is not None:
-            worker.lease.area.take_back(worker.lease)
+        if not worker.blocked and worker.lease is not None and worker.lease.lent is not None:
+            self._owed.append(worker)
+            self._room_freed = True
 
     def _take_held(self, worker: Worker, taken: Sequence[int], dropped: Sequence[int]) -> None:
         for number in taken:
@@ -331,6 +364,11 @@ class Hub(Runtime):
 
     def _use_room(self) -> None:
         self._room_freed = False
+        for worker in self._owed:
+            # Not one that has become idle meanwhile: it might be let go of to find the room that it is to have.
+            if worker.running and not worker.blocked and worker.lease is not None:
+                worker.lease.area.take_back(worker.lease, self._find_room)
+        self._owed = [w for w in self._owed if w.running and w.lease is not None and w.lease.lent is not None]
         self.groups.place_waiting(self._find_room)
         self.actors.place_waiting()
         self.tasks.serve_all()
@@ -352,11 +390,10 @@ class Hub(Runtime):
 
     def new_numbers(self, count: int) -> int:
         if count == 1:
-            return next(self._numbers)
+            return next(_numbers)
         with self.lock:
-            first = self._row
-            self._row += count
-            return first
+            row = next(_rows)
+            return row * MOST_RETURNS
 
     def arrived(self, number: int) -> ObjectRef[Any]:
         with self.lock:
@@ -385,7 +422,7 @@ class Hub(Runtime):
         for number in numbers:
             entry = entries.get(number)
             if entry is None:
-                raise ExecutorClosedError("the object belongs to an executor that was shut down")
+                raise ExecutorClosedError("the object belongs to an executor that was shut down, or was freed")
             if entry.outcome is None:
                 left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
                 if not self.turn_until(lambda entry=entry: entry.outcome is not None, left_s):  # type: ignore[misc]
@@ -418,6 +455,8 @@ class Hub(Runtime):
         return {n for n in numbers if (entry := entries.get(n)) is None or entry.outcome is not None}
 
     def when_there(self, number: int, callback: Callable[[Outcome], None]) -> None:
+        self._check_open()
+
         def there() -> None:
             outcome = self.objects.outcome(number) or (ERROR, pack_own(ExecutorError("the object is gone")))
             self._afterwards.append(partial(callback, outcome))
@@ -429,11 +468,11 @@ class Hub(Runtime):
         if is_there:  # else the turn that takes it in calls back
             self._turns.notice()
 
-    def define(self, digest: str, pickled: bytes, modules: frozenset[str]) -> None:
-        if digest not in self.workers.definitions:
+    def define(self, definition: Definition) -> None:
+        if definition.digest not in self.workers.definitions:
             with self._interrupts, self.lock:
-                self.workers.definitions[digest] = pickled
-                self.workers.preload(modules)
+                self.workers.definitions[definition.digest] = definition
+                self.workers.preload(definition.modules)
 
     def submit(self, submission: Submission) -> None:
         with self._interrupts, self.lock:
@@ -442,6 +481,8 @@ class Hub(Runtime):
             if len(self._dropped) > 1000:
                 self._take_drops()
             self._submit(submission, 0, 0)
+            if self._sleeps and self.tasks.crowded:
+                self.pool.wake()  # somebody has to see to it that nothing is stuck
 
     def _submit(self, submission: Submission, caller: int, parent: int) -> None:
         if submission.method is None:
@@ -462,6 +503,7 @@ class Hub(Runtime):
         self._check_open()
         answers: list[tuple[bool, Any]] = []
         with self._interrupts, self.lock:
+            self._take_drops()
             self.desk.serve(0, 0, verb, arguments, lambda well, value: answers.append((well, value)))
             if self._room_freed:
                 self._use_room()
@@ -473,6 +515,9 @@ class Hub(Runtime):
         return value
 
     def allocate(self, size: int) -> tuple[Place, memoryview]:
+        if self._dropped:
+            with self._interrupts, self.lock:
+                self._take_drops()
         place = self.store.allocate(size)
         return place, self.store.memory_of(place)
 
@@ -491,6 +536,9 @@ class Hub(Runtime):
             self._closed = True
             self._interrupts.remove()
         self._turns.close()
+        if self._echo is not None:
+            self._echo.look_now()
+            self._echo.show()
         self._fail_open_calls()
         self.pool.close()
         self.store.close()

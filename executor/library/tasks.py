@@ -57,6 +57,8 @@ class Tasks:
         self._lines: dict[tuple[Any, ...], Line] = {}
         self._line_of_plan: dict[int, tuple[Plan, Line]] = {}
         self._line_of_worker: dict[int, Line] = {}
+        self.crowded = False
+        """Whether a worker may have calls that it has not begun."""
 
     def submit(self, call: Call) -> None:
         """Have a call run once its values are there."""
@@ -73,7 +75,11 @@ class Tasks:
             self._calls.end(call, *failed)
             return
         line = self._line(call.plan)
-        line.calls.append(call)
+        parent = self._calls.open.get(call.parent) if call.parent and line.plan.crew is None else None
+        if parent is not None and parent.actor is None:
+            line.calls.appendleft(call)  # its parent will wait for it: depth first needs the fewest workers
+        else:
+            line.calls.append(call)
         self.serve(line)
 
     def _line(self, plan: Plan) -> Line:
@@ -136,7 +142,7 @@ class Tasks:
         if ahead > 1 and calls:
             for worker in line.workers.values():
                 has = len(worker.running)
-                if has <= ahead // 2 and not worker.blocked:
+                if has <= ahead // 2 and not worker.blocked and not worker.stuck:
                     self._give(line, worker, ahead - has)
                     if not calls:
                         return
@@ -196,7 +202,10 @@ class Tasks:
                  plan.retry_exceptions if call.tries_left else False, plan.name)
             )  # fmt: skip
         if messages:
-            worker.sent_at = time.monotonic()
+            if len(worker.running) == len(messages):
+                worker.heard_at = time.monotonic()
+            if len(worker.running) > 1:
+                self.crowded = True
             self._workers.post(worker, (CALLS, messages))
         elif not worker.running:
             self._rest(line, worker)
@@ -204,6 +213,9 @@ class Tasks:
     def ended(self, worker: Worker, seconds: float) -> None:
         """A worker has ended one of its calls."""
         line = self._line_of_worker[worker.number]
+        worker.stuck = False
+        if worker.running:
+            worker.heard_at = time.monotonic()
         line.seconds += (seconds - line.seconds) * (0.5 if seconds > line.seconds else 0.2)
         has = len(worker.running)
         if worker.calls_left:
@@ -211,6 +223,10 @@ class Tasks:
             if not worker.calls_left:
                 self._retire(line, worker)
                 return
+        if not has and worker.lease is not None and worker.lease.lent is not None:
+            self._let_go(line, worker)  # others have its cpus by now
+            self.serve(line)
+            return
         if not line.calls:
             if not has:
                 self._rest(line, worker)
@@ -248,16 +264,19 @@ class Tasks:
 
     def recall_stuck(self, now: float) -> float | None:
         """Ask for what is stuck behind a call that takes its time; when to look again."""
-        due = None
+        if not self.crowded:
+            return None
+        self.crowded = False
         for line in self._lines.values():
             for worker in line.workers.values():
                 if len(worker.running) > 1:
-                    if worker.sent_at + _STUCK_S <= now:
+                    self.crowded = True
+                    if worker.heard_at + _STUCK_S <= now:
                         line.seconds = max(line.seconds, _STUCK_S)
-                        worker.sent_at = now + 1.0
+                        worker.heard_at = now
+                        worker.stuck = True
                         worker.link.nudge(RECALL)
-                    due = _STUCK_S
-        return due
+        return _STUCK_S if self.crowded else None
 
     def cancel(self, call: Call) -> bool:
         """Take a call out of its line; whether it stood there."""
@@ -308,6 +327,7 @@ class Tasks:
             line.idle.remove(worker)
         if worker.lease is not None:
             worker.lease.area.give_back(worker.lease)
+            worker.lease = None
         running = list(worker.running.values())
         worker.running.clear()
         for call in reversed(running[1:]):  # not begun

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from executor.framing import gathered, pack, pack_plain
+from executor.library.definitions import Definition
+from executor.library.echo import Echo
 from executor.library.host import Host, Post
 from executor.library.ledger import Lease
 from executor.library.messages import DEFINE
@@ -30,8 +32,8 @@ class Worker:
     """One worker process: what it holds, and what it was given to do."""
 
     __slots__ = (
-        "actor", "asking", "blocked", "calls_left", "held", "idle_since", "known", "lease", "link", "number", "pid",
-        "places", "running", "sent_at", "spot", "surrounding", "unready",
+        "actor", "asking", "blocked", "calls_left", "heard_at", "held", "idle_since", "known", "lease", "link",
+        "number", "pid", "places", "running", "spot", "stuck", "surrounding", "unready",
     )  # fmt: skip
 
     def __init__(self, link: Link, surrounding: Surrounding, lease: Lease | None) -> None:
@@ -51,20 +53,27 @@ class Worker:
         self.pid = 0
         self.unready: str | None = None
         self.idle_since = 0.0
-        self.sent_at = 0.0
+        self.heard_at = 0.0
+        self.stuck = False
 
 
 class Workers:
     """All workers by their numbers; those that nobody uses wait by what surrounds them."""
 
     def __init__(
-        self, pool: Pool, node: Node, log_folder: str | None, take: Callable[[Worker, tuple[Any, ...]], None]
+        self,
+        pool: Pool,
+        node: Node,
+        log_folder: str | None,
+        echo: Echo | None,
+        take: Callable[[Worker, tuple[Any, ...]], None],
     ) -> None:
         self.pool = pool
         self.all: dict[int, Worker] = {}
-        self.definitions: dict[str, bytes] = {}
+        self.definitions: dict[str, Definition] = {}
         self._node = node
         self._log_folder = log_folder
+        self._echo = echo
         self._take = take
         self._source = pool.prepare(Host(), Host().preload(), {})
         self._preloaded: set[str] = set()
@@ -88,9 +97,11 @@ class Workers:
             OSError: none can be started.
         """
         pool = self.pool
-        link = pool.open_link(self._source.digest)
+        link = pool.open_link(self._source.digest, memory_bytes=surrounding.memory_bytes or 0)
         worker = self.all[link.number] = Worker(link, surrounding, lease)
         log_path = self.log_path(worker)
+        if self._echo is not None:
+            self._echo.follow(worker.number, log_path)
         devices = lease.devices if lease is not None and lease.area.devices is not None else None
         seed = int.from_bytes(os.urandom(8), "little")
         order = Order(seed, True, log_path, dict(surrounding.environment), surrounding.threads, devices)
@@ -118,7 +129,7 @@ class Workers:
         """Have a worker know a function or class before it meets it."""
         if digest not in worker.known:
             worker.known.add(digest)
-            self.post(worker, (DEFINE, digest, self.definitions[digest]))
+            self.post(worker, (DEFINE, self.definitions[digest]))
 
     def keep_warm(self, worker: Worker) -> None:
         """Let a worker wait for whoever needs one like it."""
@@ -149,6 +160,8 @@ class Workers:
     def forget(self, worker: Worker) -> None:
         """A worker is gone."""
         self.all.pop(worker.number, None)
+        if self._echo is not None:
+            self._echo.leave(worker.number)
         waiting = self._warm.get(worker.surrounding)
         if waiting and worker in waiting:
             waiting.remove(worker)

@@ -51,10 +51,10 @@ class Platform(Protocol):
     def anonymous_file(self) -> int:
         """A descriptor of a file without a name."""
 
-    def shared_file(self, folder: str | None, size: int) -> tuple[int, str]:
+    def shared_file(self, folder: str, size: int, *, on_disk: bool) -> tuple[int, str]:
         """A file of `size` bytes for several processes to map, and the path by which they open it.
 
-        In memory, or in `folder`, where its room on disk is taken at once.
+        In `folder`, its room on disk being taken at once; or in memory, where the system has files that are.
 
         Raises:
             OSError: there is no room for it.
@@ -78,8 +78,10 @@ class Platform(Protocol):
     def die_on_hangup(self, fd: int, wanted: bool) -> None:
         """While `wanted`, end this process when the other end of the socket `fd` closes (or sends anything)."""
 
-    def reap(self, just_ended: Callable[[int], None]) -> tuple[int, int] | None:
-        """An ended child's process id and wait status, or None; `just_ended` is told its id, while it is still taken.
+    def reap(self, just_ended: Callable[[int], None]) -> tuple[int, int, int] | None:
+        """An ended child's process id, wait status and peak of resident bytes, or None when none has ended.
+
+        `just_ended` is told its id, while it is still taken.
 
         Raises:
             ChildProcessError: there are no children at all.
@@ -107,9 +109,14 @@ class Platform(Protocol):
         """Bytes of memory that this process may use."""
 
 
+def is_linux() -> bool:
+    """Whether Linux's own way is taken."""
+    return sys.platform == "linux" and os.environ.get("AUDITION_PORTABLE", "") in ("", "0")
+
+
 def _pick() -> Platform:
     module: ModuleType
-    if sys.platform == "linux" and os.environ.get("AUDITION_PORTABLE", "") in ("", "0"):
+    if is_linux():
         from executor.platform import linux as module
     else:
         from executor.platform import portable as module

@@ -6,6 +6,7 @@ import os
 import secrets
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -71,8 +72,8 @@ def anonymous_file() -> int:
     return fd
 
 
-def shared_file(folder: str | None, size: int) -> tuple[int, str]:
-    path = os.path.join(folder or os.environ.get("TMPDIR") or "/tmp", f"audition-{secrets.token_hex(8)}")
+def shared_file(folder: str, size: int, *, on_disk: bool) -> tuple[int, str]:
+    path = os.path.join(folder, f"object-{secrets.token_hex(8)}")
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.ftruncate(fd, size)
@@ -118,12 +119,12 @@ def die_on_hangup(fd: int, wanted: bool) -> None:
     """Not needed: without forking, the server loads nothing of the user's that could take long."""
 
 
-def reap(just_ended: Callable[[int], None]) -> tuple[int, int] | None:
-    pid, status = os.waitpid(-1, os.WNOHANG)
+def reap(just_ended: Callable[[int], None]) -> tuple[int, int, int] | None:
+    pid, status, usage = os.wait4(-1, os.WNOHANG)
     if pid == 0:
         return None
     just_ended(pid)  # too late to be sure that the id is still taken, but not every system can tell before
-    return pid, status
+    return pid, status, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def children() -> set[int]:

@@ -35,17 +35,18 @@ class Pool:
     """Worker processes and the calls they run.
 
     `turn` is called by one thread at a time, all else by any thread; what several steps need in one piece holds `lock`.
+    `scratch` is a folder that goes with the pool, also when this process is killed.
     `on_gone` is told of each worker that has ended, after the event that ended its call.
     """
 
-    def __init__(self, on_gone: Callable[[Link], None], *, log_cap_bytes: int) -> None:
+    def __init__(self, on_gone: Callable[[Link], None], *, log_cap_bytes: int, scratch: str = "") -> None:
         self.lock = threading.RLock()
         self.events: list[Event] = []
         self._on_gone = on_gone
         self._logs = Logs(log_cap_bytes)
         self._poller = here.poller()
         self._owners: dict[int, Link | Launcher] = {}
-        self._servers = Servers(self._poller, self._own)
+        self._servers = Servers(self._poller, self._own, scratch)
         self._links: dict[int, Link] = {}
         self._running: dict[str, Link] = {}
         self._count = 0
@@ -65,10 +66,10 @@ class Pool:
                 launcher.end(_SERVER_S)
         return source
 
-    def open_link(self, digest: str) -> Link:
-        """A new worker process of a prepared program."""
+    def open_link(self, digest: str, *, memory_bytes: int = 0) -> Link:
+        """A new worker process of a prepared program; with all that it starts it may use so much memory, or any."""
         self._count += 1
-        link = Link(self._count, digest, self._servers.launcher(digest), self._poller)
+        link = Link(self._count, digest, self._servers.launcher(digest), self._poller, memory_bytes)
         self._links[link.number] = link
         self._own(link)
         return link
@@ -96,6 +97,11 @@ class Pool:
     def is_running(self, call_id: str) -> bool:
         """Whether the call has started and not ended."""
         return call_id in self._running
+
+    def is_silent(self, call_id: str) -> bool:
+        """Whether the running call's process has closed its end, so that its death is only still to be told."""
+        link = self._running.get(call_id)
+        return link is not None and link.fd < 0
 
     def reply(self, call_id: str, seq: int, answer: Any) -> None:
         """Answer an emission, once."""
@@ -126,6 +132,27 @@ class Pool:
             if link.launcher.kill(link.number):
                 self._bury(link, DeathCause())
                 self.wake()
+
+    def stacks(self, call_id: str, timeout_s: float) -> str:
+        """Where the call's process stands right now: all its threads; or why that is not to be had."""
+        with self.lock:
+            link = self._running.get(call_id)
+            if link is None:
+                return f"call {call_id!r} is not running"
+            if link.number in link.launcher.waiting():
+                return "the process has not been started yet: the program is still being loaded"
+            fd = link.stacks.share()
+
+        def ask() -> bool:
+            with self.lock:
+                if alive := link.number in self._links:
+                    link.launcher.ask_for_stacks(link.number)
+                return alive
+
+        try:
+            return link.stacks.read(fd, ask, timeout_s)
+        finally:
+            os.close(fd)
 
     def wake(self) -> None:
         """Make a waiting `turn` return."""
@@ -221,7 +248,9 @@ class Pool:
                 if notice is Notice.REFUSED and link.call is not None:
                     text = f"no worker process could be started: {os.strerror(value)}"
                     self._finish(link, Raised(link.call.call_id, RemoteError("OSError", text, text)))
-                self._bury(link, _cause(os.waitstatus_to_exitcode(value)) if notice is Notice.ENDED else DeathCause())
+                cause = _cause(os.waitstatus_to_exitcode(value)) if notice is Notice.ENDED else DeathCause()
+                memory = launcher.take_memory_use()
+                self._bury(link, replace(cause, memory=memory if link.call and not link.call.killed else None))
         except EOFError:
             self._bury_server(launcher)
 

@@ -22,7 +22,7 @@ from joblib.parallel import (
 )
 
 from executor.library.crew import Calling, Crew, Job, cpu_count
-from executor.library.definitions import modules_in
+from executor.library.definitions import Definition, modules_in
 from executor.library.runtime import current
 from executor.pickling import pickler
 
@@ -193,7 +193,7 @@ class _Arrays:
 def _preload(body: bytes) -> None:
     """Have workers find imported what a batch needs: importing scikit-learn takes each of them a second otherwise."""
     modules = modules_in(body)
-    current().define(f"modules {' '.join(sorted(modules))}", b"", modules)
+    current().define(Definition(f"modules {' '.join(sorted(modules))}", b"", modules))
 
 
 def _plain(array: Any) -> Any:
