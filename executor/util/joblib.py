@@ -91,7 +91,10 @@ class ExecutorBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[m
 
     def submit(self, func: Callable[[], Any], callback: Callable[[Any], Any] | None = None) -> Future[Any]:
         """Have a worker run a batch of calls."""
-        assert self._crew is not None
+        if self._crew is None:  # an error has just ended all, and joblib did not know it yet
+            ended: Future[Any] = Future()
+            ended.cancel()
+            return ended
         body, *arrays = self._arrays.pack(func)
         if not self._is_prepared:
             self._is_prepared = True
