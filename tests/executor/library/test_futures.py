@@ -303,6 +303,16 @@ def test_futures_of_an_executor_inside_a_task_have_their_values(ray: Any) -> Non
     assert ray.get(outer.remote(), timeout=DEADLINE_S) == [n * n for n in range(10)]
 
 
+def test_one_worker_keeps_the_order_inside_a_task_too(ray: Any, tmp_path: Path) -> None:
+    @ray.remote
+    def outer(path: str) -> None:
+        with Executor(1) as pool:
+            wait([pool.submit(append, path, f"{n} ") for n in range(50)], DEADLINE_S)
+
+    ray.get(outer.remote(str(tmp_path / "order")), timeout=DEADLINE_S)
+    assert (tmp_path / "order").read_text() == "".join(f"{n} " for n in range(50))
+
+
 def test_calls_that_were_handed_in_are_run_before_the_program_ends(tmp_path: Path) -> None:
     program = (
         "from executor.futures import Executor\n"
