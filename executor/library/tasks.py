@@ -269,6 +269,10 @@ class Tasks:
             if call is not None and call.number in self._calls.open:
                 call.worker = None
                 line.add(call, again=True)
+        if not worker.running and worker not in line.idle:
+            # It gave back even the first, as one does that was slow to start: nothing else would tell that it is idle.
+            worker.stuck = False
+            self._rest(line, worker)
         self.serve(line)
 
     def again(self, call: Call) -> None:

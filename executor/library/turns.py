@@ -81,11 +81,12 @@ class Turns:
 
     def call_back(self) -> None:
         """Call back whoever wanted it, without any lock: it is the user's own code."""
-        try:
-            while self._afterwards:
-                self._afterwards.popleft()()
-        except IndexError:
-            pass  # another thread took the last one
+        while True:
+            try:
+                callback = self._afterwards.popleft()
+            except IndexError:
+                return  # all are told; another thread may have taken the last one
+            callback()
 
     def notice(self) -> None:
         """Have what is to be done afterwards done soon, though no event may come."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -335,3 +336,18 @@ def _lives(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_worker_that_gives_back_all_its_calls_gets_them_again(ray: Any) -> None:
+    hub = ray.library.runtime.existing()
+    with Executor(1) as pool:
+        pid = pool.submit(pid_of).result(DEADLINE_S)
+        os.kill(pid, signal.SIGSTOP)
+        future = pool.submit(square, 3)
+        with (
+            hub.lock
+        ):  # what it says when it is slow to start, and is asked for its calls before it has begun the first
+            (worker,) = [worker for worker in hub.workers.all.values() if worker.pid == pid]
+            hub.tasks.take_back(worker, list(worker.running))
+        os.kill(pid, signal.SIGCONT)
+        assert future.result(10) == 9
