@@ -95,7 +95,8 @@ class Calls:
         self.open[call.number] = call
         if parent:
             submitter = self.open.get(parent)
-            call.is_nested = submitter is not None and submitter.actor is None
+            is_of_task = submitter is not None and submitter.actor is None
+            call.is_nested = is_of_task and call.plan.crew is None  # the calls of a pool run in their order
             self._children.setdefault(parent, set()).add(call.number)
         if call.stream is not None:
             self.streams[call.number] = call.stream

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from executor import devices
@@ -140,7 +141,7 @@ class Hub(Runtime):
             UNREADY: self._take_unready,
         }
         self._interrupts = Interrupts()
-        self._turns = Turns(self._turn, self.pool.wake, self._run_afterwards)
+        self._turns = Turns(self._turn, self.pool.wake, self._afterwards)
 
     # Turning.
 
@@ -192,11 +193,6 @@ class Hub(Runtime):
         with self.lock:
             heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._timer_numbers), action))
         self.pool.wake()
-
-    def _run_afterwards(self) -> None:
-        """Call back whoever wanted it, without the lock: it is the user's own code."""
-        while self._afterwards:
-            self._afterwards.popleft()()
 
     def turn_until(self, ready: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until something holds, or until the time is over; whether it holds."""
@@ -470,15 +466,17 @@ class Hub(Runtime):
 
     def when_there(self, number: int, callback: Callable[[Outcome], None]) -> None:
         self._check_open()
-        gone = ERROR, pack_own(ExecutorError("the object is gone"))
 
         def there() -> None:
-            outcome = self.objects.outcome(number) or gone
-            self._afterwards.append(lambda: callback(outcome))
+            outcome = self.objects.outcome(number) or (ERROR, pack_own(ExecutorError("the object is gone")))
+            self._afterwards.append(partial(callback, outcome))
 
         with self._interrupts, self.lock:
+            entry = self.objects.entries.get(number)
+            is_there = entry is None or entry.outcome is not None
             self.objects.when_settled(number, there)
-        self._turns.notice(lambda: bool(self._afterwards))
+        if is_there:  # else the turn that takes it in calls back
+            self._turns.notice()
 
     def define(self, definition: Definition) -> None:
         if definition.digest not in self.workers.definitions:
@@ -551,9 +549,18 @@ class Hub(Runtime):
         if self._echo is not None:
             self._echo.look_now()
             self._echo.show()
+        self._fail_open_calls()
         self.pool.close()
         self.store.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _fail_open_calls(self) -> None:
+        """Let go whoever waits for a future."""
+        error = pack_own(ExecutorClosedError("the executor was shut down before the call ended"))
+        with self.lock:
+            for call in list(self.calls.open.values()):
+                self.calls.fail(call, error)
+        self._turns.call_back()
 
     def disown(self) -> None:
         self._closed = True

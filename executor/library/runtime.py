@@ -105,7 +105,8 @@ class Runtime(ABC):
         """A future of the value."""
         future: Future[Any] = Future()
 
-        def settle(outcome: Outcome) -> None:
+        def settle(outcome: Outcome, _held: ObjectRef[Any] = ref) -> None:
+            # Held until then: where nobody else has a reference the value would be forgotten before it is there.
             if not future.set_running_or_notify_cancel():
                 return
             try:

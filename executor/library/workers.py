@@ -33,8 +33,8 @@ class Worker:
     """One worker process: what it holds, and what it was given to do."""
 
     __slots__ = (
-        "actor", "asking", "blocked", "heard_at", "held", "idle_since", "known", "lease", "link", "number", "pid",
-        "places", "running", "spot", "stuck", "surrounding", "unready",
+        "actor", "asking", "blocked", "calls_left", "heard_at", "held", "idle_since", "known", "lease", "link",
+        "number", "pid", "places", "running", "spot", "stuck", "surrounding", "unready",
     )  # fmt: skip
 
     def __init__(self, link: Link, surrounding: Surrounding, lease: Lease | None) -> None:
@@ -48,6 +48,7 @@ class Worker:
         self.held: Counter[int] = Counter()
         self.places: set[int] = set()
         self.blocked = 0
+        self.calls_left = 0
         self.asking: dict[int, bool] = {}
         self.spot: Spot | None = None
         self.pid = 0

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -514,3 +515,16 @@ def test_methods_that_are_inherited_or_static_are_methods_too(ray: Any) -> None:
 
     child = Child.remote(1)
     assert ray.get([child.add.remote(), child.static.remote(5), child.of_class.remote()]) == [2, 5, "Child"]
+
+
+def test_a_future_has_its_value_though_nobody_holds_the_reference(ray: Any) -> None:
+    counter = ray.remote(Counter).remote()
+    futures = [counter.add.remote().future() for _ in range(20)]
+    assert [future.result(timeout=30) for future in futures] == list(range(1, 21))
+
+
+def test_a_callback_may_wait_for_another_value(ray: Any) -> None:
+    counter = ray.remote(Counter).remote()
+    told: Future[int] = Future()
+    counter.add.remote().future().add_done_callback(lambda _: told.set_result(ray.get(counter.add.remote())))
+    assert told.result(timeout=30) == 2

@@ -481,3 +481,9 @@ def test_a_worker_goes_on_after_a_cancelled_task(ray: Any, tmp_path: Path) -> No
             ray.get(ref)
     assert ray.get(task.remote(0)) == pid
     begun.wait()
+
+
+def test_a_process_leaves_after_as_many_calls_as_it_may_run(ray: Any) -> None:
+    where = ray.remote(max_calls=3)(os.getpid)
+    pids = ray.get([where.remote() for _ in range(12)])
+    assert all(pids.count(pid) <= 3 for pid in pids)
