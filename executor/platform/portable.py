@@ -76,12 +76,22 @@ def shared_file(folder: str, size: int, *, on_disk: bool) -> tuple[int, str]:
     path = os.path.join(folder, f"object-{secrets.token_hex(8)}")
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        os.ftruncate(fd, size)
+        _take_room(fd, size)
     except OSError:
         os.close(fd)
         os.unlink(path)
         raise
     return fd, path
+
+
+def _take_room(fd: int, size: int) -> None:
+    """Take room on disk now: a full disk is to be met here, not where the file is written to."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size)
+        return
+    zeros = bytes(min(size, 1 << 20))
+    for begin in range(0, size, len(zeros)):
+        os.pwrite(fd, zeros[: size - begin], begin)
 
 
 def remove_shared(path: str) -> None:

@@ -13,6 +13,12 @@ from executor.errors import ExecutorError, InfeasibleRequestError
 from tests.executor.library.events import Signal, holds
 
 
+@pytest.fixture(autouse=True)
+def idle(ray: Any) -> None:
+    """What the test before has let go of is free."""
+    all_free(ray)
+
+
 @executor.remote
 class Holder:
     """Holds what it was created with."""
