@@ -514,3 +514,19 @@ def test_methods_that_are_inherited_or_static_are_methods_too(ray: Any) -> None:
 
     child = Child.remote(1)
     assert ray.get([child.add.remote(), child.static.remote(5), child.of_class.remote()]) == [2, 5, "Child"]
+
+
+def test_an_actor_that_waits_lends_its_cpus_though_more_calls_wait_for_it(ray: Any, tmp_path: Path) -> None:
+    @ray.remote(num_cpus=4)
+    class Parent:
+        def ask(self, go: Signal) -> int:
+            go.wait()
+            return executor.get(ray.remote(lambda: 7).remote())
+
+        def nothing(self) -> None:
+            return None
+
+    parent, go = Parent.remote(), Signal(tmp_path, "go")
+    asked, behind = parent.ask.remote(go), parent.nothing.remote()
+    go.set()
+    assert ray.get([asked, behind], timeout=20) == [7, None]
