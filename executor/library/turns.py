@@ -55,7 +55,8 @@ class Turns:
                 return True
             finally:
                 self._waiting -= 1
-                if turned and (self._parked or self._waiting):
+                # The background may have gone to sleep over one for whom it had just turned, and who turned nothing.
+                if self._parked or (turned and self._waiting):
                     condition.notify_all()
 
     def _one_turn(self, timeout_s: float | None) -> None:
