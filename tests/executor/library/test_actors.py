@@ -530,3 +530,34 @@ def test_an_actor_that_waits_lends_its_cpus_though_more_calls_wait_for_it(ray: A
     asked, behind = parent.ask.remote(go), parent.nothing.remote()
     go.set()
     assert ray.get([asked, behind], timeout=20) == [7, None]
+
+
+def test_an_actor_runs_a_thousand_waiting_calls_in_their_order(ray: Any, tmp_path: Path) -> None:
+    counter, go = ray.remote(Counter).remote(), Signal(tmp_path, "go")
+    first = counter.wait.remote(go)
+    calls = [counter.add.remote() for _ in range(1000)]
+    go.set()
+    assert ray.get([first, *calls], timeout=60) == list(range(1001))
+
+
+def test_a_thousand_waiting_calls_may_fail_or_be_run_again(ray: Any, tmp_path: Path) -> None:
+    @ray.remote
+    class Moody(Counter):
+        @ray.method(max_task_retries=1, retry_exceptions=True)
+        def second_time(self, number: int) -> int:
+            if number not in tried:
+                tried.add(number)
+                raise ValueError(number)
+            return number
+
+    tried: set[int] = set()
+    moody, go = Moody.remote(), Signal(tmp_path, "go")
+    failed = moody.fail.remote()
+    first = moody.wait.remote(go)
+    broken = [moody.add.remote(failed) for _ in range(500)]
+    again = [moody.second_time.remote(number) for number in range(500)]
+    go.set()
+    assert ray.get([first, *again], timeout=60) == [0, *range(500)]
+    for ref in broken:
+        with pytest.raises(ValueError, match="at 0"):
+            ray.get(ref, timeout=60)
