@@ -207,7 +207,7 @@ class LocalExecutor(TrialExecutor):
                 return link
             if link.idle:
                 link.leave()
-        link = self._pool.open_link(digest)
+        link = self._pool.open_link(digest, memory_bytes=int(held.reservation.request.bundles[0]["memory"]))
         held.links.append(link)
         return link
 
@@ -222,6 +222,15 @@ class LocalExecutor(TrialExecutor):
     def kill(self, call_id: str, reason: str) -> None:
         if not self._pool.is_closed():
             self._pool.kill(call_id, reason)
+
+    def stacks(self, call_id: str, *, timeout_s: float = 5.0) -> str:
+        """Where the call's process stands right now, all its threads, the innermost frames first; for people to read.
+
+        Asking harms nobody, but a blocking call of C code that heeds signals may return early. When the process does
+        not answer in time, as one that was stopped, or the call does not run, a sentence says so.
+        """
+        self._pool.check_open()
+        return self._pool.stacks(call_id, timeout_s)
 
     def events(self, until: float | None) -> list[Event]:
         pool = self._pool

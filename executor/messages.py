@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from executor.resources import Request
+from executor.resources import Request, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +81,48 @@ class Raised:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """How much memory there was when it ran out.
+
+    `used_bytes` is what the process and all that it started used, as far as it is known; `allowed_bytes` the limit that
+    they were above, None when it was the machine that had no more; `free_bytes` what the machine had free just after.
+    """
+
+    used_bytes: int
+    allowed_bytes: int | None
+    free_bytes: int
+
+    def __str__(self) -> str:
+        used, free = shown("memory", self.used_bytes), shown("memory", self.free_bytes)
+        if self.allowed_bytes is None:
+            return (
+                "the machine ran out of memory, and the system probably ended the process: "
+                f"it used up to {used}, and {free} are free now"
+            )
+        allowed = shown("memory", self.allowed_bytes)
+        return f"the process ran out of memory: it used {used} of {allowed} allowed, and the machine had {free} free"
+
+
+@dataclass(frozen=True, slots=True)
 class DeathCause:
     """Why a worker process ended without returning or raising.
 
     Exactly one of `exit_code` and `signal` (by name, ``SIGKILL``) is set when the system told us; `killed` is the
-    reason given to `kill` when the executor itself ended it; `log_tail` the last lines it printed.
+    reason given to `kill` when the executor itself ended it; `log_tail` the last lines it printed; `memory` is set when
+    it ended because memory ran out.
     """
 
     exit_code: int | None = None
     signal: str | None = None
     killed: str | None = None
     log_tail: str = ""
+    memory: MemoryUse | None = None
 
     def __str__(self) -> str:
         if self.killed:
             return self.killed
+        if self.memory:
+            return str(self.memory)
         if self.signal:
             return f"the process was ended by {self.signal}"
         if self.exit_code is not None:

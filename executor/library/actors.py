@@ -183,6 +183,7 @@ class Actors:
         assert actor is not None
         if worker.lease is not None:
             worker.lease.area.give_back(worker.lease)
+            worker.lease = None
         running = list(worker.running.values())
         worker.running.clear()
         if actor.worker is not worker:

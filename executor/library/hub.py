@@ -61,6 +61,8 @@ from executor.resources import Node, Resources
 
 _LOG_CAP_BYTES = 50 * 2**20
 _STORE_SHARE = 0.3
+_DROPS_S = 0.25
+_SLEEP_S = 0.05
 
 
 class Hub(Runtime):
@@ -111,7 +113,9 @@ class Hub(Runtime):
         self._timer_numbers = itertools.count()
         self._afterwards: deque[Callable[[], None]] = deque()
         self._room_freed = False
+        self._owed: list[Worker] = []
         self._closed = False
+        self._sleeps = False
         self._hearing: dict[int, Callable[..., None]] = {
             RESULT: self._take_result,
             SUBMIT: self._take_submission,
@@ -136,7 +140,9 @@ class Hub(Runtime):
         due = self._tend()
         if due is not None:
             timeout_s = due if timeout_s is None else min(timeout_s, due)
+        self._sleeps = timeout_s is None or timeout_s > _SLEEP_S
         self.pool.turn(timeout_s, self._interrupts)
+        self._sleeps = False
         with self._interrupts, self.lock:
             self._take_endings()
             if self._dropped:
@@ -154,6 +160,10 @@ class Hub(Runtime):
             dues += [self.tasks.recall_stuck(now), self.workers.end_idle(now), self.store.tidy()]
             if self._room_freed:
                 self._use_room()
+            if self._dropped:
+                self._take_drops()
+            elif self.store.use().objects:
+                dues.append(_DROPS_S)  # what the garbage collector lets go of wakes nobody
             known = [max(0.0, due) for due in dues if due is not None]
             return min(known) if known else None
 
@@ -221,6 +231,8 @@ class Hub(Runtime):
         if not again or not call.tries_left:
             self.calls.end(call, kind, packed)
         self.tasks.ended(worker, seconds)
+        if self._owed:
+            self._room_freed = True
         if again and call.tries_left:
             self.tasks.again(call)
 
@@ -270,8 +282,9 @@ class Hub(Runtime):
 
     def _unblock(self, worker: Worker) -> None:
         worker.blocked -= 1
-        if not worker.blocked and worker.lease is not None:
-            worker.lease.area.take_back(worker.lease)
+        if not worker.blocked and worker.lease is not None and worker.lease.lent is not None:
+            self._owed.append(worker)
+            self._room_freed = True
 
     def _take_held(self, worker: Worker, taken: Sequence[int], dropped: Sequence[int]) -> None:
         for number in taken:
@@ -335,6 +348,10 @@ class Hub(Runtime):
 
     def _use_room(self) -> None:
         self._room_freed = False
+        for worker in self._owed:
+            if not worker.blocked and worker.lease is not None:
+                worker.lease.area.take_back(worker.lease, self._find_room)
+        self._owed = [w for w in self._owed if not w.blocked and w.lease is not None and w.lease.lent is not None]
         self.groups.place_waiting(self._find_room)
         self.actors.place_waiting()
         self.tasks.serve_all()
@@ -445,6 +462,8 @@ class Hub(Runtime):
             if len(self._dropped) > 1000:
                 self._take_drops()
             self._submit(submission, 0, 0)
+            if self._sleeps and self.tasks.crowded:
+                self.pool.wake()  # somebody has to see to it that nothing is stuck
 
     def _submit(self, submission: Submission, caller: int, parent: int) -> None:
         if submission.method is None:
@@ -465,6 +484,7 @@ class Hub(Runtime):
         self._check_open()
         answers: list[tuple[bool, Any]] = []
         with self._interrupts, self.lock:
+            self._take_drops()
             self.desk.serve(0, 0, verb, arguments, lambda well, value: answers.append((well, value)))
             if self._room_freed:
                 self._use_room()
@@ -476,6 +496,9 @@ class Hub(Runtime):
         return value
 
     def allocate(self, size: int) -> tuple[Place, memoryview]:
+        if self._dropped:
+            with self._interrupts, self.lock:
+                self._take_drops()
         place = self.store.allocate(size)
         return place, self.store.memory_of(place)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from executor.devices import Devices, Shares
@@ -82,10 +82,13 @@ class Area:
             lease.lent = cpus
             self.room.give_back(cpus, lease.nodes)
 
-    def take_back(self, lease: Lease) -> None:
+    def take_back(self, lease: Lease, find_room: Callable[[], bool]) -> None:
         """End the loan if the cpus are free; otherwise the worker goes on without, which nobody waits for."""
-        if lease.lent is not None and self.room.reserve(lease.lent) is not None:
-            lease.lent = None
+        while lease.lent is not None:
+            if self.room.reserve(lease.lent) is not None:
+                lease.lent = None
+            elif not find_room():
+                return
 
     def _cpus_of(self, request: Request) -> Request:
         if request not in self._cpus:

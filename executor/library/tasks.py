@@ -55,6 +55,8 @@ class Tasks:
         self._lines: dict[tuple[Any, ...], Line] = {}
         self._line_of_plan: dict[int, tuple[Plan, Line]] = {}
         self._line_of_worker: dict[int, Line] = {}
+        self.crowded = False
+        """Whether a worker may have calls that it has not begun."""
 
     def submit(self, call: Call) -> None:
         """Have a call run once its values are there."""
@@ -71,7 +73,10 @@ class Tasks:
             self._calls.end(call, *failed)
             return
         line = self._line(call.plan)
-        line.calls.append(call)
+        if call.parent and (parent := self._calls.open.get(call.parent)) is not None and parent.actor is None:
+            line.calls.appendleft(call)  # its parent will wait for it: depth first needs the fewest workers
+        else:
+            line.calls.append(call)
         self.serve(line)
 
     def _line(self, plan: Plan) -> Line:
@@ -103,7 +108,7 @@ class Tasks:
         if ahead > 1 and calls:
             for worker in line.workers.values():
                 has = len(worker.running)
-                if has <= ahead // 2 and not worker.blocked:
+                if has <= ahead // 2 and not worker.blocked and not worker.stuck:
                     self._give(line, worker, ahead - has)
                     if not calls:
                         return
@@ -160,7 +165,10 @@ class Tasks:
                  plan.retry_exceptions if call.tries_left else False, plan.name)
             )  # fmt: skip
         if messages:
-            worker.sent_at = time.monotonic()
+            if len(worker.running) == len(messages):
+                worker.heard_at = time.monotonic()
+            if len(worker.running) > 1:
+                self.crowded = True
             self._workers.post(worker, (CALLS, messages))
         elif not worker.running:
             line.idle.append(worker)
@@ -168,6 +176,9 @@ class Tasks:
     def ended(self, worker: Worker, seconds: float) -> None:
         """A worker has ended one of its calls."""
         line = self._line_of_worker[worker.number]
+        worker.stuck = False
+        if worker.running:
+            worker.heard_at = time.monotonic()
         line.seconds += (seconds - line.seconds) * (0.5 if seconds > line.seconds else 0.2)
         has = len(worker.running)
         if not line.calls:
@@ -207,16 +218,19 @@ class Tasks:
 
     def recall_stuck(self, now: float) -> float | None:
         """Ask for what is stuck behind a call that takes its time; when to look again."""
-        due = None
+        if not self.crowded:
+            return None
+        self.crowded = False
         for line in self._lines.values():
             for worker in line.workers.values():
                 if len(worker.running) > 1:
-                    if worker.sent_at + _STUCK_S <= now:
+                    self.crowded = True
+                    if worker.heard_at + _STUCK_S <= now:
                         line.seconds = max(line.seconds, _STUCK_S)
-                        worker.sent_at = now + 1.0
+                        worker.heard_at = now
+                        worker.stuck = True
                         worker.link.nudge(RECALL)
-                    due = _STUCK_S
-        return due
+        return _STUCK_S if self.crowded else None
 
     def cancel(self, call: Call) -> bool:
         """Take a call out of its line; whether it stood there."""
@@ -261,6 +275,7 @@ class Tasks:
             line.idle.remove(worker)
         if worker.lease is not None:
             worker.lease.area.give_back(worker.lease)
+            worker.lease = None
         running = list(worker.running.values())
         worker.running.clear()
         for call in reversed(running[1:]):  # not begun

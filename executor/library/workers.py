@@ -30,8 +30,8 @@ class Worker:
     """One worker process: what it holds, and what it was given to do."""
 
     __slots__ = (
-        "actor", "asking", "blocked", "held", "idle_since", "known", "lease", "link", "number", "pid", "places",
-        "running", "sent_at", "spot", "surrounding", "unready",
+        "actor", "asking", "blocked", "heard_at", "held", "idle_since", "known", "lease", "link", "number", "pid", "places",
+        "running", "spot", "stuck", "surrounding", "unready",
     )  # fmt: skip
 
     def __init__(self, link: Link, surrounding: Surrounding, lease: Lease | None) -> None:
@@ -50,7 +50,8 @@ class Worker:
         self.pid = 0
         self.unready: str | None = None
         self.idle_since = 0.0
-        self.sent_at = 0.0
+        self.heard_at = 0.0
+        self.stuck = False
 
 
 class Workers:

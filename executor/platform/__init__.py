@@ -78,8 +78,10 @@ class Platform(Protocol):
     def die_on_hangup(self, fd: int, wanted: bool) -> None:
         """While `wanted`, end this process when the other end of the socket `fd` closes (or sends anything)."""
 
-    def reap(self, just_ended: Callable[[int], None]) -> tuple[int, int] | None:
-        """An ended child's process id and wait status, or None; `just_ended` is told its id, while it is still taken.
+    def reap(self, just_ended: Callable[[int], None]) -> tuple[int, int, int] | None:
+        """An ended child's process id, wait status and peak of resident bytes, or None when none has ended.
+
+        `just_ended` is told its id, while it is still taken.
 
         Raises:
             ChildProcessError: there are no children at all.
@@ -107,9 +109,14 @@ class Platform(Protocol):
         """Bytes of memory that this process may use."""
 
 
+def is_linux() -> bool:
+    """Whether Linux's own way is taken."""
+    return sys.platform == "linux" and os.environ.get("AUDITION_PORTABLE", "") in ("", "0")
+
+
 def _pick() -> Platform:
     module: ModuleType
-    if sys.platform == "linux" and os.environ.get("AUDITION_PORTABLE", "") in ("", "0"):
+    if is_linux():
         from executor.platform import linux as module
     else:
         from executor.platform import portable as module

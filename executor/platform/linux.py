@@ -122,12 +122,13 @@ def die_on_hangup(fd: int, wanted: bool) -> None:
         os._exit(1)
 
 
-def reap(just_ended: Callable[[int], None]) -> tuple[int, int] | None:
+def reap(just_ended: Callable[[int], None]) -> tuple[int, int, int] | None:
     ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     if ended is None:
         return None
     just_ended(ended.si_pid)
-    return os.waitpid(ended.si_pid, 0)
+    pid, status, usage = os.wait4(ended.si_pid, 0)
+    return pid, status, usage.ru_maxrss * 1024
 
 
 def children() -> set[int]:

@@ -6,6 +6,7 @@ import os
 import secrets
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -118,12 +119,12 @@ def die_on_hangup(fd: int, wanted: bool) -> None:
     """Not needed: without forking, the server loads nothing of the user's that could take long."""
 
 
-def reap(just_ended: Callable[[int], None]) -> tuple[int, int] | None:
-    pid, status = os.waitpid(-1, os.WNOHANG)
+def reap(just_ended: Callable[[int], None]) -> tuple[int, int, int] | None:
+    pid, status, usage = os.wait4(-1, os.WNOHANG)
     if pid == 0:
         return None
     just_ended(pid)  # too late to be sure that the id is still taken, but not every system can tell before
-    return pid, status
+    return pid, status, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def children() -> set[int]:

@@ -22,9 +22,13 @@ from contextlib import suppress
 from functools import cache
 from typing import NoReturn
 
+from executor.messages import MemoryUse
 from executor.platform import here
+from executor.platform.memory import gauge
 from executor.processes.interpreter import command_line
-from executor.processes.protocol import COMMAND, NOTICE, Command, Load, Notice
+from executor.processes.memory import MemoryWatch
+from executor.processes.protocol import COMMAND, MEMORY_USE, NOTICE, Command, Load, Notice
+from executor.processes.stacks import SIGNAL, write_stacks_into
 from executor.processes.worker import Loaded, work
 from executor.tracebacks import describe
 
@@ -45,12 +49,14 @@ def main(fd: int) -> NoReturn:
         os._exit(code)
 
 
-def main_spawned(parent: int, load_fd: int, data_fd: int, control_fd: int) -> NoReturn:
+def main_spawned(
+    parent: int, load_fd: int, data_fd: int, control_fd: int, stacks_fd: int, group_fd: int = -1
+) -> NoReturn:
     """Be a worker in an interpreter of its own, started by the fork server `parent`."""
     prepare_process()
     load = read_load(load_fd)
     enter(load)
-    become_worker(parent)
+    become_worker(parent, stacks_fd, group_fd)
     work(cache(lambda: load_program(load)), load.overrides, data_fd, control_fd)
 
 
@@ -69,11 +75,16 @@ def prepare_process() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
-def become_worker(parent: int) -> None:
-    """Lead a session of our own, and end with `parent`."""
+def become_worker(parent: int, stacks_fd: int, group_fd: int) -> None:
+    """Lead a session of our own, end with `parent`, answer for our stacks, and join the group of memory if any."""
     os.setsid()
     here.die_with_parent(parent)
     here.adopt_orphans()
+    if group_fd >= 0:
+        with suppress(OSError):  # which the server notices
+            os.write(group_fd, b"0")
+        os.close(group_fd)
+    write_stacks_into(stacks_fd)
 
 
 def read_load(fd: int) -> Load:
@@ -106,7 +117,8 @@ class ForkServer:
     def __init__(self, driver: socket.socket) -> None:
         self._driver = driver
         self._workers: dict[int, int] = {}
-        self._ended: list[tuple[int, int]] = []
+        self._ended: list[tuple[int, int, MemoryUse | None]] = []
+        self._memory = MemoryWatch()
         self._patience = 0.0
         self._bystanders: set[int] = set()
         self._load_fd = -1
@@ -122,7 +134,8 @@ class ForkServer:
         self._poller.register(self._driver.fileno())
         while self._obey_all():
             self._reap()
-            self._poller.poll(0.05 if self._ended else None)
+            self._memory.check()
+            self._poller.poll(0.05 if self._ended else self._memory.seconds_to_check())
         self._end_everything()
         return 0
 
@@ -138,18 +151,23 @@ class ForkServer:
             self._obey(record, fds)
 
     def _obey(self, record: bytes, fds: list[int]) -> None:
-        command, number = COMMAND.unpack(record)
+        command, number, value = COMMAND.unpack(record)
         match Command(command):
             case Command.LOAD:
                 self._load(fds[0])
             case Command.START:
-                self._start(number, *fds)
+                self._start(number, value, *fds)
             case Command.IMPORT:
                 self._import(fds[0])
             case Command.KILL:
-                pid = next((pid for pid, worker in self._workers.items() if worker == number), None)
-                if pid is not None:
-                    os.kill(pid, signal.SIGKILL)
+                self._signal(number, signal.SIGKILL)
+            case Command.STACKS:
+                self._signal(number, SIGNAL)
+
+    def _signal(self, number: int, wanted: signal.Signals) -> None:
+        for pid, worker in self._workers.items():
+            if worker == number:
+                os.kill(pid, wanted)
 
     def _load(self, fd: int) -> None:
         self._load_fd = fd
@@ -202,17 +220,24 @@ class ForkServer:
         threads = here.thread_count()
         return f"loading it started {threads - 1} thread(s)" if threads > 1 else ""
 
-    def _start(self, number: int, data_fd: int, control_fd: int) -> None:
+    def _start(self, number: int, memory_bytes: int, *given_fds: int) -> None:
+        group = gauge.make_group(memory_bytes) if memory_bytes else None
+        fds = list(given_fds)
         try:
-            pid = self._fork(data_fd, control_fd) if self._loaded else self._spawn(data_fd, control_fd)
+            if group:
+                fds.append(group.open())
+            pid = self._fork(*fds) if self._loaded else self._spawn(*fds)
         except OSError as error:
             self._tell(Notice.REFUSED, number, error.errno or 0)
+            if group:
+                self._memory.discard(group)
         else:
             self._workers[pid] = number
-        os.close(data_fd)
-        os.close(control_fd)
+            self._memory.started(pid, memory_bytes, group)
+        for fd in fds:
+            os.close(fd)
 
-    def _fork(self, data_fd: int, control_fd: int) -> int:
+    def _fork(self, data_fd: int, control_fd: int, stacks_fd: int, group_fd: int = -1) -> int:
         server, loaded = os.getpid(), self._loaded
         assert loaded is not None
         pid = os.fork()
@@ -220,7 +245,7 @@ class ForkServer:
             try:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                become_worker(server)
+                become_worker(server, stacks_fd, group_fd)
                 self._driver.close()
                 self._poller.close()
                 os.close(self._load_fd)
@@ -230,8 +255,8 @@ class ForkServer:
             work(lambda: loaded, self._overrides, data_fd, control_fd)
         return pid
 
-    def _spawn(self, data_fd: int, control_fd: int) -> int:
-        fds = (self._load_fd, data_fd, control_fd)
+    def _spawn(self, *worker_fds: int) -> int:
+        fds = (self._load_fd, *worker_fds)
         arguments = command_line("main_spawned", os.getpid(), *fds)
         inherited = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in fds]
         return os.posix_spawn(
@@ -242,13 +267,16 @@ class ForkServer:
         """Reap what has ended; tell of ended workers once all that they started is gone too."""
         with suppress(ChildProcessError):
             while ended := here.reap(self._kill_group_of_worker):
-                pid, status = ended
+                pid, status, peak_bytes = ended
                 number = self._workers.pop(pid, None)
                 if number is not None:
-                    self._ended.append((number, status))
+                    self._ended.append((number, status, self._memory.ended(pid, status, peak_bytes)))
                     self._patience = time.monotonic() + _STRAY_PATIENCE_S
-        if self._ended and (not self._kill_strays() or time.monotonic() > self._patience):
-            for number, status in self._ended:
+        if self._ended and (not self._kill_left_behind() or time.monotonic() > self._patience):
+            for number, status, memory in self._ended:
+                if memory:
+                    use = MEMORY_USE.pack(memory.used_bytes, memory.allowed_bytes or 0, memory.free_bytes)
+                    self._tell(Notice.MEMORY, number, len(use), use)
                 self._tell(Notice.ENDED, number, status)
             self._ended.clear()
 
@@ -256,8 +284,13 @@ class ForkServer:
         if pid in self._workers:
             _kill_group(pid)
 
+    def _kill_left_behind(self) -> bool:
+        """Kill what ended workers have left behind; whether there was anything."""
+        in_groups = self._memory.clear()
+        return self._kill_strays() or in_groups
+
     def _kill_strays(self) -> bool:
-        """Kill what ended workers have left behind, which has become ours; whether there was anything."""
+        """Kill what has become ours; whether there was anything."""
         strays = here.children() - self._workers.keys() - self._bystanders
         for pid in strays:
             with suppress(ProcessLookupError):
@@ -277,7 +310,7 @@ class ForkServer:
                 os.kill(pid, signal.SIGKILL)  # it may not lead its group yet
         while time.monotonic() < deadline:
             self._reap()
-            if not self._workers and not self._kill_strays():
+            if not self._workers and not self._kill_left_behind():
                 return
             self._poller.poll(0.02)
 
@@ -304,7 +337,7 @@ def _receive(sock: socket.socket) -> tuple[bytes, list[int]]:
         BlockingIOError: nothing has come.
     """
     flags = socket.MSG_DONTWAIT | getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-    data, ancillary, _, _ = sock.recvmsg(COMMAND.size, socket.CMSG_LEN(8), flags)
+    data, ancillary, _, _ = sock.recvmsg(COMMAND.size, socket.CMSG_LEN(3 * 4), flags)
     if not data:
         raise EOFError
     fds: list[int] = []

@@ -15,9 +15,10 @@ from contextlib import suppress
 from struct import pack
 from typing import NamedTuple
 
+from executor.messages import MemoryUse
 from executor.platform import Poller, here
 from executor.processes.interpreter import command_line
-from executor.processes.protocol import COMMAND, NOTICE, THREAD_VARIABLES, Command, Load, Notice
+from executor.processes.protocol import COMMAND, MEMORY_USE, NOTICE, THREAD_VARIABLES, Command, Load, Notice
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class _Command(NamedTuple):
     command: Command
     number: int
     fds: tuple[int, ...] = ()
+    value: int = 0
 
 
 class Launcher:
@@ -44,6 +46,7 @@ class Launcher:
         self._full = False
         self._commands: deque[_Command] = deque()
         self._notices = b""
+        self._memory_use: MemoryUse | None = None
         with theirs:
             self.pid = self._execute(theirs.fileno())
 
@@ -70,7 +73,7 @@ class Launcher:
         load = load._replace(environment={**load.environment, **self._environment()})
         fd = _file_of(pickle.dumps(tuple(load), 5))
         try:
-            self._send(COMMAND.pack(Command.LOAD, 0), (fd,))
+            self._send(COMMAND.pack(Command.LOAD, 0, 0), (fd,))
         finally:
             os.close(fd)
 
@@ -79,10 +82,9 @@ class Launcher:
         self._commands.append(_Command(Command.IMPORT, 0, (_file_of("\n".join(modules).encode()),)))
         self.flush()
 
-    def start(self, number: int, *sockets: socket.socket) -> None:
-        """Have it start a worker with these sockets."""
-        fds = tuple(sock.detach() for sock in sockets)
-        self._commands.append(_Command(Command.START, number, fds))
+    def start(self, number: int, memory_bytes: int, *fds: int) -> None:
+        """Have it start a worker, which may use so much memory, or any with 0; the descriptors for it are ours now."""
+        self._commands.append(_Command(Command.START, number, fds, memory_bytes))
         self.flush()
 
     def kill(self, number: int) -> bool:
@@ -96,6 +98,11 @@ class Launcher:
         self.flush()
         return False
 
+    def ask_for_stacks(self, number: int) -> None:
+        """Have a worker write where it stands."""
+        self._commands.append(_Command(Command.STACKS, number))
+        self.flush()
+
     def waiting(self) -> set[int]:
         """The workers whose start has not been sent yet."""
         return {command.number for command in self._commands if command.command is Command.START}
@@ -105,8 +112,8 @@ class Launcher:
         if not self._ready:
             return
         while self._commands:
-            command, number, fds = self._commands[0]
-            if not self._send(COMMAND.pack(command, number), fds):
+            command, number, fds, value = self._commands[0]
+            if not self._send(COMMAND.pack(command, number, value), fds):
                 self._watch_writes(True)
                 return
             _close(fds)
@@ -145,14 +152,22 @@ class Launcher:
         self._notices += data
         while len(self._notices) >= NOTICE.size:
             notice, number, value = NOTICE.unpack_from(self._notices)
-            size = NOTICE.size + (value if notice == Notice.READY else 0)
+            size = NOTICE.size + (value if notice in (Notice.READY, Notice.MEMORY) else 0)
             if len(self._notices) < size:
                 return
-            text, self._notices = self._notices[NOTICE.size : size].decode(), self._notices[size:]
+            more, self._notices = self._notices[NOTICE.size : size], self._notices[size:]
             if notice == Notice.READY:
-                self._become_ready(text)
+                self._become_ready(more.decode())
+            elif notice == Notice.MEMORY:
+                used, allowed, free = MEMORY_USE.unpack(more)
+                self._memory_use = MemoryUse(used, allowed or None, free)
             else:
                 yield Notice(notice), number, value
+
+    def take_memory_use(self) -> MemoryUse | None:
+        """Of the worker whose ending was read just now, when memory ran out."""
+        use, self._memory_use = self._memory_use, None
+        return use
 
     def _become_ready(self, reason: str) -> None:
         if reason:

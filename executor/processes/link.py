@@ -13,6 +13,7 @@ from executor.framing import Frame, FrameReader
 from executor.platform import Poller
 from executor.processes.launcher import Launcher
 from executor.processes.protocol import CANCEL, NUDGE
+from executor.processes.stacks import StackFile
 
 
 @dataclass(slots=True)
@@ -30,13 +31,14 @@ class RunningCall:
 class Link:
     """One worker process, seen from the driver. At any time it runs at most one call."""
 
-    def __init__(self, number: int, digest: str, launcher: Launcher, poller: Poller) -> None:
+    def __init__(self, number: int, digest: str, launcher: Launcher, poller: Poller, memory_bytes: int) -> None:
         self.number = number
         self.digest = digest
         self.launcher = launcher
         self.call: RunningCall | None = None
         self.leaving = False
         self.log_path: str | None = None
+        self.stacks = StackFile()
         self._poller = poller
         self._begun = 0
         self._data, data = socket.socketpair()
@@ -46,7 +48,7 @@ class Link:
         self._reader = FrameReader(self._data)
         self._outbox: deque[bytes] = deque()
         self.fd = self._data.fileno()
-        launcher.start(number, data, control)
+        launcher.start(number, memory_bytes, data.detach(), control.detach(), self.stacks.share())
 
     @property
     def idle(self) -> bool:
@@ -122,6 +124,7 @@ class Link:
         self.close()
 
     def close(self) -> None:
-        """Close both sockets."""
+        """Close both sockets and the stack file."""
+        self.stacks.close()
         self._data.close()
         self._control.close()

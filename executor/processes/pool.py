@@ -65,10 +65,10 @@ class Pool:
                 launcher.end(_SERVER_S)
         return source
 
-    def open_link(self, digest: str) -> Link:
-        """A new worker process of a prepared program."""
+    def open_link(self, digest: str, *, memory_bytes: int = 0) -> Link:
+        """A new worker process of a prepared program; with all that it starts it may use so much memory, or any."""
         self._count += 1
-        link = Link(self._count, digest, self._servers.launcher(digest), self._poller)
+        link = Link(self._count, digest, self._servers.launcher(digest), self._poller, memory_bytes)
         self._links[link.number] = link
         self._own(link)
         return link
@@ -126,6 +126,27 @@ class Pool:
             if link.launcher.kill(link.number):
                 self._bury(link, DeathCause())
                 self.wake()
+
+    def stacks(self, call_id: str, timeout_s: float) -> str:
+        """Where the call's process stands right now: all its threads; or why that is not to be had."""
+        with self.lock:
+            link = self._running.get(call_id)
+            if link is None:
+                return f"call {call_id!r} is not running"
+            if link.number in link.launcher.waiting():
+                return "the process has not been started yet: the program is still being loaded"
+            fd = link.stacks.share()
+
+        def ask() -> bool:
+            with self.lock:
+                if alive := link.number in self._links:
+                    link.launcher.ask_for_stacks(link.number)
+                return alive
+
+        try:
+            return link.stacks.read(fd, ask, timeout_s)
+        finally:
+            os.close(fd)
 
     def wake(self) -> None:
         """Make a waiting `turn` return."""
@@ -221,7 +242,9 @@ class Pool:
                 if notice is Notice.REFUSED and link.call is not None:
                     text = f"no worker process could be started: {os.strerror(value)}"
                     self._finish(link, Raised(link.call.call_id, RemoteError("OSError", text, text)))
-                self._bury(link, _cause(os.waitstatus_to_exitcode(value)) if notice is Notice.ENDED else DeathCause())
+                cause = _cause(os.waitstatus_to_exitcode(value)) if notice is Notice.ENDED else DeathCause()
+                memory = launcher.take_memory_use()
+                self._bury(link, replace(cause, memory=memory if link.call and not link.call.killed else None))
         except EOFError:
             self._bury_server(launcher)
 

@@ -11,8 +11,8 @@ from enum import IntEnum
 from struct import Struct
 from typing import NamedTuple
 
-COMMAND = Struct("<II")
-"""Driver to fork server: a `Command` and the worker's number, with the descriptors that it needs."""
+COMMAND = Struct("<IIQ")
+"""Driver to fork server: a `Command`, the worker's number and a value, with the descriptors that it needs."""
 
 NUDGE = Struct("<IQ")
 """Driver to worker: which of the worker's calls, counted from 1, is meant, and a word for its program.
@@ -35,14 +35,18 @@ THREAD_VARIABLES = (
 NOTICE = Struct("<IIi")
 """Fork server to driver: a `Notice`, the worker's number and a value."""
 
+MEMORY_USE = Struct("<QQQ")
+"""Bytes used, allowed (0 without a limit) and free."""
+
 
 class Command(IntEnum):
     """What a fork server is asked to do."""
 
     LOAD = 1  # with a file that holds a pickled `Load`
-    START = 2  # a worker; with its data and control sockets
+    START = 2  # a worker; value: the bytes of memory it may use, 0 without a limit; with sockets and stack file
     KILL = 3
     IMPORT = 4  # modules, for the workers to come; with a file of their names, a line each
+    STACKS = 5  # have a worker write where it stands into its file
 
 
 class Notice(IntEnum):
@@ -51,6 +55,7 @@ class Notice(IntEnum):
     READY = 1  # value: bytes of the text that follows, which says why workers are not forked; 0 when they are
     ENDED = 2  # value: the wait status; the worker and all that it started are gone
     REFUSED = 3  # value: the errno for which no process could be started
+    MEMORY = 4  # value: bytes of the `MEMORY_USE` that follows; it was the cause of the next ending
 
 
 class Load(NamedTuple):

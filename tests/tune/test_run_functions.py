@@ -227,14 +227,14 @@ def test_a_trial_knows_who_it_is(run, tmp_path):
             "attempt": context.get_attempt(),
         }
 
-    results = run(train, config={"x": tune.grid_search([0, 1])}, resources_per_trial={"cpu": 1, "memory": 1000})
+    results = run(train, config={"x": tune.grid_search([0, 1])}, resources_per_trial={"cpu": 1, "memory": 10**9})
 
     first, second = (one.metrics for one in results)
     assert (first["id"], second["id"]) == ("t0", "t1")
     assert (first["name"], second["name"]) == ("e_t0", "e_t1")
     assert first["experiment"] == "e"
     assert first["attempt"] == 1
-    assert first["resources"] == {"cpu": 1, "memory": 1000}
+    assert first["resources"] == {"cpu": 1, "memory": 10**9}
     assert second["dir"] == str(tmp_path / "e" / "artifacts" / "t1")
     assert [path.name for path in (tmp_path / "e" / "artifacts").iterdir()] == ["t1"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,23 @@ def test_resources_per_trial_come_before_what_the_trainable_asks_for(run, machin
     assert run(fitted, executor=machine)[0].metrics["cpu"] == 2
     assert run(fitted, executor=machine, resources_per_trial={"cpu": 3}, name="f")[0].metrics["cpu"] == 3
     assert not hasattr(train, "request")
+
+
+def test_a_trial_that_outgrows_its_memory_fails_and_says_so(run, machine):
+    def train(config):
+        held = bytearray(b"x") * config["bytes"]
+        if len(held) > 1000:
+            signal.pause()
+        return {"size": len(held)}
+
+    config = {"bytes": tune.grid_search([1000, 10**9])}
+    results = run(
+        train, config=config, resources_per_trial={"memory": 2**28}, executor=machine, raise_on_failed_trial=False
+    )
+
+    assert results[0].metrics["size"] == 1000
+    assert "ran out of memory: it used" in str(results[1].error)
+    assert "of 256 MiB allowed" in str(results[1].error)
 
 
 @pytest.mark.parametrize(
