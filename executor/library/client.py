@@ -55,6 +55,9 @@ class Client(Runtime):
         self.on_calls: Callable[[], None] | None = None
         self.actor: tuple[int, str, int] | None = None
         self._channel = channel
+        self._poller = select.poll()
+        self._poller.register(channel.fileno(), select.POLLIN)
+        self._begun = False
         self._condition = threading.Condition(threading.Lock())
         self._reading = False
         self._replies: dict[int, tuple[bool, Any]] = {}
@@ -110,11 +113,11 @@ class Client(Runtime):
         condition.release()
         try:
             # Here an interrupt may come between: nothing has been taken off the socket yet.
-            if running.get() or timeout_s is not None:
-                poller = select.poll()
-                poller.register(self._channel.fileno(), select.POLLIN)
-                if not poller.poll(None if timeout_s is None else timeout_s * 1000):
-                    return False
+            # Polled for, because the hub's taking of an answer wakes whoever sleeps in `recv`, of which it learns nothing.
+            # Not the first time: that may have come along with the order.
+            if self._begun and not self._poller.poll(None if timeout_s is None else timeout_s * 1000):
+                return False
+            self._begun = True
             with self.calm:
                 messages = self._channel.read_posted()
                 for message in messages:
