@@ -98,10 +98,10 @@ class Runtime(ABC):
         return [opened(outcome) for outcome in self.outcomes([number_of(ref) for ref in refs], timeout_s)]
 
     def future(self, ref: ObjectRef[Any]) -> Future[Any]:
-        """A future of the value."""
+        """A future of the value, which is kept until it is there though nobody else refers to it."""
         future: Future[Any] = Future()
 
-        def settle(outcome: Outcome) -> None:
+        def settle(outcome: Outcome, _kept: ObjectRef[Any] = ref) -> None:
             if not future.set_running_or_notify_cancel():
                 return
             try:

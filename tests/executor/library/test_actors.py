@@ -561,3 +561,12 @@ def test_a_thousand_waiting_calls_may_fail_or_be_run_again(ray: Any, tmp_path: P
     for ref in broken:
         with pytest.raises(ValueError, match="at 0"):
             ray.get(ref, timeout=60)
+
+
+def test_a_future_needs_no_reference_beside_it(ray: Any, tmp_path: Path) -> None:
+    counter, go = ray.remote(Counter).remote(7), Signal(tmp_path, "go")
+    future = counter.wait.remote(go).future()
+    other = ray.remote(Counter).remote()
+    assert ray.get([other.add.remote() for _ in range(2)]) == [1, 2]  # what was let go of is taken in meanwhile
+    go.set()
+    assert future.result(timeout=20) == 7
