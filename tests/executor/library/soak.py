@@ -212,7 +212,7 @@ class Soak:
 
 def settled() -> Levels:
     """What there is once all that was let go of has gone: actors end, and the store keeps free memory for a second."""
-    executor.get([executor.remote(echo).remote(number) for number in range(10)])
+    executor.get([executor.remote(echo).remote(0) for _ in range(10)])
     there = psutil.Process()
     holds(lambda: executor.status().actors == (), "there are actors still")
     holds(lambda: len(there.children(recursive=True)) == 1 + CPUS, "there are too few processes, or too many")
@@ -222,7 +222,7 @@ def settled() -> Levels:
 
 def memory_files() -> list[str]:
     """The memory that the store holds, for objects and for those to come."""
-    targets = (os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink())
+    targets = (str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink())
     return [target for target in targets if "/memfd:audition" in target]
 
 
