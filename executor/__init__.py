@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         put,
         remote,
         shutdown,
+        stacks,
         status,
         wait,
     )
@@ -39,7 +40,7 @@ _HOMES = {
     "executor.library.api": (
         "as_completed", "available_resources", "cancel", "cluster_resources", "emit", "exit_actor", "get", "get_actor",
         "get_gpu_ids", "get_runtime_context", "init", "is_initialized", "kill", "list_named_actors", "nodes", "put",
-        "remote", "shutdown", "status", "wait",
+        "remote", "shutdown", "stacks", "status", "wait",
     ),
     "executor.library.handles": ("ActorHandle", "method"),
     "executor.library.placement": ("PlacementGroup", "placement_group", "remove_placement_group"),
@@ -65,6 +66,6 @@ __all__ = [
     "get", "put", "wait", "as_completed", "ObjectRef", "ObjectRefGenerator",
     "cancel", "kill", "exit_actor", "emit", "ActorHandle", "get_actor", "list_named_actors",
     "placement_group", "remove_placement_group", "PlacementGroup",
-    "nodes", "cluster_resources", "available_resources", "status", "get_runtime_context", "get_gpu_ids",
+    "nodes", "cluster_resources", "available_resources", "status", "stacks", "get_runtime_context", "get_gpu_ids",
     "ExecutorError",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from executor.messages import Call, Event, Reservation
+from executor.messages import Call, Event, Rank, Reservation
 from executor.resources import Node, Request
 
 
@@ -16,6 +16,7 @@ class Step:
     """What a stepwise program emits next, and how many seconds of its life that took (virtual time uses them).
 
     With ``waits=False`` it goes on at once, answered None; once the call is cancelled it waits for its answer too.
+    In a gang only rank 0 emits: the steps of the others hold None, take their time, and are answered None.
     """
 
     payload: Any
@@ -26,9 +27,16 @@ class Step:
 class Channel(ABC):
     """The program's end of its call, inside the worker."""
 
+    rank: Rank = Rank()
+    """The worker's place in its gang; alone it is 0 of 1."""
+
     @abstractmethod
     def emit(self, payload: Any) -> Any:
-        """Send `payload` up and wait for the answer to it."""
+        """Send `payload` up and wait for the answer to it.
+
+        Raises:
+            RuntimeError: the worker is not rank 0 of its gang.
+        """
 
     @abstractmethod
     def tell(self, payload: Any) -> None:
@@ -56,9 +64,13 @@ class Program(ABC):
     def steps(self, argument: Any) -> Generator[Step, Any, Any]:
         """Run on `argument`: yield what is emitted, receive each answer, return the call's value."""
 
+    def steps_of(self, rank: Rank, argument: Any) -> Generator[Step, Any, Any]:
+        """Run on `argument` as one worker of a gang; by default as `steps`, whatever the rank."""
+        return self.steps(argument)
+
     def run(self, channel: Channel, argument: Any) -> Any:
-        """Run on `argument` in a process of its own; by default drives `steps`."""
-        return drive(channel, self.steps(argument))
+        """Run on `argument` in a process of its own; by default drives `steps_of`."""
+        return drive(channel, self.steps_of(channel.rank, argument))
 
 
 def drive(channel: Channel, steps: Generator[Step, Any, Any]) -> Any:
@@ -69,6 +81,9 @@ def drive(channel: Channel, steps: Generator[Step, Any, Any]) -> Any:
             step = steps.send(answer)
         except StopIteration as end:
             return end.value
+        if channel.rank.number and step.payload is None:
+            answer = None
+            continue
         waits = step.waits or channel.cancelled
         answer = channel.emit(step.payload) if waits else channel.tell(step.payload)
 
@@ -87,6 +102,13 @@ class TrialExecutor(ABC):
     For each started call, `events` yields any number of `Emitted`, with `seq` 1, 2, 3 and so on, then exactly one of
     `Returned`, `Raised` or `Died`, and nothing after it. A program waits in `emit` until its `Emitted` is answered by
     `reply`. All methods may be called from any thread, `events` from one thread at a time.
+
+    A call on a reservation for a gang runs in every bundle and is one call all the same. Rank 0 alone emits, and its
+    value is the call's. When a worker dies, the others are ended at once; when it raises, half a second later, because
+    who loses its partner may speak first. The call then ends as that worker did, by its `rank`: the first that died,
+    else the first that raised, with the tracebacks of all that raised. When rank 0 returns, the others are cancelled,
+    and ended after `Call.grace_s`. Once the caller has cancelled the call only rank 0's end counts: then others may
+    fail for having lost it.
     """
 
     real_time = True
@@ -131,6 +153,8 @@ class TrialExecutor(ABC):
     def start(self, prepared: Prepared, reservation: Reservation, call: Call) -> None:
         """Begin `call` on a reservation that runs no other call. Failing to start is told as `Raised` or `Died`.
 
+        It runs in the first bundle, in all of them when the reservation is for a gang.
+
         Raises:
             ValueError: the reservation was released or runs another call, or a call of this id is running.
         """
@@ -148,12 +172,13 @@ class TrialExecutor(ABC):
         """Ask the call to end soon; does nothing when it has ended.
 
         A program that overrides `run` sees `channel.cancelled`. One that is written as steps waits from now on for an
-        answer to what it would have told, `Emitted` with ``waits=True``, and can be told to end in that.
+        answer to what it would have told, `Emitted` with ``waits=True``, and can be told to end in that. In a gang rank
+        0 is asked, so that the others do not leave it alone in the middle of what they do together.
         """
 
     @abstractmethod
     def kill(self, call_id: str, reason: str) -> None:
-        """End the call's process and all that it started, at once; `Died` with `reason` follows."""
+        """End the call's process or processes and all that they started, at once; `Died` with `reason` follows."""
 
     @abstractmethod
     def events(self, until: float | None) -> list[Event]:

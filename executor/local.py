@@ -5,18 +5,21 @@ from __future__ import annotations
 import socket
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from executor import devices
 from executor.devices import Shares
 from executor.errors import InfeasibleRequestError
 from executor.framing import gathered, pack
+from executor.gang import Gangs, log_of, ranks_of
 from executor.interface import Prepared, Program, TrialExecutor
-from executor.messages import Call, Event, Raised, RemoteError, Reservation, RoomFreed
+from executor.messages import Call, Event, Raised, Rank, RemoteError, Reservation, RoomFreed
 from executor.placement import Room
 from executor.platform import check, here
 from executor.processes.link import Link, RunningCall
+from executor.processes.meeting import MeetingPoints, variables
 from executor.processes.pool import Pool
 from executor.processes.protocol import ORDER, Order
 from executor.processes.servers import Source
@@ -34,7 +37,7 @@ class _Prepared(Prepared):
 
 @dataclass(slots=True)
 class _Held:
-    """A reservation, the gpus it has, and the worker processes in it: mostly one, two while one is leaving."""
+    """A reservation, the gpus it has, and its worker processes: mostly one, two while one is leaving, or a gang's."""
 
     reservation: Reservation
     gpus: tuple[Shares, ...]
@@ -77,6 +80,8 @@ class LocalExecutor(TrialExecutor):
         ourselves = weakref.ref(self)
         self._pool = Pool(lambda link: _tell(ourselves, link), log_cap_bytes=log_cap_bytes)
         weakref.finalize(self, self._pool.close)
+        self._gangs = Gangs(partial(_end_member, self._pool), self._pool.cancel)
+        self._meeting_points = MeetingPoints()
 
     def nodes(self) -> tuple[Node, ...]:
         return (self._node,)
@@ -133,7 +138,7 @@ class LocalExecutor(TrialExecutor):
             held.released = True
             for link in list(held.links):
                 if link.call is not None:
-                    self._pool.kill(link.call.call_id, "its reservation was released")
+                    self.kill(self._gangs.call_of(link.call.call_id), "its reservation was released")
                 elif link.idle:
                     link.leave()
             self._free(held)
@@ -160,9 +165,11 @@ class LocalExecutor(TrialExecutor):
                 return
 
     def start(self, prepared: Prepared, reservation: Reservation, call: Call) -> None:
-        order = self._order(reservation, call)
+        ranks = ranks_of(reservation)
+        orders = self._orders(reservation, call, ranks)
         try:
-            pieces = gathered(pack((ORDER, *order)), pack(call.argument))
+            argument = pack(call.argument)
+            sent = [gathered(pack((ORDER, *order)), argument) for order in orders]
         except TypeError as error:
             self._refuse(call, "TypeError", f"the call's argument cannot be sent to a worker process: {error}")
             return
@@ -170,46 +177,62 @@ class LocalExecutor(TrialExecutor):
             self._pool.check_open()
             held = self._startable(reservation, call)
             try:
-                link = self._link(held, prepared.digest, fresh=call.fresh)
+                links = self._links(held, prepared.digest, len(ranks), fresh=orders[0].last)
             except OSError as error:
                 self._refuse(call, "OSError", f"no worker process could be started: {error}")
                 return
-            self._pool.begin(link, RunningCall(call.call_id, call.log_path), pieces, last=call.fresh)
+            members = self._gangs.open(call, ranks) if reservation.request.gang else [call.call_id]
+            for link, member, order, pieces in zip(links, members, orders, sent, strict=True):
+                self._pool.begin(link, RunningCall(member, order.log_path), pieces, last=order.last)
 
     def _refuse(self, call: Call, type_name: str, text: str) -> None:
         with self._pool.lock:
             self._pool.check_open()
             self._tell(Raised(call.call_id, RemoteError(type_name, text, text)))
 
-    def _order(self, reservation: Reservation, call: Call) -> Order:
+    def _orders(self, reservation: Reservation, call: Call, ranks: Sequence[Rank]) -> list[Order]:
+        """What each worker is to do: one alone, or one of a gang in each bundle."""
         held = self._held.get(reservation.reservation_id)
-        visible = None
-        if held is not None and self._devices is not None:
-            visible = ",".join(name for name, _ in held.gpus[0])
-        threads = max(1, int(reservation.request.bundles[0]["cpu"]))
-        return Order(call.seed, call.fresh, call.log_path, call.environment, threads, visible)
+        port = self._meeting_points.choose() if reservation.request.gang else None
+        orders = []
+        for rank, bundle in zip(ranks, reservation.request.bundles, strict=False):
+            visible = None
+            if held is not None and self._devices is not None:
+                visible = ",".join(name for name, _ in held.gpus[rank.number])
+            threads = max(1, int(bundle["cpu"]))
+            order = Order(call.seed, call.fresh, call.log_path, call.environment, threads, visible)
+            orders.append(order if port is None else _as_member(order, rank, port))
+        return orders
 
     def _startable(self, reservation: Reservation, call: Call) -> _Held:
         held = self._held.get(reservation.reservation_id)
         if held is None or held.released:
             raise ValueError(f"call {call.call_id!r}: its reservation was released")
-        if self._pool.is_running(call.call_id):
+        if self._pool.is_running(call.call_id) or call.call_id in self._gangs:
             raise ValueError(f"call {call.call_id!r} is running already: each call needs an id of its own")
         running = next((link.call.call_id for link in held.links if link.call is not None), None)
         if running is not None:
+            running = self._gangs.call_of(running)
             raise ValueError(f"call {call.call_id!r}: its reservation still runs call {running!r}")
         return held
 
-    def _link(self, held: _Held, digest: str, *, fresh: bool) -> Link:
-        """The reservation's idle worker if it will do, otherwise a new one."""
+    def _links(self, held: _Held, digest: str, count: int, *, fresh: bool) -> list[Link]:
+        """The reservation's idle worker if it will do, otherwise new ones."""
         for link in held.links:
             if link.idle and link.digest == digest and not fresh:
-                return link
+                return [link]
             if link.idle:
                 link.leave()
-        link = self._pool.open_link(digest, memory_bytes=int(held.reservation.request.bundles[0]["memory"]))
-        held.links.append(link)
-        return link
+        opened: list[Link] = []
+        try:
+            for bundle in held.reservation.request.bundles[:count]:
+                opened.append(self._pool.open_link(digest, memory_bytes=int(bundle["memory"])))
+                held.links.append(opened[-1])
+        except OSError:
+            for link in opened:
+                link.leave()
+            raise
+        return opened
 
     def reply(self, call_id: str, seq: int, answer: object) -> None:
         if not self._pool.is_closed():
@@ -217,11 +240,15 @@ class LocalExecutor(TrialExecutor):
 
     def cancel(self, call_id: str) -> None:
         if not self._pool.is_closed():
-            self._pool.cancel(call_id)
+            with self._pool.lock:
+                self._gangs.ask(call_id)
+                self._pool.cancel(call_id)
 
     def kill(self, call_id: str, reason: str) -> None:
         if not self._pool.is_closed():
-            self._pool.kill(call_id, reason)
+            with self._pool.lock:
+                if not self._gangs.kill(call_id, reason):
+                    self._pool.kill(call_id, reason)
 
     def stacks(self, call_id: str, *, timeout_s: float = 5.0) -> str:
         """Where the call's process stands right now, all its threads, the innermost frames first; for people to read.
@@ -236,17 +263,38 @@ class LocalExecutor(TrialExecutor):
         pool = self._pool
         pool.check_open()
         if not pool.events:
+            with pool.lock:
+                until = self._gangs.until(until)
             pool.turn(None if until is None else max(0.0, until - time.monotonic()))
         # New events are only ever appended, so that nothing is lost between these two lines, nor to an interrupt.
         taken = pool.events[:]
         del pool.events[: len(taken)]
-        return taken
+        if not self._gangs:
+            return taken
+        with pool.lock:
+            return self._gangs.sift(taken, time.monotonic())
 
     def wake(self) -> None:
         self._pool.wake()
 
     def close(self) -> None:
         self._pool.close()
+
+
+def _as_member(order: Order, rank: Rank, port: int) -> Order:
+    """`order` for one worker of a gang: a process of its own, which knows its place and where the others are."""
+    return order._replace(
+        last=True,
+        log_path=log_of(order.log_path, rank),
+        environment={**variables(rank, port), **order.environment},
+        rank=rank,
+    )
+
+
+def _end_member(pool: Pool, member: str, reason: str) -> None:
+    """End one worker of a gang, unless it is dying already: then what it died of is to be told."""
+    if not pool.is_silent(member):
+        pool.kill(member, reason)
 
 
 def _tell(executor: weakref.ref[LocalExecutor], link: Link) -> None:

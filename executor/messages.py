@@ -18,6 +18,16 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True)
+class Rank:
+    """A worker's place in the gang that runs a call: `number` of `size`, and the same among those on its node."""
+
+    number: int = 0
+    size: int = 1
+    local_number: int = 0
+    local_size: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One run of a prepared program on a reservation.
 
@@ -26,6 +36,10 @@ class Call:
     program before; otherwise, and always with `fresh=True`, the call gets a process of its own. `log_path` is where the
     process's stdout and stderr go; None lets them pass through to the caller's own. `environment` is added to the
     process's own.
+
+    On a reservation for a gang the program runs in every bundle, with the same argument and the same seed, always in
+    processes of its own. Rank 0 is the first bundle's and prints to `log_path`, the others to ``NAME.rank1.EXT`` and so
+    on beside it. `grace_s` is how long the others may go on after rank 0 has returned.
     """
 
     call_id: str
@@ -34,6 +48,7 @@ class Call:
     fresh: bool = True
     log_path: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    grace_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +74,7 @@ class RemoteError:
     """An exception as text: safe to keep and to show, whatever its class.
 
     `traceback` has the user's own frames only, `where` the innermost of them as ``file:line in function``; `log_tail`
-    the last lines that the process printed.
+    the last lines that the process printed; `rank` which worker of a gang it was.
     """
 
     type_name: str
@@ -67,9 +82,11 @@ class RemoteError:
     traceback: str
     where: str = ""
     log_tail: str = ""
+    rank: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.type_name}: {self.message}" if self.message else self.type_name
+        told = f"{self.type_name}: {self.message}" if self.message else self.type_name
+        return told if self.rank is None else f"rank {self.rank}: {told}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +126,7 @@ class DeathCause:
 
     Exactly one of `exit_code` and `signal` (by name, ``SIGKILL``) is set when the system told us; `killed` is the
     reason given to `kill` when the executor itself ended it; `log_tail` the last lines it printed; `memory` is set when
-    it ended because memory ran out.
+    it ended because memory ran out; `rank` says which worker of a gang it was.
     """
 
     exit_code: int | None = None
@@ -117,8 +134,13 @@ class DeathCause:
     killed: str | None = None
     log_tail: str = ""
     memory: MemoryUse | None = None
+    rank: int | None = None
 
     def __str__(self) -> str:
+        return self._told if self.rank is None else f"rank {self.rank}: {self._told}"
+
+    @property
+    def _told(self) -> str:
         if self.killed:
             return self.killed
         if self.memory:

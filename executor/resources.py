@@ -91,12 +91,14 @@ def shown(kind: str, amount: float) -> str:
 class Request:
     """What one trial needs: one or more bundles, each held by a single node, reserved all or nothing.
 
-    The program runs in the first bundle. `strategy` says how several bundles spread over nodes: ``PACK`` (few nodes,
-    best effort), ``SPREAD`` (many, best effort), ``STRICT_PACK`` (one node), ``STRICT_SPREAD`` (a node each).
+    The program runs in the first bundle, or with `gang` in every bundle, each a worker of its own. `strategy` says how
+    several bundles spread over nodes: ``PACK`` (few nodes, best effort), ``SPREAD`` (many, best effort),
+    ``STRICT_PACK`` (one node), ``STRICT_SPREAD`` (a node each).
     """
 
     bundles: tuple[Resources, ...] = (Resources((("cpu", _UNIT),)),)
     strategy: str = "PACK"
+    gang: bool = False
 
     def __post_init__(self) -> None:
         if not self.bundles:

@@ -6,12 +6,13 @@ import itertools
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from executor.errors import DeadlockError, ExecutorClosedError
+from executor.gang import Gangs, ranks_of
 from executor.interface import Prepared, Program, Step, TrialExecutor
-from executor.messages import Call, DeathCause, Died, Emitted, Event, Reservation, RoomFreed
+from executor.messages import Call, DeathCause, Died, Emitted, Event, Rank, Reservation, RoomFreed
 from executor.pickling import dump
 from executor.placement import Room
 from executor.resources import Node, Request, Resources
@@ -26,13 +27,15 @@ _EPOCH_S = 1_577_836_800.0  # the first second of 2020: a date that nobody takes
 class Fault:
     """A death by script: `call_id` dies of `cause` in place of its emission number `at_emission`, or `after_s` seconds.
 
-    `after_s` is virtual time since the call's start. A call that ends before is spared.
+    `after_s` is virtual time since the call's start. A call that ends before is spared. In a gang it is the worker of
+    that `rank` who dies; those that do not emit count their steps.
     """
 
     call_id: str
     at_emission: int | None = None
     after_s: float | None = None
     cause: DeathCause = field(default_factory=lambda: DeathCause(signal="SIGKILL"))
+    rank: int = 0
 
     def __post_init__(self) -> None:
         if (self.at_emission is None) == (self.after_s is None):
@@ -43,7 +46,8 @@ class SimulatedExecutor(TrialExecutor):
     """Runs the steps of programs here and now, and lets virtual time pass only inside `events`.
 
     `events` jumps to the next moment at which something happens, or to `until`, and returns all of that moment. A step
-    takes ``step.seconds / speed`` of the node that holds the first bundle; one of infinite seconds hangs for ever.
+    takes ``step.seconds / speed`` of the node that holds its bundle; one of infinite seconds hangs for ever. A gang's
+    workers run side by side, each for as long as its own steps take: what they would do together is not simulated.
     `speeds` are 1 unless given. Nothing is copied: programs, arguments, payloads and answers are the caller's own
     objects, and a killed program's ``finally`` blocks run. What concerns processes has no meaning here: environments,
     log files, `Call.fresh`.
@@ -75,7 +79,8 @@ class SimulatedExecutor(TrialExecutor):
         self._lock = threading.RLock()
         self._agenda = Agenda()
         self._calls: dict[str, RunningCall] = {}
-        self._held: dict[int, RunningCall | None] = {}
+        self._held: dict[int, list[RunningCall]] = {}
+        self._gangs = Gangs(self._kill, self._cancel, hearing_s=0.0)
         self._reservation_ids = itertools.count(1)
         self._woken = False
         self._closed = False
@@ -102,16 +107,15 @@ class SimulatedExecutor(TrialExecutor):
             if nodes is None:
                 return None
             reservation = Reservation(next(self._reservation_ids), request, nodes)
-            self._held[reservation.reservation_id] = None
+            self._held[reservation.reservation_id] = []
             return reservation
 
     def release(self, reservation: Reservation) -> None:
         with self._lock:
             if reservation.reservation_id not in self._held:
                 return
-            call = self._held[reservation.reservation_id]
-            if call is not None:
-                self.kill(call.call_id, "its reservation was released")
+            if (call_id := self._runs_in(reservation)) is not None:
+                self.kill(call_id, "its reservation was released")
             del self._held[reservation.reservation_id]
             self._room.give_back(reservation.request, reservation.nodes)
             self._agenda.add(0.0, RoomFreed())
@@ -120,19 +124,27 @@ class SimulatedExecutor(TrialExecutor):
         with self._lock:
             self._refuse_if_closed()
             self._refuse_if_taken(reservation, call)
-            running = RunningCall(
-                call.call_id,
-                self._steps(prepared.program, call),
-                reservation.reservation_id,
-                self._speeds[reservation.nodes[0]],
-            )
-            self._calls[call.call_id] = self._held[reservation.reservation_id] = running
-            for fault in self._faults.get(call.call_id, ()):
-                if fault.after_s is not None:
-                    self._agenda.add(fault.after_s, Died(call.call_id, fault.cause), running)
-                elif fault.at_emission is not None:
-                    running.deaths.setdefault(fault.at_emission, fault.cause)
-            self._go_on(running, None)
+            ranks = ranks_of(reservation)
+            members = self._gangs.open(call, ranks) if reservation.request.gang else [call.call_id]
+            workers = [
+                RunningCall(member, self._steps(prepared.program, call, rank), rank, self._speeds[node])
+                for member, rank, node in zip(members, ranks, reservation.nodes, strict=False)
+            ]
+            self._held[reservation.reservation_id] = workers
+            for running in workers:
+                self._calls[running.call_id] = running
+                self._plan_faults(call, running)
+            for running in workers:
+                self._go_on(running, None)
+
+    def _plan_faults(self, call: Call, running: RunningCall) -> None:
+        for fault in self._faults.get(call.call_id, ()):
+            if fault.rank != running.rank.number:
+                continue
+            if fault.after_s is not None:
+                self._agenda.add(fault.after_s, Died(running.call_id, fault.cause), running)
+            elif fault.at_emission is not None:
+                running.deaths.setdefault(fault.at_emission, fault.cause)
 
     def reply(self, call_id: str, seq: int, answer: object) -> None:
         with self._lock:
@@ -144,16 +156,24 @@ class SimulatedExecutor(TrialExecutor):
 
     def cancel(self, call_id: str) -> None:
         with self._lock:
-            running = self._calls.get(call_id)
-            if running is not None:
-                running.cancelled = True
+            self._gangs.ask(call_id)
+            self._cancel(call_id)
+
+    def _cancel(self, call_id: str) -> None:
+        running = self._calls.get(call_id)
+        if running is not None:
+            running.cancelled = True
 
     def kill(self, call_id: str, reason: str) -> None:
         with self._lock:
-            running = self._calls.get(call_id)
-            if running is not None:
-                self._end(running)
-                self._agenda.add(0.0, Died(call_id, DeathCause(killed=reason)))
+            if not self._gangs.kill(call_id, reason):
+                self._kill(call_id, reason)
+
+    def _kill(self, call_id: str, reason: str) -> None:
+        running = self._calls.get(call_id)
+        if running is not None:
+            self._end(running)
+            self._agenda.add(0.0, Died(call_id, DeathCause(killed=reason)))
 
     def events(self, until: float | None) -> list[Event]:
         """Let time pass until something happens or the clock reads `until`, and return what happened then.
@@ -165,17 +185,21 @@ class SimulatedExecutor(TrialExecutor):
             self._refuse_if_closed()
             if self._woken:
                 self._woken = False
-            elif not self._agenda.advance(until):
+            elif not self._agenda.advance(self._gangs.until(until)):
                 raise DeadlockError(_why_nothing_happens(self._calls.values()))
-            happened: list[Event] = []
-            for event, running in self._agenda.due():
-                if running is not None and isinstance(event, Emitted):
-                    happened.append(self._emitted(running, event))
-                    continue
+            return self._gangs.sift(self._happened(), self._agenda.now)
+
+    def _happened(self) -> Iterator[Event]:
+        """What happens now; only rank 0 of a gang is heard."""
+        for event, running in self._agenda.due():
+            if running is None or not isinstance(event, Emitted):
                 if running is not None:
                     self._end(running)
-                happened.append(event)
-            return happened
+                yield event
+            elif running.rank.number:
+                self._go_on(running, None)
+            else:
+                yield self._emitted(running, event)
 
     def wake(self) -> None:
         self._woken = True  # no lock: a signal handler may interrupt the thread that holds it
@@ -187,9 +211,12 @@ class SimulatedExecutor(TrialExecutor):
             self._held.clear()
             self._closed = True
 
-    def _steps(self, program: Program, call: Call) -> Steps:
+    def _steps(self, program: Program, call: Call, rank: Rank) -> Steps:
         """The call's steps; all that can fail in making them fails at the first, as an error of the program."""
-        steps = through_pickle(program, call.argument) if self._check_pickle else program.steps(call.argument)
+        if self._check_pickle:
+            steps = through_pickle(program, call.argument, rank)
+        else:
+            steps = program.steps_of(rank, call.argument)
         return (yield from with_own_random_state(steps, call.seed) if self._isolate_random else steps)
 
     def _go_on(self, running: RunningCall, answer: object) -> None:
@@ -214,8 +241,12 @@ class SimulatedExecutor(TrialExecutor):
 
     def _end(self, running: RunningCall) -> None:
         del self._calls[running.call_id]
-        self._held[running.reservation_id] = None
         running.close()
+
+    def _runs_in(self, reservation: Reservation) -> str | None:
+        """The call that runs there, if one does."""
+        there = next((one for one in self._held[reservation.reservation_id] if not one.ended), None)
+        return None if there is None else self._gangs.call_of(there.call_id)
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
@@ -225,11 +256,10 @@ class SimulatedExecutor(TrialExecutor):
         number = reservation.reservation_id
         if number not in self._held:
             raise ValueError(f"call {call.call_id!r} cannot start: its reservation was released")
-        if call.call_id in self._calls:
+        if call.call_id in self._calls or call.call_id in self._gangs:
             raise ValueError(f"call {call.call_id!r} is running already: each call needs an id of its own")
-        there = self._held[number]
-        if there is not None:
-            raise ValueError(f"call {call.call_id!r} cannot start: its reservation still runs call {there.call_id!r}")
+        if (there := self._runs_in(reservation)) is not None:
+            raise ValueError(f"call {call.call_id!r} cannot start: its reservation still runs call {there!r}")
 
 
 def _checked_speeds(nodes: Sequence[Node], speeds: Mapping[str, float]) -> dict[str, float]:

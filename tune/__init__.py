@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         MetricNotReportedError,
         NotAnExperimentError,
         NotInTrialError,
+        NotRankZeroError,
         NotRebuildableError,
         SearcherError,
         TrialFailedError,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from tune.worker.api import TuneContext, get_checkpoint, get_context, report, should_stop
     from tune.worker.objective import TrialPruned
     from tune.worker.trainable import Trainable
-    from tune.wrappers import PlacementGroupFactory, with_parameters, with_resources
+    from tune.wrappers import Gang, PlacementGroupFactory, with_parameters, with_resources
 
 _MODULES = {
     "schedulers": ("create_scheduler",),
@@ -60,7 +61,7 @@ _MODULES = {
     "tune.errors": (
         *("TuneError", "InvalidArgumentError", "MetricNotReportedError", "TrialFailedError", "SearcherError"),
         *("NotAnExperimentError", "ExperimentBusyError", "JournalCorruptError", "NotRebuildableError"),
-        *("CheckpointCorruptError", "NotInTrialError"),
+        *("CheckpointCorruptError", "NotInTrialError", "NotRankZeroError"),
     ),
     "tune.machine.stopping": ("Stopper", "CombinedStopper", "FunctionStopper", "MaximumIterationStopper"),
     "tune.doors": ("run", "resume", "Tuner"),
@@ -70,7 +71,7 @@ _MODULES = {
     "tune.worker.api": ("report", "get_checkpoint", "get_context", "should_stop", "TuneContext"),
     "tune.worker.objective": ("TrialPruned",),
     "tune.worker.trainable": ("Trainable",),
-    "tune.wrappers": ("with_parameters", "with_resources", "PlacementGroupFactory"),
+    "tune.wrappers": ("with_parameters", "with_resources", "PlacementGroupFactory", "Gang"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = ["create_scheduler", "create_searcher", "uniform", "quniform", "loguniform", "qloguniform", "randn"]
@@ -86,6 +87,7 @@ __all__ += [
 __all__ += [
     "CheckpointCorruptError",
     "NotInTrialError",
+    "NotRankZeroError",
     "Stopper",
     "CombinedStopper",
     "FunctionStopper",
@@ -94,6 +96,7 @@ __all__ += [
 __all__ += ["run", "resume", "Tuner", "TuneConfig", "RunConfig", "CheckpointConfig", "FailureConfig", "Checkpoint"]
 __all__ += ["ResultGrid", "Result", "ExperimentAnalysis", "report", "get_checkpoint", "get_context", "should_stop"]
 __all__ += ["TuneContext", "TrialPruned", "Trainable", "with_parameters", "with_resources", "PlacementGroupFactory"]
+__all__ += ["Gang"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from executor.resources import Request
 from searchers.space import validate_space
 from tune.callback import Callback
 from tune.errors import InvalidArgumentError, nearest
 from tune.settings import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+from tune.worker.objective import is_objective
 from tune.worker.trainable import Trainable
 from tune.wrappers import Fitted, as_request
 
@@ -149,6 +151,17 @@ def of_resources(resources: Any) -> Iterator[str]:
     if resources is not None:
         attempt(mistakes, lambda: as_request(resources), "resources_per_trial: ")
     yield from mistakes
+
+
+def of_gang(fitted: Fitted, name: str, resources: Any) -> Iterator[str]:
+    """Whether the trainable can run in several workers, if it is to."""
+    request = fitted.request if resources is None else resources
+    if not isinstance(request, Request) or not request.gang:
+        return
+    if isinstance(fitted.trainable, type):
+        yield f"a gang's workers all run one function: {name} is a class, give a function that reports from rank 0"
+    elif callable(fitted.trainable) and is_objective(fitted.trainable):
+        yield f"a gang's workers all run one function of a configuration: {name} takes an Optuna trial"
 
 
 def of_space(space: Any) -> Iterator[str]:

@@ -95,12 +95,13 @@ def _claimed(job: Job) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _tidied(job: Job) -> Iterator[None]:
-    """Leave no empty folder of logs: workers make it, and remove logs that are empty until the executor is closed."""
+    """Leave no empty folders: workers make them, and remove logs that are empty until the executor is closed."""
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            (job.directory / directory.LOGS).rmdir()
+        for name in (directory.LOGS, directory.RENDEZVOUS):
+            with contextlib.suppress(OSError):
+                (job.directory / name).rmdir()
 
 
 @contextlib.contextmanager

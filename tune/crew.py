@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,9 +12,9 @@ from typing import assert_never
 from executor.interface import Prepared, TrialExecutor
 from executor.messages import Call, Died, Raised, Reservation, Returned
 from executor.resources import Request
-from tune.machine.events import Command, DeleteCheckpoint, Kill, Launched, Nudge, Reply, Start
+from tune.machine.events import Command, DeleteCheckpoint, Kill, Launched, Leave, Nudge, Reply, Start
 from tune.storage import checkpoints
-from tune.storage.directory import LOGS
+from tune.storage.directory import LOGS, rendezvous
 from tune.worker.messages import Task
 
 log = logging.getLogger(__name__)
@@ -73,8 +74,10 @@ class Crew:
 
     def move_out(self, call_id: str, *, in_order: bool) -> None:
         """A call ended: its room is kept for the next trial if its process may be, and given back otherwise."""
-        del self._attempts[call_id]
+        trial_id, attempt = self._attempts.pop(call_id)
         room = self._rooms.pop(call_id)
+        if room.request.gang:
+            shutil.rmtree(rendezvous(self._directory, trial_id, attempt), ignore_errors=True)
         if self._reuse and in_order:
             self._idle.append(room)
         else:
@@ -111,6 +114,8 @@ class Crew:
     def _carry_out(self, command: Command) -> None:
         match command:
             case Reply(trial_id, attempt, seq, answer):
+                if isinstance(answer, Leave):
+                    self._prepare_to_leave(_call_id(trial_id, attempt))
                 self._executor.reply(_call_id(trial_id, attempt), seq, answer)
             case Start():
                 self._start(command)
@@ -122,6 +127,12 @@ class Crew:
                 self._delete(command)
             case _:
                 assert_never(command)
+
+    def _prepare_to_leave(self, call_id: str) -> None:
+        """Before rank 0 of a gang leaves: then it is no failure when the others lose it."""
+        room = self._rooms.get(call_id)
+        if room is not None and room.request.gang:
+            self._executor.cancel(call_id)
 
     def _start(self, start: Start) -> None:
         call_id = _call_id(start.trial_id, start.attempt)

@@ -66,7 +66,8 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
             `Stopper`. A value stops its trial from below; the metric itself under ``mode="min"`` from above.
         time_budget_s: seconds of the experiment's life after which it ends.
         max_concurrent_trials: how many trials run at the same time at most; as many as there is room for by default.
-        resources_per_trial: ``{"cpu": 2, "gpu": 0.5}``; one cpu by default.
+        resources_per_trial: ``{"cpu": 2, "gpu": 0.5}``, or ``tune.Gang(workers=2, gpu=1)`` for several workers a trial;
+            one cpu by default.
         reuse_actors: keep a trial's process for the next trial, which then starts in a millisecond.
         max_failures: further attempts of a trial that fails, each from its last checkpoint; -1 without limit.
         fail_fast: end the run when a trial fails for good.

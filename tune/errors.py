@@ -12,7 +12,8 @@ TuneError
 ├── JournalCorruptError      the experiment's journal was changed or cut
 ├── NotRebuildableError      the recipe names something that cannot be made again from data
 ├── CheckpointCorruptError   a checkpoint does not match its manifest
-└── NotInTrialError          a function for trainables was called outside of a trial
+├── NotInTrialError          a function for trainables was called outside of a trial
+└── NotRankZeroError         a worker of a gang reported that is not its rank 0
 """
 
 from __future__ import annotations
@@ -75,6 +76,10 @@ class CheckpointCorruptError(TuneError):
 
 class NotInTrialError(TuneError):
     """A function for trainables was called outside of a trial."""
+
+
+class NotRankZeroError(TuneError):
+    """A worker of a gang reported that is not its rank 0: names the rank, and says what to do instead."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -48,7 +48,7 @@ def as_fitted(trainable: Any) -> Fitted:
 
 
 def as_request(resources: Any) -> Request:
-    """What a user may write for resources: ``{"cpu": 2, "gpu": 0.5}``, a `PlacementGroupFactory`, a `Request`.
+    """What a user may write for resources: ``{"cpu": 2, "gpu": 0.5}``, `Gang`, `PlacementGroupFactory`, `Request`.
 
     A dictionary may hold ``custom_resources``; one that does not say how many cpus asks for one.
 
@@ -70,3 +70,20 @@ def as_request(resources: Any) -> Request:
 def PlacementGroupFactory(bundles: Sequence[Mapping[str, float]], strategy: str = "PACK") -> Request:  # noqa: N802 (Ray's name)
     """Several bundles, reserved all or nothing: the first is the trainable's own, the others its workers'."""
     return Request(tuple(Resources.of(bundle) for bundle in bundles), strategy)
+
+
+def Gang(workers: int, *, cpu: float = 1, strategy: str = "PACK", **more: float) -> Request:  # noqa: N802 (reads as a value)
+    """Several workers for each trial, all of which run the trainable: the ground for distributed training.
+
+    Args:
+        workers: how many, from 1.
+        cpu: cpus of each worker.
+        strategy: how they spread over nodes: ``PACK``, ``SPREAD``, ``STRICT_PACK``, ``STRICT_SPREAD``.
+        **more: what else each worker needs: ``gpu``, ``memory`` in bytes, kinds of your own.
+
+    Raises:
+        ValueError: `workers` is no whole number from 1, or an amount is no number of at least zero.
+    """
+    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
+        raise ValueError(f"workers must be a whole number from 1, got {workers!r}")
+    return Request((Resources.of(cpu=cpu, **more),) * workers, strategy, gang=True)

@@ -34,6 +34,7 @@ def init(
     object_store_memory: int | None = None,
     spill_directory: str | None = None,
     runtime_env: Mapping[str, Any] | None = None,
+    log_to_driver: bool = True,
     ignore_reinit_error: bool = False,
 ) -> Hub:
     """Open the executor on this machine; what is not given is discovered. Needless where the defaults will do.
@@ -49,6 +50,7 @@ def init(
             goes to disk.
         spill_directory: where on disk; a temporary directory by default.
         runtime_env: the default of the option `runtime_env`.
+        log_to_driver: show here what tasks and actors print, each line with the process that printed it.
         ignore_reinit_error: do nothing when it is open already.
 
     Raises:
@@ -74,6 +76,7 @@ def init(
         labels=labels,
         store_bytes=object_store_memory,
         spill_folder=spill_directory,
+        log_to_driver=log_to_driver,
     )
     hub.default_env = dict(runtime_env) if runtime_env else None
     become(hub)
@@ -136,8 +139,8 @@ def get(refs: Any, *, timeout: float | None = None) -> Any:
         _check_refs("get", found)
     try:
         values = runtime.get(found, timeout)
-    except BaseException as error:
-        raise error.with_traceback(None)  # noqa: B904 - it is the same one, without the way it took through our frames
+    except BaseException as error:  # noqa: BLE001 - raised again at once, without its way through our frames
+        raise error.with_traceback(None)  # noqa: B904 - it is the same one
     return values[0] if isinstance(refs, ObjectRef) else values
 
 
@@ -313,6 +316,27 @@ def status() -> Status:
     """Actors, calls, resources, objects and processes, as values; ``print`` shows them as tables."""
     found: Status = current().ask("status")
     return found
+
+
+def stacks(target: ActorHandle | ObjectRef[Any] | ObjectRefGenerator, *, timeout: float = 5.0) -> str:
+    """Where a live actor, or a call that runs, is right now: the stacks of all its threads, innermost frame first.
+
+    It works inside a C call that holds the interpreter too.
+
+    Raises:
+        ExecutorError: nothing of it runs just now; or this is called in a worker.
+    """
+    runtime = current()
+    if not isinstance(runtime, Hub):
+        raise ExecutorError("stacks is to be called in the driver: it has the processes")
+    if isinstance(target, ActorHandle):
+        number = actor_number(target)
+    else:
+        number = number_of(target.completed() if isinstance(target, ObjectRefGenerator) else target)
+    found = runtime.ask("worker_of", number)
+    if found is None:
+        raise ExecutorError(f"{target!r} has no process just now: it has ended, or it has not begun")
+    return runtime.pool.stacks(f"worker-{found[0]}", timeout)
 
 
 @dataclass(frozen=True, slots=True)

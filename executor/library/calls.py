@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from executor.errors import ExecutorError
+from executor.library.failures import pack_own
 from executor.library.objects import ERROR, VALUE, Objects, Outcome
 from executor.library.plans import STREAMING, Plan
 from executor.library.values import Packed, place_of
@@ -99,9 +101,16 @@ class Calls:
         return call
 
     def failed_value(self, call: Call) -> Outcome | None:
-        """The outcome of the first of its values that is an error."""
-        outcomes = map(self.objects.outcome, call.submission.values)
-        return next((outcome for outcome in outcomes if outcome is not None and outcome[0] == ERROR), None)
+        """The outcome of the first of its values that is an error, or is gone."""
+        for number in call.submission.values:
+            outcome = self.objects.outcome(number)
+            if outcome is None:
+                return ERROR, pack_own(
+                    ExecutorError("an argument is gone: its executor was shut down, or it was freed")
+                )
+            if outcome[0] == ERROR:
+                return outcome
+        return None
 
     def values(self, call: Call) -> list[Packed] | None:
         """The values that stand in for references among the arguments; all are there."""

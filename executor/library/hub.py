@@ -26,6 +26,7 @@ from executor.errors import (
 from executor.library.actors import Actors
 from executor.library.calls import Call, Calls, Submission
 from executor.library.desk import Desk
+from executor.library.echo import Echo
 from executor.library.failures import pack_own
 from executor.library.groups import Groups
 from executor.library.interrupts import Interrupts
@@ -46,7 +47,7 @@ from executor.library.messages import (
     UNREADY,
 )
 from executor.library.objects import ERROR, VALUE, Objects, Outcome
-from executor.library.plans import Plan, Spot, with_spot
+from executor.library.plans import MOST_RETURNS, Plan, Spot, with_spot
 from executor.library.refs import ObjectRef
 from executor.library.runtime import Runtime
 from executor.library.store import Store
@@ -65,6 +66,11 @@ _DROPS_S = 0.25
 _SLEEP_S = 0.05
 
 
+# Of the process and not of a hub: a reference that outlives its executor means nothing to the next one.
+_numbers = itertools.count(1)
+_rows = itertools.count(1 << 24)
+
+
 class Hub(Runtime):
     """See the module. Everything that it holds is changed under the lock of its pool."""
 
@@ -78,6 +84,7 @@ class Hub(Runtime):
         labels: Mapping[str, str] | None = None,
         store_bytes: int | None = None,
         spill_folder: str | None = None,
+        log_to_driver: bool = True,
     ) -> None:
         check()
         names = devices.names(gpus)
@@ -89,13 +96,14 @@ class Hub(Runtime):
         }
         node = Node("node-1", Resources.of({**(resources or {}), **amounts}))
         self.folder = tempfile.mkdtemp(prefix="audition-")
-        self.pool = Pool(self._gone, log_cap_bytes=_LOG_CAP_BYTES)
+        self.pool = Pool(self._gone, log_cap_bytes=_LOG_CAP_BYTES, scratch=self.folder)
         self.lock = self.pool.lock
-        self.store = Store(store_bytes or int(memory * _STORE_SHARE), spill_folder or self.folder)
+        self.store = Store(store_bytes or int(memory * _STORE_SHARE), self.folder, spill_folder or self.folder)
         self.ledger = Ledger(node, devices.Devices(names) if names else None, labels or {})
         self.objects = Objects(self.store.give_back)
         self.calls = Calls(self.objects)
-        self.workers = Workers(self.pool, node, f"{self.folder}/logs", self._take)
+        self._echo = Echo() if log_to_driver else None
+        self.workers = Workers(self.pool, node, f"{self.folder}/logs", self._echo, self._take)
         self.groups = Groups(self.ledger, self.objects)
         self.tasks = Tasks(self.calls, self.workers, self.ledger, self._find_room)
         self.actors = Actors(self.calls, self.workers, self.ledger)
@@ -104,8 +112,6 @@ class Hub(Runtime):
         self.desk = Desk(self)
         self._dropped: deque[int] = deque()
         self.drop = self._dropped.append
-        self._numbers = itertools.count(1)
-        self._row = 1 << 39
         self._plans: dict[Plan, Plan] = {}
         self.node = node
         self._causes: dict[str, DeathCause] = {}
@@ -160,6 +166,10 @@ class Hub(Runtime):
             dues += [self.tasks.recall_stuck(now), self.workers.end_idle(now), self.store.tidy()]
             if self._room_freed:
                 self._use_room()
+            if self._echo is not None:
+                dues.append(self._echo.look(now, busy=bool(self.calls.open)))
+                if self._echo.has_lines:
+                    self._afterwards.append(self._echo.show)
             if self._dropped:
                 self._take_drops()
             elif self.store.use().objects:
@@ -182,7 +192,10 @@ class Hub(Runtime):
         """Wait until something holds, or until the time is over; whether it holds."""
         self._check_open()
         self._interrupts.install()
-        return self._turns.until(ready, timeout_s)
+        holds = self._turns.until(ready, timeout_s)
+        if not holds:
+            self._check_open()  # it may have been shut down meanwhile
+        return holds
 
     # What workers say.
 
@@ -191,6 +204,12 @@ class Hub(Runtime):
 
     def _take_ready(self, worker: Worker, pid: int) -> None:
         worker.pid = pid
+        if self._echo is not None:
+            self._echo.name(worker.number, self._who(worker))
+
+    def _who(self, worker: Worker) -> str:
+        what = worker.actor.name if worker.actor is not None else "tasks"
+        return f"{what} pid={worker.pid}"
 
     def _take_unready(self, worker: Worker, why: str) -> None:
         worker.unready = why
@@ -349,9 +368,10 @@ class Hub(Runtime):
     def _use_room(self) -> None:
         self._room_freed = False
         for worker in self._owed:
-            if not worker.blocked and worker.lease is not None:
+            # Not one that has become idle meanwhile: it might be let go of to find the room that it is to have.
+            if worker.running and not worker.blocked and worker.lease is not None:
                 worker.lease.area.take_back(worker.lease, self._find_room)
-        self._owed = [w for w in self._owed if not w.blocked and w.lease is not None and w.lease.lent is not None]
+        self._owed = [w for w in self._owed if w.running and w.lease is not None and w.lease.lent is not None]
         self.groups.place_waiting(self._find_room)
         self.actors.place_waiting()
         self.tasks.serve_all()
@@ -373,11 +393,10 @@ class Hub(Runtime):
 
     def new_numbers(self, count: int) -> int:
         if count == 1:
-            return next(self._numbers)
+            return next(_numbers)
         with self.lock:
-            first = self._row
-            self._row += count
-            return first
+            row = next(_rows)
+            return row * MOST_RETURNS
 
     def arrived(self, number: int) -> ObjectRef[Any]:
         with self.lock:
@@ -406,7 +425,7 @@ class Hub(Runtime):
         for number in numbers:
             entry = entries.get(number)
             if entry is None:
-                raise ExecutorClosedError("the object belongs to an executor that was shut down")
+                raise ExecutorClosedError("the object belongs to an executor that was shut down, or was freed")
             if entry.outcome is None:
                 left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
                 if not self.turn_until(lambda entry=entry: entry.outcome is not None, left_s):  # type: ignore[misc]
@@ -439,6 +458,7 @@ class Hub(Runtime):
         return {n for n in numbers if (entry := entries.get(n)) is None or entry.outcome is not None}
 
     def when_there(self, number: int, callback: Callable[[Outcome], None]) -> None:
+        self._check_open()
         gone = ERROR, pack_own(ExecutorError("the object is gone"))
 
         def there() -> None:
@@ -517,6 +537,9 @@ class Hub(Runtime):
             self._closed = True
             self._interrupts.remove()
         self._turns.close()
+        if self._echo is not None:
+            self._echo.look_now()
+            self._echo.show()
         self.pool.close()
         self.store.close()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -12,6 +12,9 @@ from executor.resources import Request, Resources
 STREAMING = -1
 """The number of returns of a call that streams what it yields."""
 
+MOST_RETURNS = 1 << 15
+"""How many values one call may return."""
+
 _TASK_OPTIONS = ("num_returns", "max_retries", "retry_exceptions", "generator_backpressure_num_objects")
 _ACTOR_OPTIONS = (
     "get_if_exists", "lifetime", "max_concurrency", "max_pending_calls", "max_restarts", "max_task_retries",
@@ -149,7 +152,10 @@ def returns_of(options: Mapping[str, Any], is_generator: bool) -> int:
         return STREAMING
     if isinstance(value, str):
         raise ValueError(f"num_returns must be a whole number or 'streaming', got {value!r}")
-    return whole(options, "num_returns", 1, 0)
+    count = whole(options, "num_returns", 1, 0)
+    if count > MOST_RETURNS:
+        raise ValueError(f"num_returns must be at most {MOST_RETURNS}, got {count}: return a list, or stream")
+    return count
 
 
 def labels_of(options: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

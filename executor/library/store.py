@@ -50,8 +50,9 @@ class Store:
     kept for a moment, and used again once no process has it mapped any more.
     """
 
-    def __init__(self, budget_bytes: int, spill_folder: str) -> None:
+    def __init__(self, budget_bytes: int, folder: str, spill_folder: str) -> None:
         self._budget_bytes = budget_bytes
+        self._folder = folder
         self._spill_folder = spill_folder
         self._lock = threading.Lock()
         self._used: dict[int, _Segment] = {}
@@ -128,7 +129,7 @@ class Store:
             self._drop(self._given_back.pop(0))
         on_disk = self._memory_bytes + size > self._budget_bytes
         try:
-            fd, path = here.shared_file(self._spill_folder if on_disk else None, size)
+            fd, path = here.shared_file(self._spill_folder if on_disk else self._folder, size, on_disk=on_disk)
         except OSError as error:
             raise ObjectStoreFullError(self._why_full(size, error)) from error
         if on_disk:

@@ -181,6 +181,10 @@ class Tasks:
             worker.heard_at = time.monotonic()
         line.seconds += (seconds - line.seconds) * (0.5 if seconds > line.seconds else 0.2)
         has = len(worker.running)
+        if not has and worker.lease is not None and worker.lease.lent is not None:
+            self._let_go(line, worker)  # others have its cpus by now
+            self.serve(line)
+            return
         if not line.calls:
             if not has:
                 line.idle.append(worker)

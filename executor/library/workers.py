@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from executor.framing import gathered, pack, pack_plain
+from executor.library.echo import Echo
 from executor.library.host import Host, Post
 from executor.library.ledger import Lease
 from executor.library.messages import DEFINE
@@ -30,8 +31,8 @@ class Worker:
     """One worker process: what it holds, and what it was given to do."""
 
     __slots__ = (
-        "actor", "asking", "blocked", "heard_at", "held", "idle_since", "known", "lease", "link", "number", "pid", "places",
-        "running", "spot", "stuck", "surrounding", "unready",
+        "actor", "asking", "blocked", "heard_at", "held", "idle_since", "known", "lease", "link", "number", "pid",
+        "places", "running", "spot", "stuck", "surrounding", "unready",
     )  # fmt: skip
 
     def __init__(self, link: Link, surrounding: Surrounding, lease: Lease | None) -> None:
@@ -58,13 +59,19 @@ class Workers:
     """All workers by their numbers; those that nobody uses wait by what surrounds them."""
 
     def __init__(
-        self, pool: Pool, node: Node, log_folder: str | None, take: Callable[[Worker, tuple[Any, ...]], None]
+        self,
+        pool: Pool,
+        node: Node,
+        log_folder: str | None,
+        echo: Echo | None,
+        take: Callable[[Worker, tuple[Any, ...]], None],
     ) -> None:
         self.pool = pool
         self.all: dict[int, Worker] = {}
         self.definitions: dict[str, bytes] = {}
         self._node = node
         self._log_folder = log_folder
+        self._echo = echo
         self._take = take
         self._source = pool.prepare(Host(), Host().preload(), {})
         self._preloaded: set[str] = set()
@@ -88,9 +95,11 @@ class Workers:
             OSError: none can be started.
         """
         pool = self.pool
-        link = pool.open_link(self._source.digest)
+        link = pool.open_link(self._source.digest, memory_bytes=surrounding.memory_bytes or 0)
         worker = self.all[link.number] = Worker(link, surrounding, lease)
         log_path = self.log_path(worker)
+        if self._echo is not None:
+            self._echo.follow(worker.number, log_path)
         devices = lease.devices if lease is not None and lease.area.devices is not None else None
         seed = int.from_bytes(os.urandom(8), "little")
         order = Order(seed, True, log_path, dict(surrounding.environment), surrounding.threads, devices)
@@ -149,6 +158,8 @@ class Workers:
     def forget(self, worker: Worker) -> None:
         """A worker is gone."""
         self.all.pop(worker.number, None)
+        if self._echo is not None:
+            self._echo.leave(worker.number)
         waiting = self._warm.get(worker.surrounding)
         if waiting and worker in waiting:
             waiting.remove(worker)

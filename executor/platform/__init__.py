@@ -51,10 +51,10 @@ class Platform(Protocol):
     def anonymous_file(self) -> int:
         """A descriptor of a file without a name."""
 
-    def shared_file(self, folder: str | None, size: int) -> tuple[int, str]:
+    def shared_file(self, folder: str, size: int, *, on_disk: bool) -> tuple[int, str]:
         """A file of `size` bytes for several processes to map, and the path by which they open it.
 
-        In memory, or in `folder`, where its room on disk is taken at once.
+        In `folder`, its room on disk being taken at once; or in memory, where the system has files that are.
 
         Raises:
             OSError: there is no room for it.

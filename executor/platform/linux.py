@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import select
@@ -68,19 +69,32 @@ def anonymous_file() -> int:
     return os.memfd_create("audition", os.MFD_CLOEXEC)
 
 
-def shared_file(folder: str | None, size: int) -> tuple[int, str]:
-    made = anonymous_file() if folder is None else os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+def shared_file(folder: str, size: int, *, on_disk: bool) -> tuple[int, str]:
+    made = _file_without_name(folder) if on_disk else anonymous_file()
     try:
-        if folder is None:
-            os.ftruncate(made, size)
+        if on_disk:
+            os.posix_fallocate(made, 0, size)  # a full disk is to be met here, not where it is written to
         else:
-            os.posix_fallocate(made, 0, size)
+            os.ftruncate(made, size)
         # Opened again, because the kernel counts writers only of what was opened; see `is_unused`.
         fd = os.open(f"/proc/self/fd/{made}", os.O_RDWR | os.O_CLOEXEC)
     finally:
         os.close(made)
     fcntl.fcntl(fd, _F_SETSIG, signal.SIGURG)
     return fd, f"/proc/{os.getpid()}/fd/{fd}"
+
+
+def _file_without_name(folder: str) -> int:
+    try:
+        return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            raise
+    import tempfile  # 5 ms, and hardly ever needed
+
+    fd, path = tempfile.mkstemp(dir=folder)  # a file system that has no such files
+    os.unlink(path)
+    return fd
 
 
 def remove_shared(path: str) -> None:

@@ -72,8 +72,8 @@ def anonymous_file() -> int:
     return fd
 
 
-def shared_file(folder: str | None, size: int) -> tuple[int, str]:
-    path = os.path.join(folder or os.environ.get("TMPDIR") or "/tmp", f"audition-{secrets.token_hex(8)}")
+def shared_file(folder: str, size: int, *, on_disk: bool) -> tuple[int, str]:
+    path = os.path.join(folder, f"object-{secrets.token_hex(8)}")
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.ftruncate(fd, size)

@@ -124,6 +124,7 @@ class ForkServer:
         self._load_fd = -1
         self._overrides: dict[str, str] = {}
         self._loaded: Loaded | None = None
+        self._scratch = ""
         self._poller = here.poller()
 
     def run(self) -> int:
@@ -137,6 +138,8 @@ class ForkServer:
             self._memory.check()
             self._poller.poll(0.05 if self._ended else self._memory.seconds_to_check())
         self._end_everything()
+        if self._scratch:
+            importlib.import_module("shutil").rmtree(self._scratch, ignore_errors=True)
         return 0
 
     def _obey_all(self) -> bool:
@@ -173,6 +176,7 @@ class ForkServer:
         self._load_fd = fd
         load = read_load(fd)
         self._overrides = load.overrides
+        self._scratch = load.scratch
         reason = "this system is not known to fork safely" if not load.can_fork else self._load_program(load)
         if reason:
             self._loaded = None

@@ -8,10 +8,13 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+from executor.processes.stacks import without_ours
+
 _TAIL_LINES = 20
 _TAIL_BYTES = 8192
 _KEPT_SHARE = 10
 _CHECK_S = 1.0
+_FATAL = "Fatal Python error: "
 
 
 class Logs:
@@ -64,7 +67,16 @@ def tail(path: str | None) -> str:
             text = file.read().decode(errors="replace")
     except OSError:
         return ""
-    return "\n".join(text.splitlines()[-_TAIL_LINES:])
+    return "\n".join(_without_our_frames(text).splitlines()[-_TAIL_LINES:])
+
+
+def _without_our_frames(text: str) -> str:
+    """What was printed, where a crash wrote its stacks at the end without those that tell its user nothing."""
+    printed, mark, dump = text.rpartition(_FATAL)
+    if not mark:
+        return text
+    what, _, stacks = dump.partition("\n")
+    return f"{printed}{mark}{what}\n{without_ours(stacks)}"
 
 
 def _remove_if_empty(path: str) -> None:

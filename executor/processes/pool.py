@@ -35,17 +35,18 @@ class Pool:
     """Worker processes and the calls they run.
 
     `turn` is called by one thread at a time, all else by any thread; what several steps need in one piece holds `lock`.
+    `scratch` is a folder that goes with the pool, also when this process is killed.
     `on_gone` is told of each worker that has ended, after the event that ended its call.
     """
 
-    def __init__(self, on_gone: Callable[[Link], None], *, log_cap_bytes: int) -> None:
+    def __init__(self, on_gone: Callable[[Link], None], *, log_cap_bytes: int, scratch: str = "") -> None:
         self.lock = threading.RLock()
         self.events: list[Event] = []
         self._on_gone = on_gone
         self._logs = Logs(log_cap_bytes)
         self._poller = here.poller()
         self._owners: dict[int, Link | Launcher] = {}
-        self._servers = Servers(self._poller, self._own)
+        self._servers = Servers(self._poller, self._own, scratch)
         self._links: dict[int, Link] = {}
         self._running: dict[str, Link] = {}
         self._count = 0
@@ -96,6 +97,11 @@ class Pool:
     def is_running(self, call_id: str) -> bool:
         """Whether the call has started and not ended."""
         return call_id in self._running
+
+    def is_silent(self, call_id: str) -> bool:
+        """Whether the running call's process has closed its end, so that its death is only still to be told."""
+        link = self._running.get(call_id)
+        return link is not None and link.fd < 0
 
     def reply(self, call_id: str, seq: int, answer: Any) -> None:
         """Answer an emission, once."""

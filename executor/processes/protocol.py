@@ -11,6 +11,8 @@ from enum import IntEnum
 from struct import Struct
 from typing import NamedTuple
 
+from executor.messages import Rank
+
 COMMAND = Struct("<IIQ")
 """Driver to fork server: a `Command`, the worker's number and a value, with the descriptors that it needs."""
 
@@ -70,6 +72,7 @@ class Load(NamedTuple):
     preload: tuple[str, ...]
     program: bytes
     can_fork: bool
+    scratch: str  # a folder to remove when the driver is gone
 
 
 class Order(NamedTuple):
@@ -81,6 +84,7 @@ class Order(NamedTuple):
     environment: dict[str, str]
     threads: int
     devices: str | None
+    rank: Rank | None = None  # when it runs in a gang
 
 
 # What a worker is sent is a tuple that begins with the seq of the emission it answers, or with this before an order.

@@ -33,9 +33,10 @@ class Servers:
     `appeared` is told of each new one.
     """
 
-    def __init__(self, poller: Poller, appeared: Callable[[Launcher], None]) -> None:
+    def __init__(self, poller: Poller, appeared: Callable[[Launcher], None], scratch: str = "") -> None:
         self._poller = poller
         self._appeared = appeared
+        self._scratch = scratch
         self._sources: WeakValueDictionary[str, Source] = WeakValueDictionary()
         self._launchers: dict[str, Launcher] = {}
         self._spare: Launcher | None = self._launch()
@@ -54,6 +55,7 @@ class Servers:
             preload=tuple(preload),
             program=pickled,
             can_fork=here.can_fork(),
+            scratch=self._scratch,
         )
         source = self._sources.setdefault(digest, Source(digest, load))
         source.load = load

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from executor.framing import Frame, FrameReader, pack, pack_plain, unpack
+from executor.gang import refusal
 from executor.interface import Channel, Program
 from executor.messages import RemoteError
 from executor.platform import here
@@ -70,6 +71,7 @@ class _Worker:
             order = Order(*words)
             self._begun += 1
             channel = SocketChannel(self._data, self._control, self._reader, self._begun)
+            channel.rank = order.rank or channel.rank
             try:
                 last_words = self._run(order, channel, argument)
             except SystemExit as leaving:
@@ -139,6 +141,8 @@ class SocketChannel(Channel):
     def _send(self, kind: int, payload: Any) -> None:
         if os.getpid() != self._pid:
             raise RuntimeError("emit was called in a process forked from the worker: only the worker itself can")
+        if self.rank.number:
+            raise RuntimeError(refusal(self.rank))
         if not self._open:
             raise RuntimeError("emit was called after the program had ended")
         try:

@@ -9,15 +9,16 @@ from contextlib import closing
 from typing import Any
 
 from executor.interface import Program, Step
+from executor.messages import Rank
 from executor.pickling import encode
 
 Steps = Generator[Step, Any, Any]
 
 
-def through_pickle(program: Program, argument: Any) -> Steps:
+def through_pickle(program: Program, argument: Any, rank: Rank) -> Steps:
     """The steps of a copy of `program`, with its argument, its emissions and its value copied by pickling them."""
     answer = None
-    with closing(copied(program).steps(copied(argument))) as steps:
+    with closing(copied(program).steps_of(rank, copied(argument))) as steps:
         while True:
             try:
                 step = steps.send(answer)

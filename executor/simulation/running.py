@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 
+from executor.gang import refusal
 from executor.interface import Step
-from executor.messages import DeathCause, Died, Raised, Returned
+from executor.messages import DeathCause, Died, Raised, Rank, Returned
 from executor.simulation.isolation import Steps
 from executor.tracebacks import describe
 
@@ -13,14 +14,14 @@ logger = logging.getLogger(__name__)
 
 
 class RunningCall:
-    """A call between its start and its end."""
+    """A call between its start and its end; one worker of it when a gang runs it."""
 
-    __slots__ = ("call_id", "cancelled", "deaths", "ended", "reservation_id", "seq", "speed", "steps", "unanswered")
+    __slots__ = ("call_id", "cancelled", "deaths", "ended", "rank", "seq", "speed", "steps", "unanswered")
 
-    def __init__(self, call_id: str, steps: Steps, reservation_id: int, speed: float) -> None:
+    def __init__(self, call_id: str, steps: Steps, rank: Rank, speed: float) -> None:
         self.call_id = call_id
         self.steps = steps
-        self.reservation_id = reservation_id
+        self.rank = rank
         self.speed = speed
         self.seq = 0
         self.unanswered: int | None = None
@@ -34,6 +35,8 @@ class RunningCall:
             step = self.steps.send(answer)
             if not step.seconds >= 0:
                 raise ValueError(f"a step takes at least 0 seconds, got {step.seconds!r}")
+            if self.rank.number and step.payload is not None:
+                raise RuntimeError(refusal(self.rank))
             return step
         except StopIteration as end:
             return Returned(self.call_id, end.value)

@@ -10,7 +10,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -18,7 +19,7 @@ import pytest
 
 from executor.errors import ExecutorClosedError, InfeasibleRequestError, ProgramNotPicklableError
 from executor.interface import TrialExecutor
-from executor.messages import Call, Died, Emitted, Event, Raised, Returned
+from executor.messages import Call, Died, Emitted, Event, Raised, Reservation, Returned
 from executor.resources import Request, Resources
 from tests.executor import programs
 from tests.executor.conversation import DEADLINE_S, Conversation
@@ -462,6 +463,138 @@ class ReservationContract(Bound):
             talk.room_freed()
 
 
+class GangContract(Bound):
+    """Calls that run in every bundle of their reservation, and are one call all the same."""
+
+    def gang(self, talk: Conversation, size: int = 2) -> Reservation:
+        return talk.reserve(Request((Resources.of(cpu=1),) * size, gang=True))
+
+    def start(self, talk: Conversation, *script: Sequence[str], on: Reservation | None = None, **options: Any) -> str:
+        return talk.start(programs.Scripted(), script, on=on or self.gang(talk, len(script)), **options)
+
+    def test_every_bundle_runs_the_program_and_rank_0_is_the_call(self, talk: Conversation) -> None:
+        call = self.start(talk, ["emit", "emit"], [], [])
+        for answer in ("a", "b"):
+            emitted = talk.emission_of(call)
+            assert emitted.payload == (0, 3)
+            talk.answer(emitted, answer)
+        assert talk.next_of(call) == Returned(call, ["a", "b"])
+        talk.nothing_happens()
+
+    def test_a_call_in_one_bundle_of_several_is_no_gang(self, talk: Conversation) -> None:
+        call = talk.start(programs.Scripted(), [["emit"]], on=talk.reserve(Request((Resources.of(cpu=1),) * 2)))
+        assert talk.emission_of(call).payload == (0, 1)
+
+    def test_a_gang_of_one_ends_as_a_call_alone(self, talk: Conversation) -> None:
+        assert talk.returned_by(self.start(talk, ["emit"]), "x") == ["x"]
+        raised = talk.end_of(self.start(talk, ["raise"]))
+        assert isinstance(raised, Raised)
+        assert str(raised.error) == "ValueError: rank 0 of 1 has raised"
+
+    def test_a_gang_has_ended_when_all_have(self, talk: Conversation, tmp_path: Path) -> None:
+        call = self.start(talk, ["emit"], [f"wait {tmp_path / 'go'}"], grace_s=DEADLINE_S / 2)
+        talk.answer(talk.emission_of(call), "early")
+        talk.nothing_happens()
+        (tmp_path / "go").touch()
+        assert talk.next_of(call) == Returned(call, ["early"])
+
+    def test_who_goes_on_after_rank_0_has_returned_is_ended(self, talk: Conversation) -> None:
+        call = self.start(talk, ["emit"], ["for ever"], ["for ever"], grace_s=0.1)
+        assert talk.returned_by(call, "value") == ["value"]
+        talk.nothing_happens()
+
+    def test_others_may_return_long_before_rank_0(self, talk: Conversation) -> None:
+        call = self.start(talk, ["emit", "emit"], [])
+        emitted = talk.emission_of(call)
+        talk.nothing_happens()
+        assert talk.returned_by_from(emitted, 1) == [1, 1]
+
+    def test_a_rank_that_exits_ends_all(self, talk: Conversation) -> None:
+        call = self.start(talk, ["emit", "emit"], ["exit 7"], ["for ever"])
+        ending = talk.end_of(call)
+        assert isinstance(ending, Died)
+        assert (ending.cause.rank, ending.cause.exit_code, ending.cause.killed) == (1, 7, None)
+        assert str(ending.cause) == "rank 1: the process exited with code 7 before the function returned"
+        talk.nothing_happens()
+
+    @pytest.mark.parametrize("rank", [0, 2])
+    def test_a_rank_that_raises_ends_all_and_is_named(self, talk: Conversation, rank: int) -> None:
+        script = [["for ever"] if other else ["emit", "emit", "emit"] for other in range(3)]
+        script[rank] = ["raise"]
+        ending = talk.end_of(self.start(talk, *script))
+        assert isinstance(ending, Raised)
+        assert (ending.error.rank, ending.error.type_name) == (rank, "ValueError")
+        assert str(ending.error) == f"rank {rank}: ValueError: rank {rank} of 3 has raised"
+        assert ending.error.traceback.startswith(f"In rank {rank} of 3:\nTraceback")
+        assert "programs.py" in ending.error.where
+        talk.nothing_happens()
+
+    def test_only_rank_0_can_emit(self, talk: Conversation) -> None:
+        ending = talk.end_of(self.start(talk, ["emit", "emit"], ["emit"]))
+        assert isinstance(ending, Raised)
+        assert str(ending.error) == "rank 1: RuntimeError: rank 1 of 2 cannot emit: in a gang only rank 0 does"
+
+    def test_killing_a_gang_kills_all(self, talk: Conversation) -> None:
+        call = self.start(talk, ["emit"], ["for ever"])
+        emitted = talk.emission_of(call)
+        talk.executor.kill(call, "enough")
+        talk.executor.kill(call, "more than enough")
+        talk.answer(emitted)
+        ending = talk.end_of(call)
+        assert isinstance(ending, Died)
+        assert ending.cause.killed == str(ending.cause) == "enough"
+        talk.nothing_happens()
+
+    def test_a_gang_can_be_killed_after_rank_0_has_returned(self, talk: Conversation) -> None:
+        call = self.start(talk, ["emit"], ["for ever"], grace_s=DEADLINE_S)
+        talk.answer(talk.emission_of(call))
+        talk.nothing_happens()
+        talk.executor.kill(call, "it takes too long")
+        ending = talk.next_of(call)
+        assert isinstance(ending, Died)
+        assert ending.cause.killed == "it takes too long"
+
+    def test_once_the_caller_has_asked_for_the_end_only_that_of_rank_0_counts(
+        self, talk: Conversation, tmp_path: Path
+    ) -> None:
+        call = self.start(talk, ["emit"], [f"wait {tmp_path / 'go'}", "raise"])
+        emitted = talk.emission_of(call)
+        talk.executor.cancel(call)
+        (tmp_path / "go").touch()
+        talk.nothing_happens()
+        assert talk.returned_by_from(emitted, "told to leave") == ["told to leave"]
+
+    def test_all_ranks_draw_alike(self, talk: Conversation) -> None:
+        first = talk.emission_of(talk.start(programs.Draw(), seed=9))
+        talk.returned_by(talk.start(programs.CheckDraw(), first.payload, seed=9, on=self.gang(talk, 3)))
+
+    def test_a_reservation_runs_gang_after_gang(self, talk: Conversation) -> None:
+        reservation = self.gang(talk)
+        for script in ([["emit"], []], [["emit"], ["raise"]], [["emit"], []]):
+            call = self.start(talk, *script, on=reservation, fresh=False)
+            assert isinstance(talk.end_of(call, 1), Raised if script[1] else Returned)
+
+    def test_a_gang_holds_its_reservation_until_all_have_ended(self, talk: Conversation) -> None:
+        reservation = self.gang(talk)
+        call = self.start(talk, ["emit"], ["for ever"], on=reservation, grace_s=DEADLINE_S)
+        talk.answer(talk.emission_of(call))
+        talk.nothing_happens()
+        prepared = talk.executor.prepare(programs.Answer())
+        for on, name in ((reservation, "second"), (talk.reserve(), call)):
+            with pytest.raises(ValueError, match=call):
+                talk.executor.start(prepared, on, Call(name, None))
+        talk.executor.release(reservation)
+        assert isinstance(talk.next_of(call), Died)
+        talk.room_freed()
+        talk.reserve(Request((Resources.of(cpu=3),)))
+
+    def test_one_gang_fails_and_another_goes_on(self, talk: Conversation) -> None:
+        survivor, victim = self.start(talk, ["emit"], []), self.start(talk, ["emit", "emit"], ["raise"])
+        emitted = talk.emission_of(survivor)
+        assert isinstance(talk.end_of(victim), Raised)
+        assert talk.returned_by_from(emitted, 1) == [1]
+
+
 class TimeContract(Bound):
     """Clocks, deadlines and waking."""
 
@@ -673,6 +806,6 @@ class ClosingContract(Bound):
 
 
 class ExecutorContract(
-    CallContract, EndingContract, ReservationContract, TimeContract, PayloadContract, ClosingContract
+    CallContract, EndingContract, ReservationContract, GangContract, TimeContract, PayloadContract, ClosingContract
 ):
     """All of it."""

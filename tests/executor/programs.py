@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy
 
 from executor.interface import Program, Step
+from executor.messages import Rank
 
 Steps = Generator[Step, Any, Any]
 
@@ -171,6 +173,46 @@ class Unloadable(Answer):
 
     def __reduce__(self) -> Any:
         return refuse_to_load, ()
+
+
+class Scripted(Program):
+    """Runs in a gang the part that its argument has for each rank: a list of words.
+
+    ``emit`` emits this worker's place and keeps the answer, ``raise`` raises, ``exit 3`` leaves so, ``wait PATH`` waits
+    for a file, ``for ever`` goes on without end. What comes last is returned: the answers.
+    """
+
+    def steps(self, argument: Any) -> Steps:
+        raise AssertionError("an executor runs steps_of")
+
+    def steps_of(self, rank: Rank, argument: Sequence[Sequence[str]]) -> Steps:
+        answers = []
+        for line in argument[rank.number]:
+            word, _, rest = line.partition(" ")
+            match word:
+                case "emit":
+                    answer = yield Step((rank.number, rank.size))
+                    answers.append(answer)
+                case "raise":
+                    raise ValueError(f"rank {rank.number} of {rank.size} has raised")
+                case "exit":
+                    sys.exit(int(rest))
+                case "wait":
+                    while not Path(rest).exists():
+                        yield Step(None, seconds=0.01)
+                case "for":
+                    while True:
+                        yield Step(None, seconds=0.01)
+        return answers
+
+
+class CheckDraw(Program):
+    """Raises unless the random numbers are those of its argument."""
+
+    def steps(self, argument: Any) -> Steps:
+        assert (random.random(), float(numpy.random.random())) == argument
+        return None
+        yield
 
 
 class Double(Program):

@@ -12,7 +12,7 @@ import pytest
 
 from executor.errors import DeadlockError
 from executor.interface import Program, Step
-from executor.messages import Call, DeathCause, Died, Emitted, Event, Raised, Reservation, Returned, RoomFreed
+from executor.messages import Call, DeathCause, Died, Emitted, Event, Raised, Rank, Reservation, Returned, RoomFreed
 from executor.resources import Node, Request, Resources
 from executor.simulated import Fault, SimulatedExecutor
 from tests.executor.programs import TellForever
@@ -253,6 +253,57 @@ def test_a_fault_has_one_moment() -> None:
     for moments in ({}, {"at_emission": 1, "after_s": 1.0}):
         with pytest.raises(ValueError, match="either at_emission or after_s"):
             Fault("a", **moments)  # type: ignore[arg-type]
+
+
+class Apart(Program):
+    """Rank 0 emits after as many seconds as the argument's first number says; the others only take their own."""
+
+    def steps(self, argument: Any) -> Steps:
+        raise AssertionError("an executor runs steps_of")
+
+    def steps_of(self, rank: Rank, argument: Any) -> Steps:
+        yield Step(None if rank.number else "rank 0", argument[rank.number])
+        return rank.number
+
+
+def in_gang(executor: SimulatedExecutor, seconds: list[float], **options: Any) -> list[tuple[float, Event]]:
+    """All that is told of a gang, each with its time."""
+    reservation = executor.reserve(Request(Request().bundles * len(seconds), "SPREAD", gang=True))
+    assert reservation is not None
+    executor.start(executor.prepare(Apart()), reservation, Call("a", seconds, **options))
+    told: list[tuple[float, Event]] = []
+    while executor.clock() < 100:
+        for event in executor.events(100):
+            told.append((executor.clock(), event))
+            if isinstance(event, Emitted):
+                executor.reply(event.call_id, event.seq, None)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ends_at"), [([2, 1], 2), ([2, 8], 4), ([2, 10], 5), ([2, 12], 5), ([2, FOREVER], 5)]
+)
+def test_workers_of_a_gang_take_their_own_time_on_their_own_nodes(seconds: list[float], ends_at: float) -> None:
+    nodes = [Node("slow", Resources.of(cpu=1)), Node("quick", Resources.of(cpu=1))]
+    executor = SimulatedExecutor(nodes, speeds={"quick": 2.0})
+    told = in_gang(executor, seconds, grace_s=3.0)
+    assert told == [(2, Emitted("a", 1, "rank 0")), (ends_at, Returned("a", 0))]
+
+
+@pytest.mark.parametrize("fault", [Fault("a", after_s=1.5, rank=1), Fault("a", at_emission=1, rank=1)])
+def test_a_fault_may_strike_any_worker_of_a_gang(fault: Fault) -> None:
+    (death,) = in_gang(SimulatedExecutor(faults=[fault]), [2, 1.5, 9])
+    assert death == (1.5, Died("a", DeathCause(signal="SIGKILL", rank=1)))
+
+
+def test_a_gang_of_which_none_goes_on_is_a_deadlock() -> None:
+    executor = SimulatedExecutor()
+    reservation = executor.reserve(Request(Request().bundles * 2, gang=True))
+    assert reservation is not None
+    executor.start(executor.prepare(Apart()), reservation, Call("a", [1, FOREVER]))
+    assert executor.events(None) == [Emitted("a", 1, "rank 0")]
+    with pytest.raises(DeadlockError, match="the first is 'a'"):
+        executor.events(None)
 
 
 def test_waiting_for_nothing_is_a_deadlock() -> None:

@@ -17,6 +17,7 @@ from tune.loop import Loop
 from tune.machine.events import Entry, Failed, Reported
 from tune.machine.plan import Plan
 from tune.machine.policies import Policies
+from tune.wrappers import Gang
 
 SPACE = {"lr": loguniform(1e-4, 1.0), "width": choice([8, 16, 32]), "pace": uniform(0.5, 2.0)}
 
@@ -73,6 +74,33 @@ def test_deaths_by_script_leave_the_same_journal_twice_and_lose_no_trial(tmp_pat
     assert one.export() == other.export()
     died = {entry.event.trial_id for entry in one.entries() if isinstance(entry.event, Failed)}
     assert len(died) > 10
+
+
+def test_the_end_of_any_worker_ends_the_attempt_of_a_gang(tmp_path: Path) -> None:
+    from tune.worker import api
+
+    def joint(config: dict[str, Any]):
+        context, checkpoint = api.get_context(), api.get_checkpoint()
+        done = int(Path(checkpoint.path, "epoch").read_text()) if checkpoint else 0
+        if context.get_world_rank() == 1:
+            if (context.get_trial_id(), context.get_attempt()) == ("t1", 1):
+                raise ValueError("a bad day")
+            (tmp_path / f"{context.get_trial_id()}.{context.get_attempt()}").write_text(str(done))
+            return
+        for epoch in range(done + 1, 6):
+            yield {"loss": 1 / epoch}, lambda path, epoch=epoch: Path(path, "epoch").write_text(str(epoch))
+
+    plan = Plan(("loss",), ("min",), 7, request=Gang(workers=2), max_failures=1)
+    arena = Arena(tmp_path, joint, lambda: bound({}, 3), plan, cpus=4)
+    experiment = arena.run(faults=[Fault("t0.1", after_s=3.5)])
+    trials = list(experiment.trials.values())
+    assert [trial.attempt for trial in trials] == [2, 2, 1]
+    assert [trial.totals.iteration for trial in trials] == [5, 5, 5]
+    failures = [entry.event.failure.summary for entry in arena.entries() if isinstance(entry.event, Failed)]
+    assert failures == ["rank 1: ValueError: a bad day", "rank 0: the process was ended by SIGKILL"]
+    starts = {path.name: path.read_text() for path in tmp_path.glob("t*.*")}
+    assert starts == {"t0.1": "0", "t0.2": "3", "t1.2": "0", "t2.1": "0"}
+    assert not list(tmp_path.glob("rendezvous/*"))
 
 
 def test_an_interrupt_keeps_what_ran_and_a_resume_ends_it(tmp_path: Path) -> None:

@@ -66,6 +66,13 @@ def counting(config: dict[str, Any]) -> None:
         tune.report({"step": step, "score": step * config.get("x", 1)}, checkpoint=saving(step))
 
 
+def wait_for_event(config: dict[str, Any]) -> None:
+    """Wait for the file ``event``, or to be told to end."""
+    until = time.monotonic() + DEADLINE_S
+    while not Path(config["marks"], "event").exists() and not tune.should_stop() and time.monotonic() < until:
+        time.sleep(0.005)
+
+
 def patient(config: dict[str, Any]) -> None:
     """Count as `counting` does, leaving marks: the trials in ``waiting`` wait at step ``at`` for the file ``event``."""
     context = tune.get_context()
@@ -74,9 +81,7 @@ def patient(config: dict[str, Any]) -> None:
     for step in range(steps_done() + 1, config.get("steps", 6) + 1):
         if step == config["at"] and context.get_trial_id() in config["waiting"]:
             Path(marks, f"{context.get_trial_id()}-waits").touch()
-            until = time.monotonic() + DEADLINE_S
-            while not Path(marks, "event").exists() and not tune.should_stop() and time.monotonic() < until:
-                time.sleep(0.005)
+            wait_for_event(config)
         tune.report({"step": step, "score": step * config.get("x", 1)}, checkpoint=saving(step))
 
 
@@ -90,3 +95,25 @@ def stubborn(config: dict[str, Any]) -> None:
 def iterations(result: tune.Result) -> list[int]:
     """The iterations in a trial's history."""
     return list(result.metrics_dataframe["training_iteration"]) if result.metrics else []
+
+
+def joint(config: dict[str, Any]) -> None:
+    """Count as `patient` does in all workers of a gang, in step; ``met`` is the attempt and the start of each."""
+    from tests.tune.group import Group  # which takes our deadline
+
+    context, group = tune.get_context(), Group()
+    done = group.gather([context.get_attempt(), steps_done()])
+    mark = Path(config["marks"], f"{context.get_trial_id()}.{context.get_attempt()}.rank{group.rank}")
+    mark.write_text(str(os.getpid()))
+    for step in range(steps_done() + 1, config.get("steps", 6) + 1):
+        if step == config.get("at") and context.get_attempt() == 1:
+            group.gather()
+            Path(config["marks"], f"{context.get_trial_id()}-waits{group.rank}").touch()
+            if group.rank == 0:
+                wait_for_event(config)
+        group.gather()
+        if group.rank == 0:
+            tune.report({"step": step, "score": step * config.get("x", 1), "met": done}, checkpoint=saving(step))
+
+
+joint_gang = tune.with_resources(joint, tune.Gang(workers=2, cpu=0.5))

@@ -18,6 +18,7 @@ from tune.storage.checkpoints import FOLDER
 
 LOCK = ".lock"
 LOGS = "logs"
+RENDEZVOUS = "rendezvous"
 _ASKING_S = 0.2
 
 
@@ -70,11 +71,17 @@ def holder(directory: Path) -> dict[str, Any] | None:
 
 
 def sweep(directory: Path, kept: Iterable[CheckpointRef]) -> None:
-    """Remove what a killed process left: unfinished checkpoints, and those that the journal does not know."""
+    """Remove what a killed process left: where gangs met, and checkpoints unfinished or unknown to the journal."""
+    shutil.rmtree(directory / RENDEZVOUS, ignore_errors=True)
     known = {directory / one.path for one in kept}
     for checkpoint in (directory / FOLDER).glob("*/*"):
         if checkpoint not in known:
             shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def rendezvous(directory: Path, trial_id: str, attempt: int) -> Path:
+    """Where the workers of one attempt meet; whoever comes first makes it."""
+    return directory / RENDEZVOUS / f"{trial_id}.{attempt}"
 
 
 def _lock(file: IO[str]) -> bool:

@@ -105,7 +105,7 @@ class Result:
 
     @property
     def log(self) -> str:
-        """What the trial printed, of all its attempts; empty when nothing was kept."""
+        """What the trial printed, in a gang its rank 0, of all its attempts; empty when nothing was kept."""
         path = self._snapshot.directory / LOGS / f"{self.trial_id}.log"
         return path.read_text(errors="replace") if path.is_file() else ""
 

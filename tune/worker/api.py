@@ -27,19 +27,23 @@ def report(
     Raises:
         TypeError: a metric cannot be kept.
         NotInTrialError: no trial runs in this process.
+        NotRankZeroError: this worker is not rank 0 of its gang.
         TrialLeave: the trial shall end; let it pass (it is no `Exception`).
     """
     current("tune.report").report({**(metrics or {}), **named} if named else metrics or {}, checkpoint)
 
 
 def get_checkpoint() -> Checkpoint | None:
-    """The checkpoint to go on from, None when the trial starts from the beginning."""
+    """The checkpoint to go on from, None when the trial starts from the beginning. In a gang all have the same."""
     session = current("tune.get_checkpoint")
     return Checkpoint(session.path_of(session.checkpoint)) if session.checkpoint else None
 
 
 def should_stop() -> bool:
-    """Whether the trial was told to end: for training loops whose callbacks swallow exceptions."""
+    """Whether the trial was told to end: for training loops whose callbacks swallow exceptions.
+
+    In a gang rank 0 is told; the others see it once rank 0 has left.
+    """
     return current("tune.should_stop").should_stop
 
 
@@ -64,7 +68,7 @@ class TuneContext:
         return str(path)
 
     def get_trial_resources(self) -> dict[str, float]:
-        """What is reserved for the trial, by kind."""
+        """What is reserved for the trial, by kind; in a gang, for each worker."""
         return dict(self._session.task.resources)
 
     def get_experiment_name(self) -> str:
@@ -74,6 +78,27 @@ class TuneContext:
     def get_attempt(self) -> int:
         """Which attempt of the trial this is, from 1."""
         return self._session.task.attempt
+
+    def get_world_rank(self) -> int:
+        """Which worker of the trial this is, from 0; always 0 but in a gang."""
+        return self._session.rank.number
+
+    def get_world_size(self) -> int:
+        """How many workers run the trial; 1 but in a gang."""
+        return self._session.rank.size
+
+    def get_local_rank(self) -> int:
+        """Which of the trial's workers on this machine this is, from 0."""
+        return self._session.rank.local_number
+
+    def get_local_world_size(self) -> int:
+        """How many of the trial's workers run on this machine."""
+        return self._session.rank.local_size
+
+    def get_rendezvous_dir(self) -> str:
+        """A new directory that the workers of this attempt share: made when it is asked for, removed at the end."""
+        self._session.meeting_place.mkdir(parents=True, exist_ok=True)
+        return str(self._session.meeting_place)
 
 
 def get_context() -> TuneContext:

@@ -11,6 +11,7 @@ from types import CodeType
 from typing import Any
 
 from executor.interface import Channel, Program, Step
+from executor.messages import Rank
 from tune.machine.events import Answer
 from tune.worker import session as sessions
 from tune.worker.messages import Outcome
@@ -41,7 +42,7 @@ class TrialProgram(Program):
 
     def run(self, channel: Channel, argument: Any) -> Outcome:
         """Run one attempt in this process."""
-        session = Session(self.setting, argument, channel, sessions.live_clock())
+        session = Session(self.setting, argument, channel, sessions.live_clock(), channel.rank)
         sessions.enter(session)
         try:
             return self._run_live(session)
@@ -59,7 +60,11 @@ class TrialProgram(Program):
 
         A step takes ``time_this_iter_s`` of its metrics, one second where that is missing.
         """
-        session = Session(self.setting, argument, None, None)
+        return self.steps_of(Rank(), argument)
+
+    def steps_of(self, rank: Rank, argument: Any) -> Generator[Step, Any, Outcome]:
+        """Run one worker of an attempt in virtual time."""
+        session = Session(self.setting, argument, None, None, rank)
         steps = self._visible_steps(session)
         answer: Any = None
         while True:
@@ -108,6 +113,8 @@ class TrialProgram(Program):
     @staticmethod
     def _outcome(session: Session, value: Any) -> Outcome:
         """What a function's return value means: nothing, or a last report."""
+        if session.rank.number:  # the attempt ends as rank 0 does
+            return Outcome(by_order=False)
         if session.told_to_leave or value is None:
             return Outcome(by_order=session.told_to_leave or session.knows)
         if not isinstance(value, Mapping):

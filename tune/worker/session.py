@@ -15,15 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from executor.interface import Channel, Step, drive
+from executor.messages import Rank
 from searchers.domain import Domain
-from tune.errors import CheckpointCorruptError, NotInTrialError
+from tune.errors import CheckpointCorruptError, NotInTrialError, NotRankZeroError
 from tune.machine.events import Answer, CheckpointRef, GoOn, Leave, SaveNow, Take
 from tune.storage import checkpoints
 from tune.storage.checkpoints import Checkpoint, SaveFunction
+from tune.storage.directory import rendezvous
+from tune.worker import accord
 from tune.worker.messages import Ask, Process, Refuse, Report, Save, Task
 from tune.worker.metrics import check_decisive, normalise
 
 __audition_internal__ = True
+
+_POLL_S = 0.01
 
 CheckpointSource = str | os.PathLike[str] | Checkpoint | SaveFunction
 Dialogue = Generator[Step, Answer, None]
@@ -50,14 +55,15 @@ class Setting:
 
 
 class Session:
-    """The state of one attempt."""
+    """The state of one attempt, in one of its workers."""
 
     def __init__(
-        self, setting: Setting, task: Task, channel: Channel | None, clock: Callable[[], float] | None
+        self, setting: Setting, task: Task, channel: Channel | None, clock: Callable[[], float] | None, rank: Rank
     ) -> None:
         self.setting = setting
         self.task = task
         self.channel = channel
+        self.rank = rank
         self.iteration = task.checkpoint.iteration if task.checkpoint else 0
         self.checkpoint = task.checkpoint
         self.told_to_leave = False
@@ -97,6 +103,12 @@ class Session:
 
     def reporting(self, metrics: Mapping[str, Any], checkpoint: CheckpointSource | None = None) -> Dialogue:
         """Report a result; save the offered checkpoint when asked to."""
+        if self.rank.number:
+            raise NotRankZeroError(
+                f"rank {self.rank.number} of {self.rank.size} reported a result, but in a gang only rank 0 reports: "
+                "bring the metrics to rank 0 (by an all-reduce, say) and report them there, "
+                "if tune.get_context().get_world_rank() == 0"
+            )
         plain = normalise(metrics)
         check_decisive(plain, self.setting.metrics)
         seconds = self.lap(plain)
@@ -119,7 +131,10 @@ class Session:
             self._last = self._clock()
 
     def starting(self) -> Dialogue:
-        """Find a checkpoint that is whole, going back to earlier ones if need be."""
+        """Find a checkpoint that is whole, going back to earlier ones if need be. In a gang rank 0 does."""
+        if self.rank.number:
+            yield from self._following()
+            return
         if self.task.attempt > 1:
             checkpoints.clear_unfinished(Path(self.setting.directory), self.task.trial_id)
         while self.checkpoint is not None:
@@ -130,9 +145,27 @@ class Session:
                 answer = yield Step(Refuse(self.checkpoint, str(error)))
                 assert isinstance(answer, Take)
                 self.checkpoint = answer.value
+        if self.rank.size > 1 and self.task.checkpoint is not None:
+            accord.announce(self.meeting_place, self.checkpoint)
         self.iteration = self.checkpoint.iteration if self.checkpoint else 0
         if self._clock:
             self._last = self._clock()
+
+    def _following(self) -> Dialogue:
+        """Wait for rank 0 to find the checkpoint to start from."""
+        while self.task.checkpoint is not None:
+            if found := accord.announced(self.meeting_place):
+                (self.checkpoint,) = found
+                break
+            if self._clock:
+                time.sleep(_POLL_S)
+            yield Step(None, _POLL_S)
+        self.iteration = self.checkpoint.iteration if self.checkpoint else 0
+
+    @property
+    def meeting_place(self) -> Path:
+        """A directory for what the workers of this attempt leave each other."""
+        return rendezvous(Path(self.setting.directory), self.task.trial_id, self.task.attempt)
 
     @property
     def _is_free(self) -> bool:

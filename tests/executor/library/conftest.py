@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -18,10 +17,3 @@ def ray(request: pytest.FixtureRequest) -> Iterator[object]:
     executor.init(num_cpus=4, num_gpus=2, resources={"slot": 3}, labels={"zone": "a"}, object_store_memory=200 * 2**20)
     yield executor
     executor.shutdown()
-
-
-@pytest.fixture(scope="session")
-def _no_descriptors_left() -> Iterator[None]:
-    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
-    yield
-    assert not before or len(os.listdir("/proc/self/fd")) <= before + 4

@@ -16,7 +16,7 @@ class Signal:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.path = str(folder / name)
-        if not os.path.exists(self.path):
+        if not Path(self.path).exists():
             os.mkfifo(self.path)
 
     def set(self) -> None:

@@ -259,8 +259,8 @@ def test_calls_with_retries_run_again_after_a_restart_in_their_order(ray: Any, t
 
         def see(self, number: int, path: str) -> list[int]:
             self.seen.append(number)
-            if number == 2 and not os.path.exists(path):
-                open(path, "w").close()
+            if number == 2 and not Path(path).exists():
+                Path(path).touch()
                 os.kill(os.getpid(), signal.SIGKILL)
             return self.seen
 

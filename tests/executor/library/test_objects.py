@@ -69,7 +69,7 @@ def test_large_arrays_are_mapped_not_copied(ray: Any) -> None:
 
 
 def resident() -> int:
-    with open("/proc/self/smaps_rollup") as lines:
+    with Path("/proc/self/smaps_rollup").open() as lines:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss_Anon:"))
 
 
