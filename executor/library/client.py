@@ -113,7 +113,7 @@ class Client(Runtime):
         condition.release()
         try:
             # Here an interrupt may come between: nothing has been taken off the socket yet.
-            # Polled for, because the hub's taking of an answer wakes whoever sleeps in `recv`, of which it learns nothing.
+            # Polled for: whoever sleeps in `recv` is woken for nothing whenever the hub takes an answer off the socket.
             # Not the first time: that may have come along with the order.
             if self._begun and not self._poller.poll(None if timeout_s is None else timeout_s * 1000):
                 return False
