@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
+from executor import tensors
 from executor.errors import ProgramNotPicklableError
 
 _DEPTH = 12
@@ -26,13 +28,23 @@ def encode(value: Any) -> tuple[bytes, list[memoryview]]:
     """
     buffers: list[pickle.PickleBuffer] = []
     try:
-        body = pickle.dumps(value, 5, buffer_callback=buffers.append)
+        body = _dumps(value, buffers)
     except Exception:  # noqa: BLE001 - a class's own `__reduce__` may raise anything
         body = b"__main__"
     if b"__main__" in body:
         buffers.clear()
         body = _encode_by_value(value, buffers)
     return body, [buffer.raw() for buffer in buffers]
+
+
+def _dumps(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
+    if "torch" not in sys.modules:
+        return pickle.dumps(value, 5, buffer_callback=buffers.append)
+    file = io.BytesIO()
+    pickler = pickle.Pickler(file, 5, buffer_callback=buffers.append)
+    pickler.dispatch_table = tensors.dispatch_table()
+    pickler.dump(value)
+    return file.getvalue()
 
 
 def _encode_by_value(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
@@ -76,6 +88,11 @@ def _pickler() -> Any:
 
     class Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
         dispatch_table = cloudpickle.CloudPickler.dispatch_table.new_child({CodeType: reduce_code})
+
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            if "torch" in sys.modules:
+                self.dispatch_table = self.dispatch_table.new_child(tensors.reducers())
 
     return Pickler
 

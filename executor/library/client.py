@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import linecache
 import os
 import pickle
 import select
@@ -16,6 +17,7 @@ from typing import Any
 
 from executor.errors import GetTimeoutError
 from executor.library.calls import Submission
+from executor.library.definitions import Definition
 from executor.library.interrupts import Interrupts
 from executor.library.messages import (
     ANSWER,
@@ -68,7 +70,6 @@ class Client(Runtime):
         self._items: Counter[int] = Counter()
         self._definitions: dict[str, bytes] = {}
         self._functions: dict[str, Any] = {}
-        self._told: set[str] = set()
         self._next_number = (number << 40) + 1
         self._requests = itertools.count(1)
         self._lock = threading.Lock()
@@ -152,8 +153,7 @@ class Client(Runtime):
             else:
                 self._afterwards.append(lambda: callback(message[2], message[3]))
         elif kind == DEFINE:
-            self._definitions[message[1]] = message[2]
-            self._told.add(message[1])
+            self._know(message[1])
         elif kind == ANSWER:
             self._answers[message[1]] = message[2]
         elif kind == PROCEED:
@@ -291,11 +291,15 @@ class Client(Runtime):
         self.say((PUT, number, packed))
         return self.own(number)
 
-    def define(self, digest: str, pickled: bytes, modules: frozenset[str]) -> None:
-        if digest not in self._told:
-            self._told.add(digest)
-            self._definitions[digest] = pickled
-            self.say((DEFINE, digest, pickled, modules))
+    def define(self, definition: Definition) -> None:
+        if definition.digest not in self._definitions:
+            self._know(definition)
+            self.say((DEFINE, definition))
+
+    def _know(self, definition: Definition) -> None:
+        self._definitions[definition.digest] = definition.pickled
+        for name, lines in definition.sources:
+            linecache.cache[name] = (0, None, list(lines), name)
 
     def function(self, digest: str) -> Any:
         """A function or class that was defined."""

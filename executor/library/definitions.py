@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dis
 import inspect
+import linecache
 import pickletools
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
+from pathlib import Path
 from types import CodeType
 from typing import Any
 
@@ -25,6 +27,8 @@ class Definition:
     digest: str
     pickled: bytes
     modules: frozenset[str]
+    sources: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """The lines of code that is in no file, for tracebacks: a notebook's cells."""
 
 
 def define(function: Any) -> Definition:
@@ -34,7 +38,15 @@ def define(function: Any) -> Definition:
         ProgramNotPicklableError: names the variable that cannot be sent, its type, and what uses it.
     """
     pickled = dump(function)
-    return Definition(blake2b(pickled, digest_size=16).hexdigest(), pickled, _modules(function, pickled))
+    digest = blake2b(pickled, digest_size=16).hexdigest()
+    return Definition(digest, pickled, _modules(function, pickled), tuple(_sources(function)))
+
+
+def _sources(function: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for name in {code.co_filename for code in _codes(function)}:
+        entry = linecache.cache.get(name)
+        if entry is not None and len(entry) > 2 and not Path(name).is_file():
+            yield name, tuple(entry[2])
 
 
 def _modules(function: Any, pickled: bytes) -> frozenset[str]:

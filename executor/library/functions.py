@@ -54,8 +54,7 @@ class RemoteFunction:
         check_feasible(runtime, self._plan)
         if not self._definition:
             self._definition.append(define(self._function))
-        definition = self._definition[0]
-        runtime.define(definition.digest, definition.pickled, definition.modules)
+        runtime.define(self._definition[0])
         self._runtime = runtime
         return runtime
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from executor.library.arguments import pack_arguments
@@ -130,8 +130,9 @@ class ActorClass:
         if not self._definition:
             self._definition.append(define(self._kind))
         definition = self._definition[0]
-        modules = definition.modules | {"asyncio"} if plan.is_async else definition.modules
-        runtime.define(definition.digest, definition.pickled, modules)
+        if plan.is_async:
+            definition = replace(definition, modules=definition.modules | {"asyncio"})
+        runtime.define(definition)
         if not self._description:
             self._description.append(pickle.dumps(_describe(self._kind, plan.plan.name), 5))
         packed, values, inside = pack_arguments(runtime, positional, named)

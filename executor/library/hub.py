@@ -25,6 +25,7 @@ from executor.errors import (
 )
 from executor.library.actors import Actors
 from executor.library.calls import Call, Calls, Submission
+from executor.library.definitions import Definition
 from executor.library.desk import Desk
 from executor.library.echo import Echo
 from executor.library.failures import pack_own
@@ -214,9 +215,9 @@ class Hub(Runtime):
     def _take_unready(self, worker: Worker, why: str) -> None:
         worker.unready = why
 
-    def _take_definition(self, worker: Worker, digest: str, pickled: bytes, modules: frozenset[str]) -> None:
-        self.define(digest, pickled, modules)
-        worker.known.add(digest)
+    def _take_definition(self, worker: Worker, definition: Definition) -> None:
+        self.define(definition)
+        worker.known.add(definition.digest)
 
     def _take_put(self, worker: Worker, number: int, packed: Packed) -> None:
         self._forget_places(worker, (VALUE, packed))
@@ -469,11 +470,11 @@ class Hub(Runtime):
             self.objects.when_settled(number, there)
         self._turns.notice(lambda: bool(self._afterwards))
 
-    def define(self, digest: str, pickled: bytes, modules: frozenset[str]) -> None:
-        if digest not in self.workers.definitions:
+    def define(self, definition: Definition) -> None:
+        if definition.digest not in self.workers.definitions:
             with self._interrupts, self.lock:
-                self.workers.definitions[digest] = pickled
-                self.workers.preload(modules)
+                self.workers.definitions[definition.digest] = definition
+                self.workers.preload(definition.modules)
 
     def submit(self, submission: Submission) -> None:
         with self._interrupts, self.lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # The hub to a worker.
 CALLS = 1  # [call, ...]: (number, method or None, digest or None, arguments, values or None, returns, window, context)
-DEFINE = 2  # digest, pickled function or class; also a worker to the hub
+DEFINE = 2  # a definition; also a worker to the hub
 REPLY = 3  # number of the request, whether it went well, value or packed exception
 ANSWER = 4  # call, index of the item, packed answer
 PROCEED = 5  # call, how many items have been taken

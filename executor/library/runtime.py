@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from typing import Any, ClassVar
 
 from executor.library.calls import Submission
+from executor.library.definitions import Definition
 from executor.library.failures import unpack_exception
 from executor.library.objects import ERROR, Outcome
 from executor.library.refs import ObjectRef, number_of
@@ -69,8 +70,8 @@ class Runtime(ABC):
         """Call back, on any thread, with the object's outcome once it is there."""
 
     @abstractmethod
-    def define(self, digest: str, pickled: bytes, modules: frozenset[str]) -> None:
-        """Make a function or class known, with the modules that it needs."""
+    def define(self, definition: Definition) -> None:
+        """Make a function or class known."""
 
     @abstractmethod
     def submit(self, submission: Submission) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from executor.framing import gathered, pack, pack_plain
+from executor.library.definitions import Definition
 from executor.library.echo import Echo
 from executor.library.host import Host, Post
 from executor.library.ledger import Lease
@@ -68,7 +69,7 @@ class Workers:
     ) -> None:
         self.pool = pool
         self.all: dict[int, Worker] = {}
-        self.definitions: dict[str, bytes] = {}
+        self.definitions: dict[str, Definition] = {}
         self._node = node
         self._log_folder = log_folder
         self._echo = echo
@@ -127,7 +128,7 @@ class Workers:
         """Have a worker know a function or class before it meets it."""
         if digest not in worker.known:
             worker.known.add(digest)
-            self.post(worker, (DEFINE, digest, self.definitions[digest]))
+            self.post(worker, (DEFINE, self.definitions[digest]))
 
     def keep_warm(self, worker: Worker) -> None:
         """Let a worker wait for whoever needs one like it."""
