@@ -24,6 +24,7 @@ import psutil
 
 import executor
 from executor.errors import ActorDiedError, TaskCancelledError
+from executor.library.runtime import existing
 from tests.executor.library.events import holds
 
 CPUS = 2
@@ -216,14 +217,9 @@ def settled() -> Levels:
     there = psutil.Process()
     holds(lambda: executor.status().actors == (), "there are actors still")
     holds(lambda: len(there.children(recursive=True)) == 1 + CPUS, "there are too few processes, or too many")
-    holds(lambda: not memory_files(), "the store holds memory still")
+    store = existing().store
+    holds(lambda: not store._used and not store._given_back, "the store holds memory still")
     return levels()
-
-
-def memory_files() -> list[str]:
-    """The memory that the store holds, for objects and for those to come."""
-    targets = (str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink())
-    return [target for target in targets if "/memfd:audition" in target]
 
 
 def main(actors: int, calls: int, objects: int, seed: int) -> None:
