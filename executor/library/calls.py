@@ -51,7 +51,8 @@ class Call:
     """One call that has not ended."""
 
     __slots__ = (
-        "actor", "caller", "cancelled", "number", "parent", "returns", "stream", "submission", "tries_left", "worker",
+        "actor", "caller", "cancelled", "is_nested", "number", "parent", "returns", "stream", "submission",
+        "tries_left", "worker",
     )  # fmt: skip
 
     def __init__(self, submission: Submission, caller: int, parent: int, tries: int) -> None:
@@ -63,6 +64,8 @@ class Call:
         self.actor: Actor | None = None
         self.worker: Worker | None = None
         self.cancelled = False
+        self.is_nested = False
+        """Whether a task has submitted it."""
         returns = submission.plan.num_returns
         self.stream = Stream() if returns == STREAMING else None
         self.returns = range(self.number, self.number + abs(returns))
@@ -94,6 +97,8 @@ class Calls:
             objects.keep(number)
         self.open[call.number] = call
         if parent:
+            submitter = self.open.get(parent)
+            call.is_nested = submitter is not None and submitter.actor is None
             self._children.setdefault(parent, set()).add(call.number)
         if call.stream is not None:
             self.streams[call.number] = call.stream

@@ -30,14 +30,41 @@ _MOST_FREE_WORKERS = 32
 class Line:
     """Calls that need the same, the workers that are leased for them, and how long such calls have taken."""
 
-    __slots__ = ("calls", "idle", "plan", "seconds", "workers")
+    __slots__ = ("_nested", "_others", "idle", "plan", "seconds", "workers")
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.calls: deque[Call] = deque()
+        self._others: deque[Call] = deque()
+        self._nested: list[Call] = []
         self.workers: dict[int, Worker] = {}
         self.idle: list[Worker] = []
         self.seconds = 1.0
+
+    def __len__(self) -> int:
+        return len(self._others) + len(self._nested)
+
+    def add(self, call: Call, *, again: bool = False) -> None:
+        """Let a call stand in line: behind the others, or in front when it stood there before.
+
+        What a task submits goes before all that, the latest first: its parent will wait for it, and depth first needs
+        the fewest workers that do nothing but wait.
+        """
+        if call.is_nested:
+            self._nested.append(call)
+        elif again:
+            self._others.appendleft(call)
+        else:
+            self._others.append(call)
+
+    def next(self) -> Call:
+        """Take the first call out of the line."""
+        return self._nested.pop() if self._nested else self._others.popleft()
+
+    def remove(self, call: Call) -> None:
+        """Take a call out of the line, if it stands there."""
+        calls = self._nested if call.is_nested else self._others
+        if call in calls:
+            calls.remove(call)
 
     def ahead(self) -> int:
         """How many calls a worker may have at a time."""
@@ -73,10 +100,7 @@ class Tasks:
             self._calls.end(call, *failed)
             return
         line = self._line(call.plan)
-        if call.parent and (parent := self._calls.open.get(call.parent)) is not None and parent.actor is None:
-            line.calls.appendleft(call)  # its parent will wait for it: depth first needs the fewest workers
-        else:
-            line.calls.append(call)
+        line.add(call)
         self.serve(line)
 
     def _line(self, plan: Plan) -> Line:
@@ -93,24 +117,23 @@ class Tasks:
     def serve_all(self) -> None:
         """Room was freed: see what can run now."""
         for line in self._lines.values():
-            if line.calls:
+            if len(line):
                 self.serve(line)
 
     def serve(self, line: Line) -> None:
         """Give the line's calls to workers, as far as there are any."""
-        calls = line.calls
         ahead = line.ahead()
-        while calls:
+        while len(line):
             worker = line.idle.pop() if line.idle else self._one_more(line)
             if worker is None:
                 break
-            self._give(line, worker, min(ahead, 1 + len(calls) // (2 * len(line.workers))))
-        if ahead > 1 and calls:
+            self._give(line, worker, min(ahead, 1 + len(line) // (2 * len(line.workers))))
+        if ahead > 1 and len(line):
             for worker in line.workers.values():
                 has = len(worker.running)
                 if has <= ahead // 2 and not worker.blocked and not worker.stuck:
                     self._give(line, worker, ahead - has)
-                    if not calls:
+                    if not len(line):
                         return
 
     def _one_more(self, line: Line) -> Worker | None:
@@ -125,7 +148,7 @@ class Tasks:
         except OSError as error:
             lease.area.give_back(lease)
             cause = DeathCause(killed=f"no worker process could be started: {error}")
-            self._calls.fail(line.calls.popleft(), pack_own(crashed(plan.name, cause)))
+            self._calls.fail(line.next(), pack_own(crashed(plan.name, cause)))
             return None
         worker.spot = plan.spot
         line.workers[worker.number] = worker
@@ -150,8 +173,8 @@ class Tasks:
     def _give(self, line: Line, worker: Worker, count: int) -> None:
         """Send a worker the next calls of the line."""
         messages: list[tuple[Any, ...]] = []
-        while line.calls and len(messages) < count:
-            call = line.calls.popleft()
+        while len(line) and len(messages) < count:
+            call = line.next()
             submission = call.submission
             assert submission.digest is not None
             if submission.digest not in worker.known:
@@ -185,13 +208,13 @@ class Tasks:
             self._let_go(line, worker)  # others have its cpus by now
             self.serve(line)
             return
-        if not line.calls:
+        if not len(line):
             if not has:
                 line.idle.append(worker)
             return
         ahead = line.ahead()
         if has <= ahead // 2 and not worker.blocked:
-            self._give(line, worker, min(ahead - has, 1 + len(line.calls) // (2 * len(line.workers))))
+            self._give(line, worker, min(ahead - has, 1 + len(line) // (2 * len(line.workers))))
 
     def runs(self, worker: Worker) -> bool:
         """Whether this worker is one of ours."""
@@ -204,7 +227,7 @@ class Tasks:
             call = worker.running.pop(number, None)
             if call is not None and call.number in self._calls.open:
                 call.worker = None
-                line.calls.appendleft(call)
+                line.add(call, again=True)
         self.serve(line)
 
     def again(self, call: Call) -> None:
@@ -241,10 +264,7 @@ class Tasks:
         line = self._line(call.plan)
         if call.worker is not None:
             return False
-        try:
-            line.calls.remove(call)
-        except ValueError:
-            pass  # it still waits for its values
+        line.remove(call)
         self._calls.fail(call, pack_own(TaskCancelledError(f"task {call.plan.name} was cancelled before it began")))
         return True
 
@@ -284,7 +304,7 @@ class Tasks:
         worker.running.clear()
         for call in reversed(running[1:]):  # not begun
             call.worker = None
-            line.calls.appendleft(call)
+            line.add(call, again=True)
         for call in running[:1]:
             if call.cancelled:
                 error = TaskCancelledError(f"task {call.plan.name} was cancelled")
@@ -298,11 +318,11 @@ class Tasks:
         """A placement group is gone: calls that wait for room in it end, and idle workers in it leave."""
         for line in self._lines.values():
             if line.plan.spot is not None and line.plan.spot.group == group:
-                while line.calls:
-                    self._calls.fail(line.calls.popleft(), error)
+                while len(line):
+                    self._calls.fail(line.next(), error)
                 while line.idle:
                     self._let_go(line, line.idle.pop())
 
     def waiting(self) -> list[tuple[Plan, int]]:
         """How many calls wait, by what they need."""
-        return [(line.plan, len(line.calls)) for line in self._lines.values() if line.calls]
+        return [(line.plan, len(line)) for line in self._lines.values() if len(line)]
