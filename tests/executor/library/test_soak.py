@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[3]
-RESIDENT_BYTES = 4 * 2**20
-"""How much more may be resident at the end: what allocators keep. One kilobyte lost with each call would be more."""
+RESIDENT_BYTES = 8 * 2**20
+"""How much more may be resident at the end: what allocators keep. A hundred bytes lost with each call would be more."""
 
 
 def soak(folder: Path, actors: int, calls: int, objects: int, timeout_s: float) -> dict[str, Any]:
