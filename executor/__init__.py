@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from executor.library.handles import ActorHandle, method
     from executor.library.placement import PlacementGroup, placement_group, remove_placement_group
     from executor.library.refs import ObjectRef, ObjectRefGenerator
+    from executor.util.actor_pool import ActorPool
+    from executor.util.joblib import register_joblib
+    from executor.util.queue import Queue
 
 # Imported when they are asked for: `tune` needs the executor, and none of this.
 _HOMES = {
@@ -45,11 +48,17 @@ _HOMES = {
     "executor.library.handles": ("ActorHandle", "method"),
     "executor.library.placement": ("PlacementGroup", "placement_group", "remove_placement_group"),
     "executor.library.refs": ("ObjectRef", "ObjectRefGenerator"),
+    "executor.util.actor_pool": ("ActorPool",),
+    "executor.util.joblib": ("register_joblib",),
+    "executor.util.queue": ("Queue",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULES = ("actor", "exceptions", "futures", "multiprocessing", "util")
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"executor.{name}")
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'executor' has no attribute {name!r}")
@@ -58,7 +67,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF})
+    return sorted({*globals(), *_HOME_OF, *_MODULES})
 
 
 __all__ = [
@@ -66,6 +75,7 @@ __all__ = [
     "get", "put", "wait", "as_completed", "ObjectRef", "ObjectRefGenerator",
     "cancel", "kill", "exit_actor", "emit", "ActorHandle", "get_actor", "list_named_actors",
     "placement_group", "remove_placement_group", "PlacementGroup",
+    "ActorPool", "Queue", "register_joblib",
     "nodes", "cluster_resources", "available_resources", "status", "stacks", "get_runtime_context", "get_gpu_ids",
     "ExecutorError",
 ]  # fmt: skip

@@ -52,7 +52,7 @@ def gathered(*frames: list[bytes | memoryview]) -> list[bytes | memoryview]:
 def unpack(frame: Frame) -> Any:
     """The value in `frame`; arrays in it share the frame's memory."""
     # Only our own child process, or the driver that started us, is at the other end.
-    return pickle.loads(frame[0], buffers=frame[1:])  # noqa: S301
+    return pickle.loads(frame[0], buffers=frame[1:]) if len(frame) > 1 else pickle.loads(frame[0])  # noqa: S301
 
 
 class FrameReader:

@@ -71,12 +71,12 @@ def dump(program: Any) -> bytes:
 
 def _by_value(value: Any, take_buffer: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
     file = io.BytesIO()
-    _pickler()(file, 5, take_buffer).dump(value)
+    pickler()(file, 5, take_buffer).dump(value)
     return file.getvalue()
 
 
 @cache
-def _pickler() -> Any:
+def pickler() -> Any:
     """The pickler of cloudpickle, but that code keeps the name of its file: tracebacks show its lines by that."""
     import cloudpickle  # 30 ms, and most messages do without
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import inspect
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,7 +81,21 @@ def init(
     )
     hub.default_env = dict(runtime_env) if runtime_env else None
     become(hub)
+    _tell_joblib()
     return hub
+
+
+def _tell_joblib() -> None:
+    """Have joblib know our backend, where a program uses both; without loading either of them here."""
+    joblib: Any = sys.modules.get("joblib.parallel")
+    if hasattr(joblib, "register_parallel_backend"):
+        joblib.register_parallel_backend("executor", _backend)
+
+
+def _backend(**settings: Any) -> Any:
+    from executor.util.joblib import ExecutorBackend  # the module that owns joblib
+
+    return ExecutorBackend(**settings)
 
 
 @atexit.register

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from executor.errors import ExecutorError
 from executor.library.failures import pack_own
@@ -51,7 +51,7 @@ class Call:
     """One call that has not ended."""
 
     __slots__ = (
-        "actor", "caller", "cancelled", "is_nested", "number", "parent", "returns", "stream", "submission",
+        "actor", "caller", "cancelled", "is_nested", "number", "parent", "plan", "returns", "stream", "submission",
         "tries_left", "worker",
     )  # fmt: skip
 
@@ -66,13 +66,10 @@ class Call:
         self.cancelled = False
         self.is_nested = False
         """Whether a task has submitted it."""
-        returns = submission.plan.num_returns
+        self.plan: Plan = submission.plan
+        returns = self.plan.num_returns
         self.stream = Stream() if returns == STREAMING else None
         self.returns = range(self.number, self.number + abs(returns))
-
-    @property
-    def plan(self) -> Plan:
-        return self.submission.plan
 
 
 class Calls:
@@ -98,7 +95,8 @@ class Calls:
         self.open[call.number] = call
         if parent:
             submitter = self.open.get(parent)
-            call.is_nested = submitter is not None and submitter.actor is None
+            is_of_task = submitter is not None and submitter.actor is None
+            call.is_nested = is_of_task and call.plan.crew is None  # the calls of a pool run in their order
             self._children.setdefault(parent, set()).add(call.number)
         if call.stream is not None:
             self.streams[call.number] = call.stream
@@ -131,25 +129,36 @@ class Calls:
         if self.open.pop(call.number, None) is None:
             return
         call.worker = None
-        objects = self.objects
-        if kind == ERROR or call.plan.num_returns in (1, STREAMING):
-            if call.stream is not None:
-                self._end_stream(call.stream, call.number, (kind, packed))  # type: ignore[arg-type]
-            for number in call.returns:
-                objects.settle(number, (kind, packed))  # type: ignore[arg-type]
+        if call.plan.num_returns == 1:
+            self.objects.settle(call.number, (kind, packed))  # type: ignore[arg-type]
         else:
-            for number, one in zip(call.returns, packed, strict=True):
-                objects.settle(number, (VALUE, one))  # type: ignore[arg-type]
-        submission = call.submission
-        for number in submission.values:
-            objects.drop(number)
-        for number in submission.inside:
-            objects.drop(number)
-        objects.free(submission.arguments)
-        if call.parent and (siblings := self._children.get(call.parent)) is not None:
+            self._settle_all(call, kind, packed)
+        self._let_go(call.submission)
+        if call.parent:
+            siblings = self._children[call.parent]
             siblings.discard(call.number)
             if not siblings:
                 del self._children[call.parent]
+
+    def _settle_all(self, call: Call, kind: int, packed: Any) -> None:
+        settle = self.objects.settle
+        if kind == ERROR or call.stream is not None:
+            if call.stream is not None:
+                self._end_stream(call.stream, call.number, (kind, packed))
+            for number in call.returns:
+                settle(number, (kind, packed))
+        else:
+            for number, one in zip(call.returns, packed, strict=True):
+                settle(number, (VALUE, one))
+
+    def _let_go(self, submission: Submission) -> None:
+        """Let go of what a call needed."""
+        for number in submission.values:
+            self.objects.drop(number)
+        for number in submission.inside:
+            self.objects.drop(number)
+        if type(submission.arguments) is tuple:
+            self.objects.free(submission.arguments)
 
     def children(self, number: int) -> Iterable[Call]:
         """The calls that a call has submitted and that have not ended."""

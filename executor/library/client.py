@@ -60,6 +60,8 @@ class Client(Runtime):
         self._poller = select.poll()
         self._poller.register(channel.fileno(), select.POLLIN)
         self._begun = False
+        self.say_calmly = channel.say
+        """`say` where no interrupt can come."""
         self._condition = threading.Condition(threading.Lock())
         self._reading = False
         self._replies: dict[int, tuple[bool, Any]] = {}
@@ -165,7 +167,7 @@ class Client(Runtime):
     def say(self, message: tuple[Any, ...]) -> None:
         """Tell the hub something."""
         with self.calm:
-            self._channel.say(message)
+            self.say_calmly(message)
 
     def next_word(self) -> int | None:
         """The next word that the hub says past its messages."""
@@ -278,9 +280,9 @@ class Client(Runtime):
                 self.say((HELD, taken, gone))
 
     @property
-    def has_dropped(self) -> bool:
-        """Whether references were let go of that the hub has not been told of."""
-        return bool(self._dropped)
+    def has_references_to_tell(self) -> bool:
+        """Whether references came or were let go of that the hub has not been told of."""
+        return bool(self._dropped or self._fresh)
 
     # Making.
 

@@ -51,11 +51,16 @@ def _sources(function: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def _modules(function: Any, pickled: bytes) -> frozenset[str]:
     """The modules that it refers to, and those that it imports when it runs."""
-    strings = {argument for opcode, argument, _ in pickletools.genops(pickled) if opcode.name in _STRINGS}
-    found = {name for name in strings if name in sys.modules and _is_worth_it(name)}
+    found = set(modules_in(pickled))
     for code in _codes(function):
         found |= {name for name in _imported(code) if _is_worth_it(name)}
     return frozenset(found)
+
+
+def modules_in(pickled: bytes) -> frozenset[str]:
+    """The modules that a pickle refers to."""
+    strings = {argument for opcode, argument, _ in pickletools.genops(pickled) if opcode.name in _STRINGS}
+    return frozenset(name for name in strings if name in sys.modules and _is_worth_it(name))
 
 
 def _is_worth_it(name: str) -> bool:

@@ -167,6 +167,12 @@ class Desk:
         actor = self._hub.actors.all.get(number)
         answer(True, (State.DEAD if actor is None else actor.state).value)
 
+    # Crews.
+
+    def _disband(self, caller: int, call: int, answer: Answer, number: int) -> None:
+        self._hub.tasks.disband(number)
+        answer(True, None)
+
     # Cancelling.
 
     def _cancel(

@@ -91,6 +91,8 @@ def plan_of(function: Callable[..., Any], options: Mapping[str, Any]) -> Plan:
         spot=spot,
         inherits_spot=inherits,
         labels=labels_of(options),
+        crew=options.get("crew"),
+        max_calls=whole(options, "max_calls", 0, 0),
     )
 
 

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from executor import devices
@@ -65,6 +66,7 @@ _LOG_CAP_BYTES = 50 * 2**20
 _STORE_SHARE = 0.3
 _DROPS_S = 0.25
 _SLEEP_S = 0.05
+_SOON_S = 0.01
 
 
 # Of the process and not of a hub: a reference that outlives its executor means nothing to the next one.
@@ -123,6 +125,7 @@ class Hub(Runtime):
         self._owed: list[Worker] = []
         self._closed = False
         self._sleeps = False
+        self._tend_at = 0.0
         self._hearing: dict[int, Callable[..., None]] = {
             RESULT: self._take_result,
             SUBMIT: self._take_submission,
@@ -138,29 +141,36 @@ class Hub(Runtime):
             UNREADY: self._take_unready,
         }
         self._interrupts = Interrupts()
-        self._turns = Turns(self._turn, self.pool.wake, self._run_afterwards)
+        self._turns = Turns(self._turn, self.pool.wake, self._afterwards)
 
     # Turning.
 
     def _turn(self, timeout_s: float | None) -> None:
         """Take in what happens, waiting for it at most so long."""
-        due = self._tend()
-        if due is not None:
-            timeout_s = due if timeout_s is None else min(timeout_s, due)
+        now = time.monotonic()
+        if now < self._tend_at and not self._room_freed:
+            due: float | None = _SOON_S  # it was looked after a moment ago, and will be again if nothing comes
+        else:
+            due = self._tend(now)
+            self._tend_at = now + _SOON_S
+        if due is not None and (timeout_s is None or due < timeout_s):
+            timeout_s = due
         self._sleeps = timeout_s is None or timeout_s > _SLEEP_S
-        self.pool.turn(timeout_s, self._interrupts)
+        self.pool.turn(timeout_s, self._interrupts, self._settle)
         self._sleeps = False
-        with self._interrupts, self.lock:
-            self._take_endings()
-            if self._dropped:
-                self._take_drops()
-            if self._room_freed:
-                self._use_room()
 
-    def _tend(self) -> float | None:
+    def _settle(self) -> None:
+        """See to what the events of a turn have brought about."""
+        if self.pool.events:
+            self._take_endings()
+        if self._dropped:
+            self._take_drops()
+        if self._room_freed:
+            self._use_room()
+
+    def _tend(self, now: float) -> float | None:
         """Do what is due by the clock; how long until the next of it."""
         with self._interrupts, self.lock:
-            now = time.monotonic()
             while self._timers and self._timers[0][0] <= now:
                 heapq.heappop(self._timers)[2]()
             dues = [self._timers[0][0] - now if self._timers else None]
@@ -184,14 +194,10 @@ class Hub(Runtime):
             heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._timer_numbers), action))
         self.pool.wake()
 
-    def _run_afterwards(self) -> None:
-        """Call back whoever wanted it, without the lock: it is the user's own code."""
-        while self._afterwards:
-            self._afterwards.popleft()()
-
     def turn_until(self, ready: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until something holds, or until the time is over; whether it holds."""
-        self._check_open()
+        if self._closed:
+            self._check_open()
         self._interrupts.install()
         holds = self._turns.until(ready, timeout_s)
         if not holds:
@@ -460,15 +466,17 @@ class Hub(Runtime):
 
     def when_there(self, number: int, callback: Callable[[Outcome], None]) -> None:
         self._check_open()
-        gone = ERROR, pack_own(ExecutorError("the object is gone"))
 
         def there() -> None:
-            outcome = self.objects.outcome(number) or gone
-            self._afterwards.append(lambda: callback(outcome))
+            outcome = self.objects.outcome(number) or (ERROR, pack_own(ExecutorError("the object is gone")))
+            self._afterwards.append(partial(callback, outcome))
 
         with self._interrupts, self.lock:
+            entry = self.objects.entries.get(number)
+            is_there = entry is None or entry.outcome is not None
             self.objects.when_settled(number, there)
-        self._turns.notice(lambda: bool(self._afterwards))
+        if is_there:  # else the turn that takes it in calls back
+            self._turns.notice()
 
     def define(self, definition: Definition) -> None:
         if definition.digest not in self.workers.definitions:
@@ -541,10 +549,18 @@ class Hub(Runtime):
         if self._echo is not None:
             self._echo.look_now()
             self._echo.show()
+        self._fail_open_calls()
         self.pool.close()
         self.store.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _fail_open_calls(self) -> None:
+        """Let go whoever waits for a future."""
+        error = pack_own(ExecutorClosedError("the executor was shut down before the call ended"))
+        with self.lock:
+            for call in list(self.calls.open.values()):
+                self.calls.fail(call, error)
+        self._turns.call_back()
+
     def disown(self) -> None:
-        """In a forked copy of the driver: what is open belongs to the original."""
         self._closed = True

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # `signal` looks handlers up in an enum: ten times as long
 import signal
 import threading
 from collections.abc import Callable
-from importlib import import_module
 from types import FrameType
 from typing import Any
-
-# What `signal.getsignal` wraps. That tries to find the handler in an enumeration, a sixth of the time that `get` takes.
-_handler_of: Callable[[int], Any] = import_module("_signal").getsignal
 
 
 class Interrupts:
@@ -31,14 +28,14 @@ class Interrupts:
     def install(self) -> None:
         """Take over SIGINT, in the main thread. To be done again and again: notebooks set it anew for each cell."""
         if threading.get_ident() == self._main:
-            handler = _handler_of(signal.SIGINT)
+            handler = _signal.getsignal(signal.SIGINT)
             if handler is not self._ours and (callable(handler) or self._deliver is not None):
                 self._before = handler
                 signal.signal(signal.SIGINT, self._ours)
 
     def remove(self) -> None:
         """Give SIGINT back, if it is still ours."""
-        if threading.get_ident() == self._main and _handler_of(signal.SIGINT) is self._ours:
+        if threading.get_ident() == self._main and signal.getsignal(signal.SIGINT) is self._ours:
             signal.signal(signal.SIGINT, self._before)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

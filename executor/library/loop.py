@@ -69,7 +69,7 @@ class Loop:
     def _done(self, number: int, task: asyncio.Task[None]) -> None:
         assert self._end is not None
         self._tasks.pop(number, None)
-        if self._client.has_dropped:
+        if self._client.has_references_to_tell:
             self._client.flush()
         if not task.cancelled() and (error := task.exception()) is not None and not self._end.done():
             self._end.set_exception(error)

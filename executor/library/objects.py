@@ -54,8 +54,9 @@ class Objects:
             self.free(outcome[1])
             return
         entry.outcome = outcome
-        for inner in numbers_in(outcome[1]):
-            self.keep(inner)
+        if type(outcome[1]) is tuple:
+            for inner in numbers_in(outcome[1]):
+                self.keep(inner)
         if entry.waiting is not None:
             waiting, entry.waiting = entry.waiting, None
             for callback in waiting:
@@ -101,7 +102,7 @@ class Objects:
         entry.count -= 1
         if entry.count == 0:
             del self.entries[number]
-            if entry.outcome is not None:
+            if entry.outcome is not None and type(entry.outcome[1]) is tuple:
                 outcome = entry.outcome[1]
                 self.free(outcome)
                 for inner in numbers_in(outcome):

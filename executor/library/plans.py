@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from executor.resources import Request, Resources
 
@@ -15,7 +15,9 @@ STREAMING = -1
 MOST_RETURNS = 1 << 15
 """How many values one call may return."""
 
-_TASK_OPTIONS = ("num_returns", "max_retries", "retry_exceptions", "generator_backpressure_num_objects")
+_TASK_OPTIONS = (
+    "crew", "generator_backpressure_num_objects", "max_calls", "max_retries", "num_returns", "retry_exceptions",
+)  # fmt: skip
 _ACTOR_OPTIONS = (
     "get_if_exists", "lifetime", "max_concurrency", "max_pending_calls", "max_restarts", "max_task_retries",
     "namespace",
@@ -50,9 +52,16 @@ class Surrounding:
     memory_bytes: int | None = None
 
 
+class Crew(NamedTuple):
+    """Workers that one pool has for itself, at most `size`; they leave when the object `number` is forgotten."""
+
+    number: int
+    size: int
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a task runs, or an actor lives."""
+    """How a task runs, or an actor lives. A worker leaves after `max_calls` calls (0: never)."""
 
     name: str
     resources: Resources
@@ -64,6 +73,8 @@ class Plan:
     spot: Spot | None = None
     inherits_spot: bool = True
     labels: tuple[tuple[str, str], ...] = ()
+    crew: Crew | None = None
+    max_calls: int = 0
     request: Request = field(init=False, compare=False, repr=False)
     """The resources as one bundle."""
 

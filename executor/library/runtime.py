@@ -89,6 +89,9 @@ class Runtime(ABC):
     def allocate(self, size: int) -> tuple[Place, memoryview]:
         """A place in shared memory, and this process's way to fill it."""
 
+    def disown(self) -> None:
+        """In a forked copy of the process: refuse to work for what belongs to the original."""
+
     def get(self, refs: Sequence[ObjectRef[Any]], timeout_s: float | None) -> list[Any]:
         """The values, waited for.
 
@@ -99,10 +102,11 @@ class Runtime(ABC):
         return [opened(outcome) for outcome in self.outcomes([number_of(ref) for ref in refs], timeout_s)]
 
     def future(self, ref: ObjectRef[Any]) -> Future[Any]:
-        """A future of the value, which is kept until it is there though nobody else refers to it."""
+        """A future of the value."""
         future: Future[Any] = Future()
 
-        def settle(outcome: Outcome, _kept: ObjectRef[Any] = ref) -> None:
+        def settle(outcome: Outcome, _held: ObjectRef[Any] = ref) -> None:
+            # Held until then: where nobody else has a reference the value would be forgotten before it is there.
             if not future.set_running_or_notify_cancel():
                 return
             try:
@@ -160,6 +164,8 @@ def become(runtime: Runtime | None) -> None:
 
 def forget_in_fork() -> None:
     """In a forked copy of this process: what was open belongs to the original."""
+    if _Current.runtime is not None:
+        _Current.runtime.disown()
     _Current.runtime = None
     _Current.lock = threading.RLock()
 

@@ -103,7 +103,7 @@ class Serving:
         client = self.client
         calls = client.calls
         while True:
-            if client.has_dropped:
+            if client.has_references_to_tell:
                 client.flush()
             if not calls:
                 client.until(lambda: bool(calls))
@@ -168,7 +168,7 @@ class Serving:
 
         with ThreadPoolExecutor(count, "actor") as threads:
             while not left.is_set():
-                if client.has_dropped:
+                if client.has_references_to_tell:
                     client.flush()
                 client.until(lambda: bool(calls))
                 threads.submit(run, calls.popleft())
@@ -187,15 +187,16 @@ class Serving:
             seconds = time.perf_counter() - began
             packed = self.pack(value, returns)
         except (SystemExit, Leave):
+            self._be_calm(in_main)
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, it ended the call
             self._be_calm(in_main)
             self.tell_error(number, error, time.perf_counter() - began, retry=retry)
         else:
-            client.flush()
-            client.say((RESULT, number, VALUE, packed, seconds, False))
+            if client.has_references_to_tell:
+                client.flush()
+            client.say_calmly((RESULT, number, VALUE, packed, seconds, False))
         finally:
-            self._be_calm(in_main)
             running.reset(token)
             if self.cancelled:
                 self.cancelled.discard(number)

@@ -31,7 +31,7 @@ _MOST_FREE_WORKERS = 32
 class Line:
     """Calls that need the same, the workers that are leased for them, and how long such calls have taken."""
 
-    __slots__ = ("_nested", "_others", "idle", "plan", "seconds", "workers")
+    __slots__ = ("_nested", "_others", "disbanded", "idle", "most_workers", "plan", "seconds", "workers")
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -40,6 +40,8 @@ class Line:
         self.workers: dict[int, Worker] = {}
         self.idle: list[Worker] = []
         self.seconds = 1.0
+        self.disbanded = False
+        self.most_workers = plan.crew.size if plan.crew else 1 << 30 if plan.resources else _MOST_FREE_WORKERS
 
     def __len__(self) -> int:
         return len(self._others) + len(self._nested)
@@ -108,14 +110,45 @@ class Tasks:
         known = self._line_of_plan.get(id(plan))
         if known is not None and known[0] is plan:
             return known[1]
-        key = plan.resources, plan.surrounding, plan.spot, plan.labels
+        key = plan.resources, plan.surrounding, plan.spot, plan.labels, plan.crew, plan.max_calls
         line = self._lines.get(key)
         if line is None:
             line = self._lines[key] = Line(plan)
+            if plan.crew is not None:
+                self._band(line, plan.crew.number)
         if len(self._line_of_plan) >= _MOST_PLANS:
             self._line_of_plan.clear()  # each call with options of its own makes a plan
         self._line_of_plan[id(plan)] = plan, line
         return line
+
+    def _band(self, line: Line, number: int) -> None:
+        """Have a crew's workers leave once nobody needs the crew."""
+        entry = self._calls.objects.entries.get(number)
+        if entry is None:
+            line.disbanded = True
+        else:
+            entry.on_forgotten = lambda: self.disband(number)
+
+    def disband(self, number: int) -> None:
+        """Have a crew's workers leave, those that run something once they have."""
+        for key, line in list(self._lines.items()):
+            if line.plan.crew is not None and line.plan.crew.number == number:
+                line.disbanded = True
+                while line.idle:
+                    self._let_go(line, line.idle.pop())
+                if not line.workers and not len(line):
+                    del self._lines[key]
+                    plans = [one for one, (_, its) in self._line_of_plan.items() if its is line]
+                    for one in plans:
+                        del self._line_of_plan[one]
+
+    def _rest(self, line: Line, worker: Worker) -> None:
+        """A worker has nothing to do."""
+        if line.disbanded:
+            self._let_go(line, worker)
+            self.disband(line.plan.crew.number if line.plan.crew else 0)
+        else:
+            line.idle.append(worker)
 
     def serve_all(self) -> None:
         """Room was freed: see what can run now."""
@@ -141,7 +174,7 @@ class Tasks:
 
     def _one_more(self, line: Line) -> Worker | None:
         plan = line.plan
-        if not plan.resources and len(line.workers) >= _MOST_FREE_WORKERS:
+        if len(line.workers) >= line.most_workers:
             return None
         lease = self._lease(plan)
         if lease is None:
@@ -154,6 +187,7 @@ class Tasks:
             self._calls.fail(line.next(), pack_own(crashed(plan.name, cause)))
             return None
         worker.spot = plan.spot
+        worker.calls_left = plan.max_calls
         line.workers[worker.number] = worker
         self._line_of_worker[worker.number] = line
         return worker
@@ -176,6 +210,8 @@ class Tasks:
     def _give(self, line: Line, worker: Worker, count: int) -> None:
         """Send a worker the next calls of the line."""
         messages: list[tuple[Any, ...]] = []
+        if worker.calls_left:
+            count = min(count, worker.calls_left - len(worker.running))
         while len(line) and len(messages) < count:
             call = line.next()
             submission = call.submission
@@ -197,7 +233,7 @@ class Tasks:
                 self.crowded = True
             self._workers.post(worker, (CALLS, messages))
         elif not worker.running:
-            line.idle.append(worker)
+            self._rest(line, worker)
 
     def ended(self, worker: Worker, seconds: float) -> None:
         """A worker has ended one of its calls."""
@@ -207,13 +243,18 @@ class Tasks:
             worker.heard_at = time.monotonic()
         line.seconds += (seconds - line.seconds) * (0.5 if seconds > line.seconds else 0.2)
         has = len(worker.running)
+        if worker.calls_left:
+            worker.calls_left -= 1
+            if not worker.calls_left:
+                self._retire(line, worker)
+                return
         if not has and worker.lease is not None and worker.lease.lent is not None:
             self._let_go(line, worker)  # others have its cpus by now
             self.serve(line)
             return
         if not len(line):
             if not has:
-                line.idle.append(worker)
+                self._rest(line, worker)
             return
         ahead = line.ahead()
         if has <= ahead // 2 and not worker.blocked:
@@ -231,6 +272,10 @@ class Tasks:
             if call is not None and call.number in self._calls.open:
                 call.worker = None
                 line.add(call, again=True)
+        if not worker.running and worker not in line.idle:
+            # It gave back even the first, as one does that was slow to start: nothing else would tell that it is idle.
+            worker.stuck = False
+            self._rest(line, worker)
         self.serve(line)
 
     def again(self, call: Call) -> None:
@@ -274,21 +319,27 @@ class Tasks:
     def release_idle(self) -> bool:
         """Give back what an idle worker holds; whether there was one."""
         for line in self._lines.values():
-            if line.idle:
+            if line.idle and (line.plan.resources or line.plan.crew is None):  # else nothing would be gained
                 self._let_go(line, line.idle.pop())
                 return True
         return False
 
-    def _let_go(self, line: Line, worker: Worker) -> None:
+    def _let_go(self, line: Line, worker: Worker, *, warm: bool = True) -> None:
         del line.workers[worker.number]
         del self._line_of_worker[worker.number]
         lease, worker.lease = worker.lease, None
         if lease is not None:
             lease.area.give_back(lease)
-        if lease is not None and lease.gpus and lease.devices:
-            self._workers.end(worker)  # its libraries have seen the gpus already
+        set_up = line.plan.crew is not None and line.plan.surrounding.setup is not None
+        if not warm or set_up or (lease is not None and lease.gpus and lease.devices):
+            self._workers.end(worker)  # it has run its calls, was set up for them, or its libraries have seen the gpus
         else:
             self._workers.keep_warm(worker)
+
+    def _retire(self, line: Line, worker: Worker) -> None:
+        """A worker has run as many calls as it may."""
+        self._let_go(line, worker, warm=False)
+        self.serve(line)
 
     def idle_leases(self) -> list[Lease]:
         """What idle workers hold, which is free for all who ask."""

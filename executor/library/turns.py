@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 _TICK_S = 0.002
@@ -18,7 +19,7 @@ class Turns:
     """
 
     def __init__(
-        self, turn: Callable[[float | None], None], wake: Callable[[], None], afterwards: Callable[[], None]
+        self, turn: Callable[[float | None], None], wake: Callable[[], None], afterwards: deque[Callable[[], None]]
     ) -> None:
         self._turn = turn
         self._wake = wake
@@ -37,27 +38,25 @@ class Turns:
         """Wait until `ready`, turning the hub when no other thread does; whether it came in time."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         condition = self._condition
-        turned = False
-        with condition:
-            self._waiting += 1
-            try:
-                while not ready():
-                    left_s = None if deadline is None else deadline - time.monotonic()
-                    if (left_s is not None and left_s <= 0) or self._closed:
-                        return ready()
-                    if self._turning:
-                        if self._in_background:
-                            self._wake()
-                        condition.wait(left_s)
-                    else:
-                        turned = True
-                        self._one_turn(left_s)
-                return True
-            finally:
-                self._waiting -= 1
-                # The background may have gone to sleep over one for whom it had just turned, and who turned nothing.
-                if self._parked or (turned and self._waiting):
-                    condition.notify_all()
+        condition.acquire()
+        self._waiting += 1
+        try:
+            while not ready():
+                left_s = None if deadline is None else deadline - time.monotonic()
+                if (left_s is not None and left_s <= 0) or self._closed:
+                    return ready()
+                if not self._turning:
+                    self._one_turn(left_s)
+                else:
+                    if self._in_background:
+                        self._wake()
+                    condition.wait(left_s)
+            return True
+        finally:
+            self._waiting -= 1
+            if self._parked or self._waiting:
+                condition.notify_all()
+            condition.release()
 
     def _one_turn(self, timeout_s: float | None) -> None:
         """One turn, with the condition let go of meanwhile."""
@@ -66,16 +65,31 @@ class Turns:
         self._condition.release()
         try:
             self._turn(timeout_s)
-            self._afterwards()
         finally:
             self._condition.acquire()
             self._turning = False
             if self._waiting > 1 or (self._in_background and self._waiting):
                 self._condition.notify_all()
+        if self._afterwards:
+            # When the turn is over: a callback may itself wait for a value, and turn.
+            self._condition.release()
+            try:
+                self.call_back()
+            finally:
+                self._condition.acquire()
 
-    def notice(self, wanted: Callable[[], bool]) -> None:
+    def call_back(self) -> None:
+        """Call back whoever wanted it, without any lock: it is the user's own code."""
+        while True:
+            try:
+                callback = self._afterwards.popleft()
+            except IndexError:
+                return  # all are told; another thread may have taken the last one
+            callback()
+
+    def notice(self) -> None:
         """Have what is to be done afterwards done soon, though no event may come."""
-        if wanted():
+        if self._afterwards:
             self._wake()
             with self._condition:
                 if self._parked or not self._turning:

@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from executor.framing import gathered, pack, pack_plain
@@ -32,8 +33,8 @@ class Worker:
     """One worker process: what it holds, and what it was given to do."""
 
     __slots__ = (
-        "actor", "asking", "blocked", "heard_at", "held", "idle_since", "known", "lease", "link", "number", "pid",
-        "places", "running", "spot", "stuck", "surrounding", "unready",
+        "actor", "asking", "blocked", "calls_left", "heard_at", "held", "idle_since", "known", "lease", "link",
+        "number", "pid", "places", "running", "spot", "stuck", "surrounding", "unready",
     )  # fmt: skip
 
     def __init__(self, link: Link, surrounding: Surrounding, lease: Lease | None) -> None:
@@ -47,6 +48,7 @@ class Worker:
         self.held: Counter[int] = Counter()
         self.places: set[int] = set()
         self.blocked = 0
+        self.calls_left = 0
         self.asking: dict[int, bool] = {}
         self.spot: Spot | None = None
         self.pid = 0
@@ -105,7 +107,7 @@ class Workers:
         seed = int.from_bytes(os.urandom(8), "little")
         order = Order(seed, True, log_path, dict(surrounding.environment), surrounding.threads, devices)
         argument = Post(link.number, surrounding, self._node)
-        call = RunningCall(f"worker-{link.number}", log_path, listener=lambda message: self._take(worker, message))
+        call = RunningCall(f"worker-{link.number}", log_path, listener=partial(self._take, worker))
         pool.begin(link, call, gathered(pack((ORDER, *order)), pack(argument)), last=True)
         return worker
 

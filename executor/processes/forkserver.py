@@ -139,8 +139,17 @@ class ForkServer:
             self._poller.poll(0.05 if self._ended else self._memory.seconds_to_check())
         self._end_everything()
         if self._scratch:
-            importlib.import_module("shutil").rmtree(self._scratch, ignore_errors=True)
+            self._remove_scratch()
         return 0
+
+    def _remove_scratch(self) -> None:
+        """Remove the driver's folder; who is just being killed may still put something into it."""
+        import shutil  # a dozen modules, needed only now
+
+        deadline = time.monotonic() + _LAST_SWEEP_S
+        while os.path.exists(self._scratch) and time.monotonic() < deadline:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._poller.poll(0.01)
 
     def _obey_all(self) -> bool:
         """Obey what has been said; False when the driver is gone."""

@@ -27,6 +27,8 @@ from executor.processes.servers import Servers, Source
 _LEAVING_S = 1.0
 _SERVER_S = 0.5
 _NOTHING = nullcontext()
+_SOON_S = 0.01
+_TURNS_TO_CHECK = 64
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
@@ -51,6 +53,7 @@ class Pool:
         self._running: dict[str, Link] = {}
         self._count = 0
         self._polling = False
+        self._turns = 0
         self._closed = False
         self._disowned = False
         _pools.add(self)
@@ -159,11 +162,20 @@ class Pool:
         if not self._closed:
             self._poller.wake()
 
-    def turn(self, timeout_s: float | None, calm: AbstractContextManager[None] = _NOTHING) -> None:
-        """Wait until something happens, at most `timeout_s`, and take it into `events`; the latter within `calm`."""
-        check_s = self._logs.seconds_to_check()
-        if check_s is not None:
-            timeout_s = check_s if timeout_s is None else min(timeout_s, check_s)
+    def turn(
+        self,
+        timeout_s: float | None,
+        calm: AbstractContextManager[None] = _NOTHING,
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        """Wait until something happens, at most `timeout_s`, and take it into `events`.
+
+        The latter, and `then` after it, are done within `calm` and under the lock.
+        """
+        if timeout_s is None or timeout_s > _SOON_S:
+            check_s = self._logs.seconds_to_check()
+            if check_s is not None:
+                timeout_s = check_s if timeout_s is None else min(timeout_s, check_s)
         self._polling = True
         try:
             ready = self._poller.poll(timeout_s)
@@ -179,7 +191,11 @@ class Pool:
                 return
             for fd, mask in ready:
                 self._attend(fd, mask)
-            self._logs.check()
+            self._turns += 1
+            if not ready or self._turns % _TURNS_TO_CHECK == 0:
+                self._logs.check()
+            if then is not None:
+                then()
 
     def _attend(self, fd: int, mask: int) -> None:
         owner = self._owners.get(fd)

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -570,3 +571,16 @@ def test_a_future_needs_no_reference_beside_it(ray: Any, tmp_path: Path) -> None
     assert ray.get([other.add.remote() for _ in range(2)]) == [1, 2]  # what was let go of is taken in meanwhile
     go.set()
     assert future.result(timeout=20) == 7
+
+
+def test_a_future_has_its_value_though_nobody_holds_the_reference(ray: Any) -> None:
+    counter = ray.remote(Counter).remote()
+    futures = [counter.add.remote().future() for _ in range(20)]
+    assert [future.result(timeout=30) for future in futures] == list(range(1, 21))
+
+
+def test_a_callback_may_wait_for_another_value(ray: Any) -> None:
+    counter = ray.remote(Counter).remote()
+    told: Future[int] = Future()
+    counter.add.remote().future().add_done_callback(lambda _: told.set_result(ray.get(counter.add.remote())))
+    assert told.result(timeout=30) == 2

@@ -492,3 +492,9 @@ def test_calls_with_options_of_their_own_leave_nothing_behind(ray: Any) -> None:
     tasks = existing().tasks
     ray.get([nothing.options(name=f"call {number}").remote() for number in range(1500)])
     assert len(tasks._line_of_plan) < 1500
+
+
+def test_a_process_leaves_after_as_many_calls_as_it_may_run(ray: Any) -> None:
+    where = ray.remote(max_calls=3)(os.getpid)
+    pids = ray.get([where.remote() for _ in range(12)])
+    assert all(pids.count(pid) <= 3 for pid in pids)
