@@ -19,6 +19,11 @@ SAID = {
     "kill_and_resume.py": "20 trials, 200 results, each once",
     "digits.py": "early stopping saved",
     "gang.py": "10 trials of two workers; best: {'lr': ",
+    "core_tasks.py": "never more than 4 pending, all ended: (4, 40)",
+    "core_actors.py": "scaled: 42.0 by ['settings']",
+    "core_crews.py": "through two stages: 120",
+    "core_parameter_server.py": "found the weights: True\nlives of each worker: [2, 1]",
+    "core_failures.py": "restarted, with what was saved: 35",
 }
 
 

@@ -25,6 +25,9 @@ from executor.library.values import Packed
 from executor.library.workers import Worker, Workers
 from executor.messages import DeathCause
 
+_AHEAD = 64
+"""How many calls an actor is sent before it has answered, so that it never waits for the next."""
+
 _CREATION = "its constructor raised"
 
 
@@ -41,6 +44,7 @@ class Actor:
     """One actor."""
 
     __slots__ = (
+        "ahead",
         "blocked_callers",
         "calls",
         "creation",
@@ -66,6 +70,7 @@ class Actor:
         self.pending = 0
         self.restarts = 0
         self.restarts_left = plan.max_restarts
+        self.ahead = max(_AHEAD, 2 * plan.max_concurrency)
         self.leaving = False
         self.error: Packed | None = None
 
@@ -170,8 +175,7 @@ class Actors:
             self._workers.kill(worker, _CREATION)
             return
         actor.state = State.ALIVE
-        while actor.calls:
-            self._send(actor, actor.calls.popleft())
+        self._send(actor)
 
     def gone(self, worker: Worker, cause: DeathCause) -> None:
         """An actor's process ended."""
@@ -317,28 +321,34 @@ class Actors:
         return any(self._objects.outcome(number) is None for number in call.submission.values)
 
     def _admit(self, actor: Actor, call: Call) -> None:
-        if actor.state is State.ALIVE and not actor.calls:
-            self._send(actor, call)
-        else:
-            actor.calls.append(call)
+        actor.calls.append(call)
+        self._send(actor)
 
-    def _send(self, actor: Actor, call: Call) -> None:
+    def _send(self, actor: Actor) -> None:
+        """Send an actor its next calls once it has few: many at once cost little more than one."""
         worker = actor.worker
-        if call.number not in self._calls.open or worker is None:
+        if worker is None or actor.state is not State.ALIVE or len(worker.running) > actor.ahead // 2:
             return
-        submission = call.submission
-        if submission.values and (failed := self._calls.failed_value(call)) is not None:
-            self.finish(call, *failed)
-            return
-        values = self._calls.values(call) if submission.values else None
-        plan = submission.plan
-        call.worker = worker
-        worker.running[call.number] = call
-        message = (
-            call.number, submission.method, None, submission.arguments, values, plan.num_returns, plan.window,
-            plan.retry_exceptions if call.tries_left else False, plan.name,
-        )  # fmt: skip
-        self._workers.post(worker, (CALLS, (message,)))
+        messages: list[tuple[Any, ...]] = []
+        calls = actor.calls
+        while calls and len(worker.running) < actor.ahead:
+            call = calls.popleft()
+            submission = call.submission
+            if call.number not in self._calls.open:
+                continue
+            if submission.values and (failed := self._calls.failed_value(call)) is not None:
+                self._end(call, *failed)
+                continue
+            values = self._calls.values(call) if submission.values else None
+            plan = submission.plan
+            call.worker = worker
+            worker.running[call.number] = call
+            messages.append(
+                (call.number, submission.method, None, submission.arguments, values, plan.num_returns, plan.window,
+                 plan.retry_exceptions if call.tries_left else False, plan.name)
+            )  # fmt: skip
+        if messages:
+            self._workers.post(worker, (CALLS, messages))
 
     def again(self, call: Call) -> None:
         """Run a call once more, as it asked for when it raised."""
@@ -349,6 +359,11 @@ class Actors:
 
     def finish(self, call: Call, kind: int, packed: Any) -> None:
         """A call of an actor has ended."""
+        self._end(call, kind, packed)
+        if call.actor is not None and call.actor.calls:
+            self._send(call.actor)
+
+    def _end(self, call: Call, kind: int, packed: Any) -> None:
         self._calls.end(call, kind, packed)
         actor = call.actor
         if actor is not None:

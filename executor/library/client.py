@@ -57,6 +57,9 @@ class Client(Runtime):
         self.on_calls: Callable[[], None] | None = None
         self.actor: tuple[int, str, int] | None = None
         self._channel = channel
+        self._poller = select.poll()
+        self._poller.register(channel.fileno(), select.POLLIN)
+        self._begun = False
         self.say_calmly = channel.say
         """`say` where no interrupt can come."""
         self._condition = threading.Condition(threading.Lock())
@@ -113,11 +116,11 @@ class Client(Runtime):
         condition.release()
         try:
             # Here an interrupt may come between: nothing has been taken off the socket yet.
-            if running.get() or timeout_s is not None:
-                poller = select.poll()
-                poller.register(self._channel.fileno(), select.POLLIN)
-                if not poller.poll(None if timeout_s is None else timeout_s * 1000):
-                    return False
+            # Polled for: whoever sleeps in `recv` is woken for nothing whenever the hub takes an answer off the socket.
+            # Not the first time: that may have come along with the order.
+            if self._begun and not self._poller.poll(None if timeout_s is None else timeout_s * 1000):
+                return False
+            self._begun = True
             with self.calm:
                 messages = self._channel.read_posted()
                 for message in messages:

@@ -302,7 +302,7 @@ class Hub(Runtime):
             if self.tasks.runs(worker):
                 self.tasks.blocked(worker)
                 self._room_freed = True
-            elif worker.actor is not None and len(worker.running) <= 1:
+            elif worker.actor is not None and min(len(worker.running), worker.actor.plan.max_concurrency) <= 1:
                 worker.lease.area.lend(worker.lease)
                 self._room_freed = True
 

@@ -24,6 +24,7 @@ from executor.messages import DeathCause
 _AHEAD_S = 0.002
 _MOST_AHEAD = 64
 _STUCK_S = 0.02
+_MOST_PLANS = 1000
 _MOST_FREE_WORKERS = 32
 
 
@@ -115,6 +116,8 @@ class Tasks:
             line = self._lines[key] = Line(plan)
             if plan.crew is not None:
                 self._band(line, plan.crew.number)
+        if len(self._line_of_plan) >= _MOST_PLANS:
+            self._line_of_plan.clear()  # each call with options of its own makes a plan
         self._line_of_plan[id(plan)] = plan, line
         return line
 

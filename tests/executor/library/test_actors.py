@@ -517,6 +517,62 @@ def test_methods_that_are_inherited_or_static_are_methods_too(ray: Any) -> None:
     assert ray.get([child.add.remote(), child.static.remote(5), child.of_class.remote()]) == [2, 5, "Child"]
 
 
+def test_an_actor_that_waits_lends_its_cpus_though_more_calls_wait_for_it(ray: Any, tmp_path: Path) -> None:
+    @ray.remote(num_cpus=4)
+    class Parent:
+        def ask(self, go: Signal) -> int:
+            go.wait()
+            return executor.get(ray.remote(lambda: 7).remote())
+
+        def nothing(self) -> None:
+            return None
+
+    parent, go = Parent.remote(), Signal(tmp_path, "go")
+    asked, behind = parent.ask.remote(go), parent.nothing.remote()
+    go.set()
+    assert ray.get([asked, behind], timeout=20) == [7, None]
+
+
+def test_an_actor_runs_a_thousand_waiting_calls_in_their_order(ray: Any, tmp_path: Path) -> None:
+    counter, go = ray.remote(Counter).remote(), Signal(tmp_path, "go")
+    first = counter.wait.remote(go)
+    calls = [counter.add.remote() for _ in range(1000)]
+    go.set()
+    assert ray.get([first, *calls], timeout=60) == list(range(1001))
+
+
+def test_a_thousand_waiting_calls_may_fail_or_be_run_again(ray: Any, tmp_path: Path) -> None:
+    @ray.remote
+    class Moody(Counter):
+        @ray.method(max_task_retries=1, retry_exceptions=True)
+        def second_time(self, number: int) -> int:
+            if number not in tried:
+                tried.add(number)
+                raise ValueError(number)
+            return number
+
+    tried: set[int] = set()
+    moody, go = Moody.remote(), Signal(tmp_path, "go")
+    failed = moody.fail.remote()
+    first = moody.wait.remote(go)
+    broken = [moody.add.remote(failed) for _ in range(500)]
+    again = [moody.second_time.remote(number) for number in range(500)]
+    go.set()
+    assert ray.get([first, *again], timeout=60) == [0, *range(500)]
+    for ref in broken:
+        with pytest.raises(ValueError, match="at 0"):
+            ray.get(ref, timeout=60)
+
+
+def test_a_future_needs_no_reference_beside_it(ray: Any, tmp_path: Path) -> None:
+    counter, go = ray.remote(Counter).remote(7), Signal(tmp_path, "go")
+    future = counter.wait.remote(go).future()
+    other = ray.remote(Counter).remote()
+    assert ray.get([other.add.remote() for _ in range(2)]) == [1, 2]  # what was let go of is taken in meanwhile
+    go.set()
+    assert future.result(timeout=20) == 7
+
+
 def test_a_future_has_its_value_though_nobody_holds_the_reference(ray: Any) -> None:
     counter = ray.remote(Counter).remote()
     futures = [counter.add.remote().future() for _ in range(20)]

@@ -18,6 +18,7 @@ from executor.errors import (
     TaskCancelledError,
     WorkerCrashedError,
 )
+from executor.library.runtime import existing
 from tests.executor.library.events import Signal
 
 
@@ -481,6 +482,16 @@ def test_a_worker_goes_on_after_a_cancelled_task(ray: Any, tmp_path: Path) -> No
             ray.get(ref)
     assert ray.get(task.remote(0)) == pid
     begun.wait()
+
+
+def test_calls_with_options_of_their_own_leave_nothing_behind(ray: Any) -> None:
+    @ray.remote
+    def nothing() -> None:
+        return None
+
+    tasks = existing().tasks
+    ray.get([nothing.options(name=f"call {number}").remote() for number in range(1500)])
+    assert len(tasks._line_of_plan) < 1500
 
 
 def test_a_process_leaves_after_as_many_calls_as_it_may_run(ray: Any) -> None:

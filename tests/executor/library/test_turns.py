@@ -1,0 +1,30 @@
+"""Who turns the hub."""
+
+from __future__ import annotations
+
+import threading
+from queue import SimpleQueue
+
+from executor.library.turns import Turns
+from tests.executor.library.events import DEADLINE_S
+
+
+def test_the_background_turns_again_after_it_has_served_one_who_waited() -> None:
+    begun: SimpleQueue[None] = SimpleQueue()
+    woken = threading.Event()
+    there: list[None] = []
+
+    def turn(_timeout_s: float | None) -> None:
+        begun.put(None)
+        woken.wait()
+        woken.clear()
+        there.append(None)
+
+    turns = Turns(turn, woken.set, lambda: None)
+    try:
+        begun.get(timeout=DEADLINE_S)
+        threading.Event().wait(0.1)  # so that it has turned for long, when somebody comes
+        assert turns.until(lambda: bool(there), DEADLINE_S)
+        begun.get(timeout=5)
+    finally:
+        turns.close()
