@@ -16,9 +16,9 @@ from mmap import mmap
 from typing import Any
 
 from executor.errors import GetTimeoutError
+from executor.interrupts import Interrupts, interruptible, uninterrupted
 from executor.library.calls import Submission
 from executor.library.definitions import Definition
-from executor.library.interrupts import Interrupts
 from executor.library.messages import (
     ANSWER,
     CALLS,
@@ -52,7 +52,7 @@ class Client(Runtime):
         self.number = number
         self.node = node
         self.calls: deque[Any] = deque()
-        self.calm = Interrupts(self._interrupted)
+        self.interrupts = Interrupts(self._interrupted)
         self.on_interrupt: Callable[[], None] = lambda: None
         self.on_calls: Callable[[], None] | None = None
         self.actor: tuple[int, str, int] | None = None
@@ -60,8 +60,6 @@ class Client(Runtime):
         self._poller = select.poll()
         self._poller.register(channel.fileno(), select.POLLIN)
         self._begun = False
-        self.say_calmly = channel.say
-        """`say` where no interrupt can come."""
         self._condition = threading.Condition(threading.Lock())
         self._reading = False
         self._replies: dict[int, tuple[bool, Any]] = {}
@@ -86,6 +84,7 @@ class Client(Runtime):
 
     # Reading.
 
+    @uninterrupted
     def until(self, ready: Callable[[], bool], timeout_s: float | None = None) -> bool:
         """Read what the hub sends until something holds, or the time is over; whether it holds.
 
@@ -101,7 +100,7 @@ class Client(Runtime):
                 if self._reading:
                     if left_s == 0.0:
                         return False
-                    condition.wait(left_s)
+                    self._wait_for_others(left_s)
                     continue
                 if not self._read(left_s) and left_s is not None and time.monotonic() >= (deadline or 0.0):
                     return ready()
@@ -109,22 +108,28 @@ class Client(Runtime):
         finally:
             condition.release()
 
+    @interruptible
+    def _wait(self, timeout_s: float | None) -> bool:
+        """Wait until there is something to read, and take nothing off the socket yet."""
+        return bool(self._poller.poll(None if timeout_s is None else timeout_s * 1000))
+
+    @interruptible
+    def _wait_for_others(self, timeout_s: float | None) -> None:
+        self._condition.wait(timeout_s)
+
     def _read(self, timeout_s: float | None) -> bool:
         """Read once, with the condition let go of meanwhile; whether anything came."""
         condition = self._condition
         self._reading = True
         condition.release()
         try:
-            # Here an interrupt may come between: nothing has been taken off the socket yet.
             # Polled for: whoever sleeps in `recv` is woken for nothing whenever the hub takes an answer off the socket.
             # Not the first time: that may have come along with the order.
-            if self._begun and not self._poller.poll(None if timeout_s is None else timeout_s * 1000):
+            if self._begun and not self._wait(timeout_s):
                 return False
             self._begun = True
-            with self.calm:
-                messages = self._channel.read_posted()
-                for message in messages:
-                    self._take(message)
+            for message in self._channel.read_posted():
+                self._take(message)
         finally:
             condition.acquire()
             self._reading = False
@@ -166,8 +171,9 @@ class Client(Runtime):
 
     def say(self, message: tuple[Any, ...]) -> None:
         """Tell the hub something."""
-        with self.calm:
-            self.say_calmly(message)
+        self._channel.say(message)
+        if self.interrupts.came:
+            self.interrupts.catch_up()
 
     def next_word(self) -> int | None:
         """The next word that the hub says past its messages."""
@@ -261,6 +267,7 @@ class Client(Runtime):
     def pin(self, number: int) -> None:
         self.say((HELD, (number,), ()))
 
+    @uninterrupted
     def flush(self) -> None:
         """Tell the hub which references this worker holds now, and which not any more."""
         if not self._dropped and not self._fresh:

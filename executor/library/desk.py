@@ -69,12 +69,12 @@ class Desk:
             there = [n for n in numbers if (e := objects.entries.get(n)) is None or e.outcome is not None]
             if not answered and len(there) >= count:
                 answered = True
+                objects.watch_no_more(numbers, look)
                 answer(True, there)
 
         look()
         if not answered:
-            for number in set(numbers):
-                objects.when_settled(number, look)
+            objects.watch(numbers, look)
 
     def _there(self, caller: int, call: int, answer: Answer, numbers: Sequence[int]) -> None:
         """Those that are there just now."""

@@ -77,8 +77,8 @@ class ActorHandle:
         if plan is None:
             known = ", ".join(sorted(self._description.methods)) or "none"
             raise AttributeError(f"actor {self._description.name} has no method {name!r}; it has {known}")
-        # Not kept: it holds the handle, and the actor is to end as soon as that is let go of.
-        return ActorMethod(self._ref, name, plan)
+        found = self.__dict__[name] = ActorMethod(self._ref, name, plan)
+        return found
 
     def __dir__(self) -> list[str]:
         return [*object.__dir__(self), *self._description.methods]

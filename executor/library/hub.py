@@ -24,6 +24,7 @@ from executor.errors import (
     RuntimeEnvSetupError,
     TaskCancelledError,
 )
+from executor.interrupts import Interrupts, uninterrupted
 from executor.library.actors import Actors
 from executor.library.calls import Call, Calls, Submission
 from executor.library.definitions import Definition
@@ -31,7 +32,6 @@ from executor.library.desk import Desk
 from executor.library.echo import Echo
 from executor.library.failures import pack_own
 from executor.library.groups import Groups
-from executor.library.interrupts import Interrupts
 from executor.library.ledger import Ledger
 from executor.library.messages import (
     CREATED,
@@ -168,9 +168,10 @@ class Hub(Runtime):
         if self._room_freed:
             self._use_room()
 
+    @uninterrupted
     def _tend(self, now: float) -> float | None:
         """Do what is due by the clock; how long until the next of it."""
-        with self._interrupts, self.lock:
+        with self.lock:
             while self._timers and self._timers[0][0] <= now:
                 heapq.heappop(self._timers)[2]()
             dues = [self._timers[0][0] - now if self._timers else None]
@@ -200,6 +201,8 @@ class Hub(Runtime):
             self._check_open()
         self._interrupts.install()
         holds = self._turns.until(ready, timeout_s)
+        if self._interrupts.came:
+            self._interrupts.catch_up()
         if not holds:
             self._check_open()  # it may have been shut down meanwhile
         return holds
@@ -421,9 +424,20 @@ class Hub(Runtime):
         self._check_open()
         packed = pack_value(value, self.allocate)
         number = self.new_numbers(1)
-        with self._interrupts, self.lock:
-            self.objects.put(number, (VALUE, packed))
+        self._change(self.objects.put, number, (VALUE, packed))
         return ObjectRef(number, self)
+
+    def _change(self, action: Callable[..., Any], *arguments: Any) -> Any:
+        """Do something under the lock, in one piece."""
+        result = self._change_now(action, *arguments)
+        if self._interrupts.came:
+            self._interrupts.catch_up()
+        return result
+
+    @uninterrupted
+    def _change_now(self, action: Callable[..., Any], *arguments: Any) -> Any:
+        with self.lock:
+            return action(*arguments)
 
     def outcomes(self, numbers: Sequence[int], timeout_s: float | None) -> list[Outcome]:
         entries = self.objects.entries
@@ -453,10 +467,11 @@ class Hub(Runtime):
             def one_more() -> None:
                 settled[0] += 1
 
-            with self._interrupts, self.lock:
-                for number in set(numbers):
-                    self.objects.when_settled(number, one_more)
-            self.turn_until(lambda: settled[0] >= count, timeout_s)
+            self._change(self.objects.watch, numbers, one_more)
+            try:
+                self.turn_until(lambda: settled[0] >= count, timeout_s)
+            finally:
+                self._change(self.objects.watch_no_more, numbers, one_more)
             there = self._there(numbers)
         return there
 
@@ -471,21 +486,26 @@ class Hub(Runtime):
             outcome = self.objects.outcome(number) or (ERROR, pack_own(ExecutorError("the object is gone")))
             self._afterwards.append(partial(callback, outcome))
 
-        with self._interrupts, self.lock:
+        def watch() -> bool:
             entry = self.objects.entries.get(number)
-            is_there = entry is None or entry.outcome is not None
             self.objects.when_settled(number, there)
-        if is_there:  # else the turn that takes it in calls back
+            return entry is None or entry.outcome is not None
+
+        if self._change(watch):  # else the turn that takes it in calls back
             self._turns.notice()
 
     def define(self, definition: Definition) -> None:
         if definition.digest not in self.workers.definitions:
-            with self._interrupts, self.lock:
-                self.workers.definitions[definition.digest] = definition
-                self.workers.preload(definition.modules)
+            self._change(self.workers.learn, definition)
 
     def submit(self, submission: Submission) -> None:
-        with self._interrupts, self.lock:
+        self._submit_now(submission)
+        if self._interrupts.came:
+            self._interrupts.catch_up()
+
+    @uninterrupted
+    def _submit_now(self, submission: Submission) -> None:
+        with self.lock:
             if self._closed:
                 self._check_open()
             if len(self._dropped) > 1000:
@@ -512,11 +532,14 @@ class Hub(Runtime):
     def ask(self, verb: str, *arguments: Any) -> Any:
         self._check_open()
         answers: list[tuple[bool, Any]] = []
-        with self._interrupts, self.lock:
+
+        def serve() -> None:
             self._take_drops()
             self.desk.serve(0, 0, verb, arguments, lambda well, value: answers.append((well, value)))
             if self._room_freed:
                 self._use_room()
+
+        self._change(serve)
         if not answers:
             self.turn_until(lambda: bool(answers), None)
         well, value = answers[0]
@@ -526,8 +549,7 @@ class Hub(Runtime):
 
     def allocate(self, size: int) -> tuple[Place, memoryview]:
         if self._dropped:
-            with self._interrupts, self.lock:
-                self._take_drops()
+            self._change(self._take_drops)
         place = self.store.allocate(size)
         return place, self.store.memory_of(place)
 

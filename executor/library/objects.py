@@ -88,6 +88,18 @@ class Objects:
         if not open_:
             callback()
 
+    def watch(self, numbers: Iterable[int], callback: Callable[[], None]) -> None:
+        """Call back for each of the objects once its outcome is known, which may be now."""
+        for number in set(numbers):
+            self.when_settled(number, callback)
+
+    def watch_no_more(self, numbers: Iterable[int], callback: Callable[[], None]) -> None:
+        """Do not call back any more."""
+        for number in set(numbers):
+            entry = self.entries.get(number)
+            if entry is not None and entry.waiting is not None and callback in entry.waiting:
+                entry.waiting.remove(callback)
+
     def keep(self, number: int) -> None:
         """Somebody more needs it."""
         entry = self.entries.get(number)

@@ -53,8 +53,7 @@ class Serving:
         self._async: Any = None
         self._main = threading.main_thread()
         client.on_interrupt = self._interrupted
-        client.calm.depth = 1  # but while the user's own code runs
-        client.calm.install()
+        client.interrupts.install()
 
     # Words: cancelling and recalling, on a thread of their own.
 
@@ -115,7 +114,11 @@ class Serving:
                 if self._create(*call[1:]):
                     return
             else:
-                self.one(call)
+                try:
+                    self.one(call)
+                except KeyboardInterrupt as error:  # it came when the call had just raised something else
+                    self._current = 0
+                    self.tell_error(call[0], error, 0.0, retry=False)
             del call
 
     def _create(self, digest: str, arguments: Packed, values: Any, options: Any, restarts: int) -> bool:
@@ -123,7 +126,6 @@ class Serving:
         client = self.client
         number, name, concurrency, is_async, has_hook = options
         client.actor = number, name, restarts
-        client.calm.depth = 0
         try:
             kind = client.function(digest)
             positional, named = unpack_arguments(arguments, values)
@@ -133,10 +135,8 @@ class Serving:
         except SystemExit:
             raise
         except BaseException as error:  # noqa: BLE001 - the user's constructor raises what it likes
-            client.calm.depth = 1
             client.say((CREATED, ERROR, pack_exception(error)))
             return False
-        client.calm.depth = 1
         del positional, named
         client.flush()
         if is_async:
@@ -187,15 +187,14 @@ class Serving:
             seconds = time.perf_counter() - began
             packed = self.pack(value, returns)
         except (SystemExit, Leave):
-            self._be_calm(in_main)
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, it ended the call
-            self._be_calm(in_main)
+            self._current = 0
             self.tell_error(number, error, time.perf_counter() - began, retry=retry)
         else:
             if client.has_references_to_tell:
                 client.flush()
-            client.say_calmly((RESULT, number, VALUE, packed, seconds, False))
+            client.say((RESULT, number, VALUE, packed, seconds, False))
         finally:
             running.reset(token)
             if self.cancelled:
@@ -210,21 +209,13 @@ class Serving:
             raise KeyboardInterrupt
         function = getattr(self.actor, method) if digest is None else self.client.function(digest)
         positional, named = unpack_arguments(arguments, values)
-        if in_main:
-            self.client.calm.depth = 0
-            self.client.calm.catch_up()
         value = function(*positional, **named)
         if returns == STREAMING:
             self._stream(number, value, window)
             value = None
-        self._be_calm(in_main)
-        return value
-
-    def _be_calm(self, in_main: bool) -> None:
-        """From here on no interrupt comes between, and none is meant for the call any more."""
         if in_main:
-            self.client.calm.depth = 1
-            self._current = 0
+            self._current = 0  # no interrupt is meant for it any more
+        return value
 
     def _stream(self, number: int, value: Any, window: int) -> None:
         """Send up what an iterator yields, each as soon as it is there."""

@@ -7,6 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from executor.interrupts import interruptible, uninterrupted
+
 _TICK_S = 0.002
 _LONG_S = 0.05
 
@@ -34,6 +36,7 @@ class Turns:
         self._thread = threading.Thread(target=self._serve, daemon=True, name="audition-hub")
         self._thread.start()
 
+    @uninterrupted
     def until(self, ready: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until `ready`, turning the hub when no other thread does; whether it came in time."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -50,13 +53,17 @@ class Turns:
                 else:
                     if self._in_background:
                         self._wake()
-                    condition.wait(left_s)
+                    self._wait(left_s)
             return True
         finally:
             self._waiting -= 1
             if self._parked or self._waiting:
                 condition.notify_all()
             condition.release()
+
+    @interruptible
+    def _wait(self, timeout_s: float | None) -> None:
+        self._condition.wait(timeout_s)
 
     def _one_turn(self, timeout_s: float | None) -> None:
         """One turn, with the condition let go of meanwhile."""

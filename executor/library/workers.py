@@ -115,6 +115,11 @@ class Workers:
         """Where a worker's output goes."""
         return f"{self._log_folder}/worker-{worker.number}.log" if self._log_folder else None
 
+    def learn(self, definition: Definition) -> None:
+        """Know a function or class, for the workers that will need it."""
+        self.definitions[definition.digest] = definition
+        self.preload(definition.modules)
+
     def preload(self, modules: frozenset[str]) -> None:
         """Have these modules in every worker that starts from now on."""
         fresh = modules - self._preloaded

@@ -8,13 +8,14 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
-from select import POLLOUT
+from select import POLLIN, POLLOUT
 from typing import Any
 
 from executor.errors import ExecutorClosedError
 from executor.framing import Frame, pack, pack_plain, unpack
+from executor.interrupts import Interrupts, interruptible, uninterrupted
 from executor.messages import DeathCause, Died, Emitted, Event, Raised, RemoteError, Returned
 from executor.pickling import dump
 from executor.platform import here
@@ -26,7 +27,6 @@ from executor.processes.servers import Servers, Source
 
 _LEAVING_S = 1.0
 _SERVER_S = 0.5
-_NOTHING = nullcontext()
 _SOON_S = 0.01
 _TURNS_TO_CHECK = 64
 
@@ -163,34 +163,49 @@ class Pool:
             self._poller.wake()
 
     def turn(
-        self,
-        timeout_s: float | None,
-        calm: AbstractContextManager[None] = _NOTHING,
-        then: Callable[[], None] | None = None,
+        self, timeout_s: float | None, interrupts: Interrupts | None = None, then: Callable[[], None] | None = None
     ) -> None:
-        """Wait until something happens, at most `timeout_s`, and take it into `events`.
+        """Wait until something happens, at most `timeout_s`, and take it into `events`; under the lock, do `then`.
 
-        The latter, and `then` after it, are done within `calm` and under the lock.
+        An interrupt comes while it waits, or when all is taken in, if the caller has `interrupts` see to it.
         """
         if timeout_s is None or timeout_s > _SOON_S:
             check_s = self._logs.seconds_to_check()
             if check_s is not None:
                 timeout_s = check_s if timeout_s is None else min(timeout_s, check_s)
+        if interrupts is not None and interrupts.came:
+            interrupts.catch_up()
+        ready = self._wait(timeout_s)
+        if ready is not None:
+            self._take_in(ready, then)
+        if interrupts is not None and interrupts.came:
+            interrupts.catch_up()
+
+    @interruptible
+    def _wait(self, timeout_s: float | None) -> list[tuple[int, int]] | None:
+        """What is ready to be read or written; None when the pool was closed meanwhile."""
         self._polling = True
         try:
-            ready = self._poller.poll(timeout_s)
+            return self._poller.poll(timeout_s)
         except (ValueError, OSError):
             if not self._closed:  # by another thread, just now
                 raise
-            return
+            return None
         finally:
             self._polling = False
-        with calm, self.lock:
+
+    @uninterrupted
+    def _take_in(self, ready: list[tuple[int, int]], then: Callable[[], None] | None) -> None:
+        with self.lock:
             if self._closed:
                 self._poller.close()
                 return
             for fd, mask in ready:
-                self._attend(fd, mask)
+                owner = self._owners.get(fd)
+                if mask == POLLIN and type(owner) is Link:
+                    self._hear(owner)
+                else:
+                    self._attend(fd, mask)
             self._turns += 1
             if not ready or self._turns % _TURNS_TO_CHECK == 0:
                 self._logs.check()

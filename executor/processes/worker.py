@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from executor.framing import Frame, FrameReader, pack, pack_plain, unpack
 from executor.gang import refusal
 from executor.interface import Channel, Program
+from executor.interrupts import uninterrupted
 from executor.messages import RemoteError
 from executor.platform import here
 from executor.processes.protocol import CANCEL, EMITTED, NUDGE, ORDER, POSTED, RAISED, RETURNED, TOLD, Order
@@ -179,6 +180,7 @@ class SocketChannel(Channel):
             raise EOFError from None
         return [message[1] for message in messages if message[0] == POSTED]
 
+    @uninterrupted
     def say(self, payload: Any) -> None:
         """Tell plain values: numbers, bytes, and tuples and lists of these, which need no care in pickling."""
         with self._lock:
