@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from queue import SimpleQueue
 
 from executor.library.turns import Turns
@@ -20,7 +21,7 @@ def test_the_background_turns_again_after_it_has_served_one_who_waited() -> None
         woken.clear()
         there.append(None)
 
-    turns = Turns(turn, woken.set, lambda: None)
+    turns = Turns(turn, woken.set, deque())
     try:
         begun.get(timeout=DEADLINE_S)
         threading.Event().wait(0.1)  # so that it has turned for long, when somebody comes
