@@ -83,7 +83,7 @@ class Workers:
 
     def open(self, surrounding: Surrounding, lease: Lease | None) -> Worker:
         """A worker for what `surrounding` and `lease` say: a warm one, otherwise a new process."""
-        if lease is None or not lease.gpus:
+        if lease is None or not lease.devices:
             waiting = self._warm.get(surrounding)
             if waiting:
                 worker = waiting.pop()

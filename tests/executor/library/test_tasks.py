@@ -498,3 +498,9 @@ def test_a_process_leaves_after_as_many_calls_as_it_may_run(ray: Any) -> None:
     where = ray.remote(max_calls=3)(os.getpid)
     pids = ray.get([where.remote() for _ in range(12)])
     assert all(pids.count(pid) <= 3 for pid in pids)
+
+
+def test_tasks_of_different_needs_take_turns_in_the_same_processes(ray: Any) -> None:
+    small, large = ray.remote(os.getpid), ray.remote(num_cpus=4)(os.getpid)
+    pids = {ray.get(one.remote()) for _ in range(10) for one in (small, large)}
+    assert len(pids) <= 5  # one with four threads, and at most four with one
