@@ -62,6 +62,7 @@ class Client(Runtime):
         self._begun = False
         self._condition = threading.Condition(threading.Lock())
         self._reading = False
+        self._others = 0
         self._replies: dict[int, tuple[bool, Any]] = {}
         self._callbacks: dict[int, Callable[[bool, Any], None]] = {}
         self._afterwards: deque[Callable[[], None]] = deque()
@@ -115,7 +116,11 @@ class Client(Runtime):
 
     @interruptible
     def _wait_for_others(self, timeout_s: float | None) -> None:
-        self._condition.wait(timeout_s)
+        self._others += 1
+        try:
+            self._condition.wait(timeout_s)
+        finally:
+            self._others -= 1
 
     def _read(self, timeout_s: float | None) -> bool:
         """Read once, with the condition let go of meanwhile; whether anything came."""
@@ -133,7 +138,8 @@ class Client(Runtime):
         finally:
             condition.acquire()
             self._reading = False
-            condition.notify_all()
+            if self._others:
+                condition.notify_all()
         if self._afterwards:
             condition.release()
             try:

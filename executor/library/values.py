@@ -19,6 +19,7 @@ INLINE_BYTES = 100_000
 """Values up to this size travel in messages, larger ones by shared memory."""
 
 _ALIGNMENT = 64
+_NONE = pickle.dumps(None, 5)
 
 
 class Place(NamedTuple):
@@ -47,6 +48,8 @@ def pack_value(value: Any, allocate: Allocate) -> Packed:
         TypeError: it cannot be pickled; says which part of it.
         ObjectStoreFullError: it is large, and there is room for it neither in memory nor on disk.
     """
+    if value is None:
+        return _NONE  # what most calls that are made for their effect return
     before, travelling.numbers = travelling.numbers, []
     try:
         body, buffers = encode(value)

@@ -185,7 +185,11 @@ class SocketChannel(Channel):
         """Tell plain values: numbers, bytes, and tuples and lists of these, which need no care in pickling."""
         with self._lock:
             self._seq += 1
-            send(self._data, pack_plain((TOLD, self._seq, payload)))
+            pieces = pack_plain((TOLD, self._seq, payload))
+            if len(pieces) == 1:
+                send_piece(self._data, pieces[0])
+            else:
+                send(self._data, pieces)
 
     def next_word(self) -> int | None:
         """Wait for the next word that the caller says about this call past what it posts; None when it is gone."""
@@ -217,9 +221,14 @@ def _next_record(control: socket.socket) -> bytes | None:
 
 def send(sock: socket.socket, pieces: list[bytes | memoryview]) -> None:
     """Send all `pieces`; ends the process when the driver is gone."""
+    for piece in pieces:
+        send_piece(sock, piece)
+
+
+def send_piece(sock: socket.socket, piece: bytes | memoryview) -> None:
+    """Send one piece; ends the process when the driver is gone."""
     try:
-        for piece in pieces:
-            sock.sendall(piece)
+        sock.sendall(piece)
     except (BrokenPipeError, ConnectionResetError):
         os._exit(1)
 
