@@ -345,7 +345,7 @@ class Actors:
             worker.running[call.number] = call
             messages.append(
                 (call.number, submission.method, None, submission.arguments, values, plan.num_returns, plan.window,
-                 plan.retry_exceptions if call.tries_left else False, plan.name)
+                 plan.retry_exceptions if call.tries_left else False, False)
             )  # fmt: skip
         if messages:
             self._workers.post(worker, (CALLS, messages))

@@ -45,6 +45,10 @@ running: ContextVar[int] = ContextVar("running", default=0)
 """The call that runs here just now."""
 
 
+def _nothing() -> None:
+    """Until somebody wants it done."""
+
+
 class Client(Runtime):
     """See the module. Whoever waits reads what the hub sends, for all others too."""
 
@@ -55,6 +59,7 @@ class Client(Runtime):
         self.interrupts = Interrupts(self._interrupted)
         self.on_interrupt: Callable[[], None] = lambda: None
         self.on_calls: Callable[[], None] | None = None
+        self.before_waiting: Callable[[], None] = _nothing
         self.actor: tuple[int, str, int] | None = None
         self._channel = channel
         self._poller = select.poll()
@@ -206,6 +211,7 @@ class Client(Runtime):
         return value
 
     def _request(self, verb: str, arguments: tuple[Any, ...]) -> int:
+        self.before_waiting()  # it may be for what waits here to be told
         self.flush()
         number = next(self._requests)
         self.say((REQUEST, number, running.get(), verb, arguments))
@@ -349,6 +355,7 @@ class Client(Runtime):
         self._items[call] += 1
         self._answers.pop(call, None)
         self.flush()
+        self.before_waiting()
         self.say((ITEM, call, self.new_numbers(1), (VALUE, packed), True))
         self.until(lambda: call in self._answers)
         answer = self._answers.pop(call)

@@ -45,6 +45,7 @@ from executor.library.messages import (
     REPLY,
     REQUEST,
     RESULT,
+    RESULTS,
     SUBMIT,
     UNREADY,
 )
@@ -128,6 +129,7 @@ class Hub(Runtime):
         self._tend_at = 0.0
         self._hearing: dict[int, Callable[..., None]] = {
             RESULT: self._take_result,
+            RESULTS: self._take_results,
             SUBMIT: self._take_submission,
             REQUEST: self._take_request,
             HELD: self._take_held,
@@ -242,6 +244,10 @@ class Hub(Runtime):
     def _take_back(self, worker: Worker, numbers: list[int]) -> None:
         if self.tasks.runs(worker):
             self.tasks.take_back(worker, numbers)
+
+    def _take_results(self, worker: Worker, results: list[tuple[Any, ...]]) -> None:
+        for result in results:
+            self._take_result(worker, *result[1:])
 
     def _take_result(self, worker: Worker, number: int, kind: int, packed: Any, seconds: float, again: bool) -> None:
         call = worker.running.pop(number, None)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 # The hub to a worker.
-CALLS = 1  # [call, ...]: (number, method or None, digest or None, arguments, values or None, returns, window, context)
+CALLS = (
+    1  # [call, ...]: (number, method or None, digest or None, arguments, values or None, returns, window, whether to
+)
+#            be tried again when it raises, whether its result may wait for those of the calls behind it)
 DEFINE = 2  # a definition; also a worker to the hub
 REPLY = 3  # number of the request, whether it went well, value or packed exception
 ANSWER = 4  # call, index of the item, packed answer
@@ -21,6 +24,7 @@ GAVE_BACK = 16  # [call, ...] that were not begun
 CREATED = 17  # VALUE or ERROR, packed exception
 PUT = 18  # number, packed
 UNREADY = 19  # packed exception: the surroundings could not be set up
+RESULTS = 21  # [result, ...]: each as in `RESULT`
 LEAVING = 20  # the actor leaves of its own will
 
 RECALL = (1 << 64) - 1

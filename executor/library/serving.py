@@ -8,6 +8,7 @@ import pickle
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from executor.library.arguments import unpack_arguments
 from executor.library.client import Client, running
 from executor.library.failures import pack_exception
-from executor.library.messages import CREATE, CREATED, GAVE_BACK, LEAVING, RECALL, RESULT
+from executor.library.messages import CREATE, CREATED, GAVE_BACK, LEAVING, RECALL, RESULT, RESULTS
 from executor.library.objects import ERROR, VALUE
 from executor.library.plans import STREAMING
 from executor.library.values import Packed, pack_value
@@ -23,6 +24,7 @@ from executor.library.values import Packed, pack_value
 __audition_internal__ = True
 
 _END = object()
+_HELD_S = 0.001
 
 
 class Leave(BaseException):
@@ -39,6 +41,8 @@ def serve(client: Client) -> None:
         pass
     except Leave:
         client.say((LEAVING,))
+    finally:
+        serving.tell_held()
 
 
 class Serving:
@@ -52,6 +56,9 @@ class Serving:
         self._interrupting = 0
         self._async: Any = None
         self._main = threading.main_thread()
+        self._held: deque[tuple[Any, ...]] = deque()
+        self._held_since = 0.0
+        client.before_waiting = self.tell_held
         client.on_interrupt = self._interrupted
         client.interrupts.install()
 
@@ -66,6 +73,7 @@ class Serving:
             except EOFError:
                 return
             if word == RECALL:
+                self.tell_held()
                 self._give_back()
             else:
                 self._cancel(word)
@@ -83,6 +91,15 @@ class Serving:
             self.client.say((GAVE_BACK, numbers[::-1]))
 
     def _cancel(self, number: int) -> None:
+        waiting = next((call for call in list(self.client.calls) if call[0] == number), None)
+        if waiting is not None:
+            try:
+                self.client.calls.remove(waiting)
+            except ValueError:
+                pass  # it has just begun
+            else:
+                self.tell_error(number, KeyboardInterrupt(), 0.0, retry=False)
+                return
         self.cancelled.add(number)
         if self._async is not None:
             self._async.cancel(number)
@@ -194,13 +211,40 @@ class Serving:
         else:
             if client.has_references_to_tell:
                 client.flush()
-            client.say((RESULT, number, VALUE, packed, seconds, False))
+            self._tell(call, (RESULT, number, VALUE, packed, seconds, False), began)
         finally:
             running.reset(token)
             if self.cancelled:
                 self.cancelled.discard(number)
             if returns == STREAMING:
                 client.end_stream(number)
+
+    def _tell(self, call: Any, result: tuple[Any, ...], now: float) -> None:
+        """Tell a result; with those of the calls behind it where these are known to be short.
+
+        Should they not be, the hub recalls what is stuck behind them, and that brings the results too.
+        """
+        held = self._held
+        if call[8] and self.client.calls and (not held or now - self._held_since < _HELD_S):
+            if not held:
+                self._held_since = now
+            held.append(result)
+        elif held:
+            held.append(result)
+            self.tell_held()
+        else:
+            self.client.say(result)
+
+    def tell_held(self) -> None:
+        """Tell the results that wait."""
+        held, results = self._held, []
+        while held:
+            try:
+                results.append(held.popleft())
+            except IndexError:
+                break  # the other thread took it
+        if results:
+            self.client.say((RESULTS, results))
 
     def _value_of(self, call: Any, in_main: bool) -> Any:
         """Have the user's own code run the call."""

@@ -224,7 +224,7 @@ class Tasks:
             worker.running[call.number] = call
             messages.append(
                 (call.number, None, submission.digest, submission.arguments, values, plan.num_returns, plan.window,
-                 plan.retry_exceptions if call.tries_left else False, plan.name)
+                 plan.retry_exceptions if call.tries_left else False, call.tries_left > 0)
             )  # fmt: skip
         if messages:
             if len(worker.running) == len(messages):
@@ -271,7 +271,10 @@ class Tasks:
             call = worker.running.pop(number, None)
             if call is not None and call.number in self._calls.open:
                 call.worker = None
-                line.add(call, again=True)
+                if call.cancelled:
+                    self._fail_unbegun(call)
+                else:
+                    line.add(call, again=True)
         if not worker.running and worker not in line.idle:
             # It gave back even the first, as one does that was slow to start: nothing else would tell that it is idle.
             worker.stuck = False
@@ -313,8 +316,11 @@ class Tasks:
         if call.worker is not None:
             return False
         line.remove(call)
-        self._calls.fail(call, pack_own(TaskCancelledError(f"task {call.plan.name} was cancelled before it began")))
+        self._fail_unbegun(call)
         return True
+
+    def _fail_unbegun(self, call: Call) -> None:
+        self._calls.fail(call, pack_own(TaskCancelledError(f"task {call.plan.name} was cancelled before it began")))
 
     def release_idle(self) -> bool:
         """Give back what an idle worker holds; whether there was one."""
