@@ -60,6 +60,16 @@ def test_a_generator_waits_while_its_reader_is_behind(ray: Any, tmp_path: Path) 
     assert [ray.get(ref) for ref in stream] == [1, 2, 3, 4, 5]
 
 
+def test_a_generator_without_a_limit_by_rays_number_does_not_wait(ray: Any) -> None:
+    @ray.remote(generator_backpressure_num_objects=-1)
+    def count() -> Iterator[int]:
+        yield from range(3)
+
+    stream = count.remote()
+    assert ray.get(stream.completed(), timeout=30) is None
+    assert [ray.get(ref) for ref in stream] == [0, 1, 2]
+
+
 def test_large_values_are_streamed_by_shared_memory(ray: Any) -> None:
     numpy = pytest.importorskip("numpy")
 
