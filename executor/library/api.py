@@ -320,7 +320,7 @@ def emit(value: Any) -> Any:
         ExecutorError: this is no call that streams (``num_returns="streaming"``).
     """
     runtime, call = existing(), running.get()
-    if not isinstance(runtime, Client) or not call:
+    if not isinstance(runtime, Client) or call not in runtime.streaming:
         raise ExecutorError(
             "emit works inside a task, or a method of an actor, that is called with num_returns='streaming'"
         )

@@ -140,6 +140,16 @@ def test_what_is_emitted_waits_for_its_answer(ray: Any) -> None:
         ray.emit(1)
 
 
+def test_a_call_that_does_not_stream_cannot_emit(ray: Any) -> None:
+    @ray.remote
+    class Plain:
+        def plain(self) -> Any:
+            return executor.emit(1)
+
+    with pytest.raises(ExecutorError, match="emit works inside"):
+        ray.get(Plain.remote().plain.remote(), timeout=30)
+
+
 def test_a_call_whose_stream_nobody_reads_any_more_is_cancelled(ray: Any, tmp_path: Path) -> None:
     ended = Signal(tmp_path, "ended")
 
