@@ -41,15 +41,16 @@ def init(
     """Open the executor on this machine; what is not given is discovered. Needless where the defaults will do.
 
     Args:
-        address: ``None`` or ``"local"``.
-        num_cpus: cpus that tasks and actors may hold; all that this process may use by default.
-        num_gpus: gpus that they may hold; all that the driver shows by default.
-        memory: bytes of memory that they may hold; the machine's by default.
-        resources: amounts of custom kinds.
-        labels: what this machine is called, for ``label_selector``.
+        address: ``None``, ``"local"`` or ``"auto"``, which are the same here.
+        num_cpus: cpus that tasks and actors may hold, any number of at least 0; by default those that this process
+            may use.
+        num_gpus: gpus that they may hold; by default those that the driver shows in ``CUDA_VISIBLE_DEVICES``, or all.
+        memory: bytes that they may hold in all; by default the machine's, or what its container allows.
+        resources: amounts of custom kinds, as ``{"licence": 2}``.
+        labels: what this machine is called, for ``label_selector``, as ``{"zone": "a"}``.
         object_store_memory: bytes of shared memory for large objects, 30% of the memory by default; what does not fit
             goes to disk.
-        spill_directory: where on disk; a temporary directory by default.
+        spill_directory: a folder for that; a temporary one by default.
         runtime_env: the default of the option `runtime_env`.
         log_to_driver: show here what tasks and actors print, each line with the process that printed it.
         ignore_reinit_error: do nothing when it is open already.
@@ -115,6 +116,15 @@ def is_initialized() -> bool:
 def remote(*arguments: Any, **options: Any) -> Any:
     """Make a function a remote function, or a class an actor class: ``@remote`` or ``@remote(num_cpus=2)``.
 
+    Args:
+        arguments: the function or class, when there are no options.
+        options: of both ``num_cpus`` (1 for tasks, 0 for actors), ``num_gpus`` and ``memory`` (0, in bytes: also a
+            limit), ``resources``, ``label_selector``, ``name``, ``runtime_env``, ``scheduling_strategy``,
+            ``placement_group`` and ``placement_group_bundle_index``; of tasks ``num_returns`` (1), ``max_retries`` (3),
+            ``retry_exceptions`` (False), ``max_calls`` and ``generator_backpressure_num_objects`` (0: no limit); of
+            actors ``max_restarts`` and ``max_task_retries`` (0, and -1 for ever), ``max_concurrency`` (1, or 1000 with
+            coroutines), ``max_pending_calls`` (-1: no limit) and ``get_if_exists`` (False).
+
     Raises:
         TypeError: it is neither.
         ValueError: there is no such option, or a value is not of its kind.
@@ -141,10 +151,15 @@ def get(refs: Any, *, timeout: float | None = None) -> Any:
 
     Arrays, and what holds their memory, are read-only and share the memory that all processes see.
 
+    Args:
+        refs: a reference, a list of them, or a call's stream, which is read to its end.
+        timeout: seconds to wait at most; None for as long as it takes.
+
     Raises:
         GetTimeoutError: not all are there within `timeout` seconds.
         BaseException: what the call raised, as its own class; its cause is the traceback from over there.
         TypeError: it is no reference.
+        ExecutorClosedError: the executor that the reference belongs to was shut down.
     """
     runtime = current()
     if isinstance(refs, ObjectRef):
@@ -184,7 +199,7 @@ def wait(
     timeout: float | None = None,
     fetch_local: bool = True,  # noqa: ARG001 - Ray's: here every value is local
 ) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:
-    """Wait until `num_returns` of the references are there, or `timeout` seconds are over.
+    """Wait until `num_returns` of the references are there, or `timeout` seconds are over (None: for ever).
 
     Returns those that are there, at most `num_returns`, and the others, both in the order given.
 
@@ -205,10 +220,11 @@ def wait(
 
 
 def as_completed(refs: Sequence[ObjectRef[Any]], *, timeout: float | None = None) -> Iterator[ObjectRef[Any]]:
-    """The references, each as soon as it is there.
+    """The references, each as soon as it is there; those of calls that raised too.
 
     Raises:
-        GetTimeoutError: not all are there within `timeout` seconds.
+        GetTimeoutError: from the iterator: not all are there `timeout` seconds after it was first asked.
+        TypeError: from the iterator: one is no reference.
     """
     import time
 
@@ -232,8 +248,9 @@ def cancel(
 ) -> None:
     """End a call before its time; getting its value then raises `TaskCancelledError`.
 
-    One that has not begun never does. One that runs meets a `KeyboardInterrupt` (a coroutine a `CancelledError`); with
-    `force` its process is ended at once, with `grace` after so many seconds in which it has not ended.
+    One that has not begun never does. One that runs meets a `KeyboardInterrupt` (a coroutine a `CancelledError`, a call
+    in a thread of an actor nothing); with `force` its process is ended at once, with `grace` after so many seconds in
+    which it has not ended. One that returns its value all the same has it. Nothing happens to a call that has ended.
 
     Args:
         ref: what the call returns.
@@ -243,6 +260,7 @@ def cancel(
 
     Raises:
         ValueError: `force` for a call of an actor.
+        TypeError: it is neither a reference nor a stream.
     """
     if isinstance(ref, ObjectRefGenerator):
         ref = ref.completed()
@@ -253,6 +271,10 @@ def cancel(
 def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
     """End an actor's process at once; its calls raise `ActorDiedError`.
 
+    Args:
+        actor: its handle; nothing happens when it does not live any more.
+        no_restart: also end the actor; when False it is started again where its `max_restarts` allow.
+
     Raises:
         TypeError: it is no handle.
     """
@@ -262,7 +284,7 @@ def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
 
 
 def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
-    """The handle of the actor that was created with this name.
+    """The handle of the live actor that was created with this name, by any process of this driver.
 
     Raises:
         ValueError: there is none; or a namespace is given, which only a cluster has.
@@ -275,7 +297,7 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
 
 
 def list_named_actors() -> list[str]:
-    """The names of the actors that have one."""
+    """The names of the live actors that have one, in alphabetical order."""
     return list(current().ask("actor_names"))
 
 
@@ -298,7 +320,7 @@ def emit(value: Any) -> Any:
         ExecutorError: this is no call that streams (``num_returns="streaming"``).
     """
     runtime, call = existing(), running.get()
-    if not isinstance(runtime, Client) or not call:
+    if not isinstance(runtime, Client) or call not in runtime.streaming:
         raise ExecutorError(
             "emit works inside a task, or a method of an actor, that is called with num_returns='streaming'"
         )
@@ -319,7 +341,7 @@ def cluster_resources() -> dict[str, float]:
 
 
 def available_resources() -> dict[str, float]:
-    """What is free just now, by the same names."""
+    """What is free just now, by the same names; kinds of which nothing is free may be missing."""
     return _ray_names(current().ask("available").as_dict())
 
 
@@ -336,7 +358,8 @@ def status() -> Status:
 def stacks(target: ActorHandle | ObjectRef[Any] | ObjectRefGenerator, *, timeout: float = 5.0) -> str:
     """Where a live actor, or a call that runs, is right now: the stacks of all its threads, innermost frame first.
 
-    It works inside a C call that holds the interpreter too.
+    It works inside a C call that holds the interpreter too. When the process gives no answer within `timeout` seconds,
+    the text says so.
 
     Raises:
         ExecutorError: nothing of it runs just now; or this is called in a worker.
@@ -392,7 +415,7 @@ def get_runtime_context() -> RuntimeContext:
 
 
 def get_gpu_ids() -> list[str]:
-    """The gpus that this task or actor has, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    """The gpus that this task or actor has, as ``CUDA_VISIBLE_DEVICES`` names them; in the driver none."""
     import os
 
     if not isinstance(existing(), Client):

@@ -74,6 +74,7 @@ class Client(Runtime):
         self._answers: dict[int, Packed | None] = {}
         self._proceed: dict[int, int] = {}
         self._items: Counter[int] = Counter()
+        self.streaming: set[int] = set()
         self._definitions: dict[str, bytes] = {}
         self._functions: dict[str, Any] = {}
         self._next_number = (number << 40) + 1
@@ -363,6 +364,7 @@ class Client(Runtime):
 
     def end_stream(self, call: int) -> None:
         """Forget what was kept for a call's stream."""
+        self.streaming.discard(call)
         self._items.pop(call, None)
         self._proceed.pop(call, None)
         self._answers.pop(call, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from executor.errors import ExecutorError
@@ -12,7 +13,7 @@ from executor.library.creation import Creation
 from executor.library.failures import pack_own
 from executor.library.messages import ANSWER, PROCEED
 from executor.library.objects import ERROR, Outcome
-from executor.library.plans import ActorPlan, Spot
+from executor.library.plans import ActorPlan, Spot, with_spot
 from executor.library.status import status_of
 from executor.library.values import Packed
 from executor.resources import Request, Resources
@@ -138,6 +139,11 @@ class Desk:
                 )
             self._get_actor(caller, call, answer, name)
             return
+        worker = hub.workers.all.get(caller)
+        if worker is not None and worker.spot is not None and plan.plan.spot is None and plan.plan.inherits_spot:
+            spot = Spot(worker.spot.group)
+            hub.groups.check(spot.group, spot.bundle, plan.plan.request)
+            plan = replace(plan, plan=with_spot(plan.plan, spot))
         hub.actors.create(number, plan, creation)
         if caller:
             hub.workers.all[caller].held[number] += 1

@@ -27,7 +27,7 @@ class RemoteFunction:
         self._function = function
         self._options = dict(options)
         self._definition = definition if definition is not None else []
-        self._plan = plan_of(function, self._options)
+        self._plan = self._own_plan = plan_of(function, self._options)
         self._runtime: Runtime | None = None
         functools.update_wrapper(self, function)
 
@@ -49,6 +49,7 @@ class RemoteFunction:
 
     def _prepare(self) -> Runtime:
         runtime = current()
+        self._plan = self._own_plan  # an executor before this one may have had another default
         if "runtime_env" not in self._options and (default := runtime.default_env):
             self._plan = plan_of(self._function, {**self._options, "runtime_env": default})
         check_feasible(runtime, self._plan)
@@ -87,7 +88,7 @@ def plan_of(function: Callable[..., Any], options: Mapping[str, Any]) -> Plan:
         num_returns=returns_of(options, inspect.isgeneratorfunction(function)),
         max_retries=_retries(options),
         retry_exceptions=retried(options),
-        window=whole(options, "generator_backpressure_num_objects", 0, -1) if options else 0,
+        window=max(0, whole(options, "generator_backpressure_num_objects", 0, -1)) if options else 0,
         spot=spot,
         inherits_spot=inherits,
         labels=labels_of(options),

@@ -50,7 +50,7 @@ class ActorMethod:
         return hand_in(self._runtime, self._plan, None, self._actor, self._method, positional, named)
 
     def options(self, **options: Any) -> ActorMethod:
-        """The same method called otherwise: `num_returns`, `max_task_retries`, `retry_exceptions`, `name`.
+        """The same method called otherwise, by the options that `executor.method` has.
 
         Raises:
             ValueError: there is no such option, or a value is not of its kind.
@@ -114,7 +114,7 @@ class ActorClass:
         self.__name__, self.__doc__, self.__module__ = kind.__name__, kind.__doc__, kind.__module__
 
     def remote(self, *positional: Any, **named: Any) -> ActorHandle:
-        """Create an actor; a handle, at once. Whether its constructor raises is told by the first call.
+        """Create an actor; a handle, at once. What its constructor raises is what its calls raise.
 
         Raises:
             InfeasibleRequestError: no node can ever hold it.
@@ -157,7 +157,12 @@ class ActorClass:
 
 
 def method(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """How a method of an actor class is called by default: `num_returns`, `max_task_retries`, `retry_exceptions`.
+    """How a method of an actor class is called by default: ``@method(num_returns=2)``.
+
+    Args:
+        options: ``num_returns`` (1, or ``"streaming"``, as generators have it), ``max_task_retries`` (the actor's),
+            ``retry_exceptions`` (False, True or a list of classes), ``name`` in errors and ``status``, and
+            ``generator_backpressure_num_objects`` (0: no limit). Values are checked where the actor class is created.
 
     Raises:
         ValueError: there is no such option.
@@ -203,7 +208,7 @@ def _method_plan(name: str, options: Mapping[str, Any], before: Plan | None = No
         num_returns=returns_of(options, False) if options.get("num_returns") is not None else base.num_returns,
         max_retries=_tries(options.get("max_task_retries"), base.max_retries),
         retry_exceptions=retried(options) if "retry_exceptions" in options else base.retry_exceptions,
-        window=whole(options, "generator_backpressure_num_objects", base.window, 0),
+        window=max(0, whole(options, "generator_backpressure_num_objects", base.window, -1)),
     )
 
 

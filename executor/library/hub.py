@@ -522,7 +522,14 @@ class Hub(Runtime):
 
     def _submit(self, submission: Submission, caller: int, parent: int) -> None:
         if submission.method is None:
-            self.tasks.submit(self.calls.begin(submission, caller, parent, submission.plan.max_retries))
+            call = self.calls.begin(submission, caller, parent, submission.plan.max_retries)
+            if (spot := submission.plan.spot) is not None:
+                try:
+                    self.groups.check(spot.group, spot.bundle, submission.plan.request)
+                except ExecutorError as error:  # removed since, or its parent's group has no such bundle
+                    self.calls.fail(call, pack_own(error))
+                    return
+            self.tasks.submit(call)
         else:
             actor = self.actors.all.get(submission.actor)
             tries = submission.plan.max_retries

@@ -63,6 +63,8 @@ class Loop:
         calls = self._client.calls
         while calls:
             call = calls.popleft()
+            if call[5] == STREAMING:
+                self._client.streaming.add(call[0])
             task = self._tasks[call[0]] = self._loop.create_task(self._one(call))
             task.add_done_callback(lambda task, number=call[0]: self._done(number, task))  # type: ignore[misc]
 

@@ -25,7 +25,10 @@ class PlacementGroup:
         return self.ref
 
     def wait(self, timeout_seconds: float | None = 30) -> bool:
-        """Wait until all bundles are reserved; whether they are."""
+        """Wait until all bundles are reserved, at most so many seconds (None: for ever); whether it came to an end.
+
+        A group that was removed has come to its end too: what `ready` returns raises then.
+        """
         return bool(current().wait([number_of(self.ref)], 1, timeout_seconds))
 
     @property
@@ -41,7 +44,7 @@ class PlacementGroup:
 
 @dataclass(frozen=True)
 class PlacementGroupSchedulingStrategy:
-    """Where in a placement group to run, as the option ``scheduling_strategy``."""
+    """Where in a placement group to run, as the option ``scheduling_strategy``; a bundle of -1 is any that has room."""
 
     placement_group: PlacementGroup
     placement_group_bundle_index: int = -1
@@ -55,9 +58,16 @@ def placement_group(
 
     Children of what runs inside run inside too, unless they say otherwise. It holds until `remove_placement_group`.
 
+    Args:
+        bundles: amounts by kind; memory in bytes.
+        strategy: how they spread over machines: ``PACK``, ``SPREAD``, ``STRICT_PACK`` or ``STRICT_SPREAD``. On one
+            machine the first three are the same.
+        name: what it is called in `placement_group_table`.
+        lifetime: only None: it ends with its driver.
+
     Raises:
         InfeasibleRequestError: this machine can never hold them, for example ``STRICT_SPREAD`` over two nodes.
-        ValueError: a bundle or the strategy is none.
+        ValueError: a bundle or the strategy is none, or a lifetime is given.
     """
     if lifetime is not None:
         raise ValueError(
@@ -71,7 +81,7 @@ def placement_group(
 
 
 def remove_placement_group(group: PlacementGroup) -> None:
-    """End all that runs in the group, and give back what it holds."""
+    """End all that runs in the group, and give back what it holds; its calls raise. Twice does nothing more."""
     current().ask("remove_group", number_of(group.ref))
 
 

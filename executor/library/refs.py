@@ -38,11 +38,15 @@ class ObjectRef(Generic[T]):
         self._runtime = runtime
 
     def hex(self) -> str:
-        """The reference's number as text."""
+        """The reference's number as 16 hexadecimal digits."""
         return f"{self._number:016x}"
 
     def future(self) -> Future[T]:
-        """A `concurrent.futures.Future` of the value."""
+        """A `concurrent.futures.Future` of the value, or of what the call raises.
+
+        Raises:
+            ExecutorClosedError: the executor that the reference belongs to was shut down.
+        """
         return self._runtime.future(self)
 
     def __await__(self) -> Generator[Any, None, T]:

@@ -196,6 +196,8 @@ class Serving:
         client = self.client
         in_main = threading.current_thread() is self._main
         token = running.set(number)
+        if returns == STREAMING:
+            client.streaming.add(number)
         if in_main:
             self._current = number
         began = time.perf_counter()

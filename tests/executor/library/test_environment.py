@@ -113,6 +113,18 @@ print(executor.get(Look.remote().look.remote()))
     assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60) == "default None\ndefault\n"
 
 
+def test_the_default_environment_ends_with_its_executor() -> None:
+    code = """
+import executor, os
+look = executor.remote(lambda: os.environ.get("MINE"))
+for env in ({"env_vars": {"MINE": "first"}}, None, {"env_vars": {"MINE": "third"}}):
+    executor.init(runtime_env=env)
+    print(executor.get(look.remote()))
+    executor.shutdown()
+"""
+    assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60) == "first\nNone\nthird\n"
+
+
 # Code.
 
 

@@ -176,6 +176,35 @@ def test_children_run_inside_the_group_of_their_parent(ray: Any, tmp_path: Path)
     ray.remove_placement_group(group)
 
 
+def test_an_actor_made_inside_a_group_runs_inside_too(ray: Any) -> None:
+    class Parent:
+        def make(self, **options: Any) -> float:
+            self.child = Holder.options(num_cpus=1, **options).remote()
+            executor.get(self.child.ping.remote())
+            return float(executor.available_resources()["CPU"])
+
+    all_free(ray)
+    group = ray.placement_group([{"CPU": 2}])
+    parent = ray.remote(num_cpus=1, placement_group=group)(Parent).remote()
+    assert ray.get(parent.make.remote(), timeout=30) == 2
+    assert ray.get(parent.make.remote(placement_group="default"), timeout=30) == 1
+    ray.remove_placement_group(group)
+    all_free(ray)
+
+
+def test_what_can_never_run_in_its_group_fails_at_once(ray: Any) -> None:
+    group = ray.placement_group([{"CPU": 1}])
+    parent = Holder.options(placement_group=group).remote()
+    with pytest.raises(InfeasibleRequestError, match="no bundle of the placement group can hold cpu 2"):
+        ray.get(parent.child.remote(num_cpus=2), timeout=30)
+    inside = ray.remote(os.getpid).options(placement_group=group)
+    assert ray.get(inside.remote(), timeout=30) > 0
+    ray.remove_placement_group(group)
+    with pytest.raises(ExecutorError, match="placement group was removed"):
+        ray.get(inside.remote(), timeout=30)
+    all_free(ray)
+
+
 def test_a_task_that_waits_lends_its_cpus_but_not_its_gpus(ray: Any, tmp_path: Path) -> None:
     go, begun = Signal(tmp_path, "go"), Signal(tmp_path, "begun")
 

@@ -60,6 +60,16 @@ def test_a_generator_waits_while_its_reader_is_behind(ray: Any, tmp_path: Path) 
     assert [ray.get(ref) for ref in stream] == [1, 2, 3, 4, 5]
 
 
+def test_a_generator_without_a_limit_by_rays_number_does_not_wait(ray: Any) -> None:
+    @ray.remote(generator_backpressure_num_objects=-1)
+    def count() -> Iterator[int]:
+        yield from range(3)
+
+    stream = count.remote()
+    assert ray.get(stream.completed(), timeout=30) is None
+    assert [ray.get(ref) for ref in stream] == [0, 1, 2]
+
+
 def test_large_values_are_streamed_by_shared_memory(ray: Any) -> None:
     numpy = pytest.importorskip("numpy")
 
@@ -128,6 +138,16 @@ def test_what_is_emitted_waits_for_its_answer(ray: Any) -> None:
         stream.send(None)
     with pytest.raises(ExecutorError, match="emit works inside"):
         ray.emit(1)
+
+
+def test_a_call_that_does_not_stream_cannot_emit(ray: Any) -> None:
+    @ray.remote
+    class Plain:
+        def plain(self) -> Any:
+            return executor.emit(1)
+
+    with pytest.raises(ExecutorError, match="emit works inside"):
+        ray.get(Plain.remote().plain.remote(), timeout=30)
 
 
 def test_a_call_whose_stream_nobody_reads_any_more_is_cancelled(ray: Any, tmp_path: Path) -> None:
