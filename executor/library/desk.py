@@ -14,7 +14,7 @@ from executor.library.messages import ANSWER, PROCEED
 from executor.library.objects import ERROR, Outcome
 from executor.library.plans import ActorPlan, Spot
 from executor.library.status import status_of
-from executor.library.values import Packed
+from executor.library.values import Packed, place_of
 from executor.resources import Request, Resources
 
 if TYPE_CHECKING:
@@ -130,8 +130,12 @@ class Desk:
     ) -> None:
         """Answers with the number of the actor to use, which may be an older one's, and with its description."""
         hub = self._hub
+        worker, place = hub.workers.all.get(caller), place_of(creation.arguments)
+        if worker is not None and place is not None:
+            worker.places.discard(place.segment)  # it is the actor's now, which may outlive the worker
         name = plan.registered_name
         if name is not None and name in hub.actors.named:
+            hub.objects.free(creation.arguments)
             if not plan.get_if_exists:
                 raise ValueError(
                     f"there is an actor of the name {name!r} already: use get_actor, or get_if_exists=True"
@@ -139,8 +143,8 @@ class Desk:
             self._get_actor(caller, call, answer, name)
             return
         hub.actors.create(number, plan, creation)
-        if caller:
-            hub.workers.all[caller].held[number] += 1
+        if worker is not None:
+            worker.held[number] += 1
         answer(True, (number, creation.description))
 
     def _get_actor(self, caller: int, call: int, answer: Answer, name: str) -> None:

@@ -268,6 +268,7 @@ class Hub(Runtime):
             worker.places.discard(outcome[1][1].segment)
 
     def _take_submission(self, worker: Worker, parent: int, submission: Submission) -> None:
+        self._forget_places(worker, (VALUE, submission.arguments))
         plan = submission.plan
         if plan.spot is None and plan.inherits_spot and worker.spot is not None:
             plan = with_spot(plan, Spot(worker.spot.group))

@@ -1,0 +1,75 @@
+"""Corners of the library: each of these was wrong once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import executor
+from tests.executor.library.events import DEADLINE_S, Signal, holds
+
+
+@pytest.fixture
+def ray() -> Iterator[Any]:
+    """The library, open with a single cpu."""
+    executor.init(num_cpus=1, log_to_driver=False)
+    yield executor
+    executor.shutdown()
+
+
+def test_large_arguments_outlive_the_worker_that_submitted_the_call(ray: Any, tmp_path: Path) -> None:
+    go = Signal(tmp_path, "go")
+
+    @ray.remote(num_cpus=0)
+    def gate() -> None:
+        go.wait()
+
+    @ray.remote
+    def first_byte(data: bytearray, gone: None) -> int:
+        return data[0]
+
+    @ray.remote(max_calls=1)
+    def parent(opened: list[Any]) -> tuple[Any, int]:
+        return first_byte.remote(bytearray(b"\1") * 2**20, opened[0]), os.getpid()
+
+    ref, pid = ray.get(parent.remote([gate.remote()]), timeout=DEADLINE_S)
+    holds(lambda: all(process.pid != pid for process in ray.status().processes), "the parent's worker did not end")
+    others = [ray.put(bytearray(b"\7") * 2**20) for _ in range(8)]  # would lie where the arguments did
+    go.set()
+    assert ray.get(ref, timeout=DEADLINE_S) == 1
+    del others
+
+
+def test_large_arguments_of_an_actor_outlive_the_worker_that_created_it(ray: Any) -> None:
+    @ray.remote(num_cpus=1)
+    class Keeper:
+        def __init__(self, data: bytearray) -> None:
+            self.first = data[0]
+
+        def first_byte(self) -> int:
+            return self.first
+
+    @ray.remote(max_calls=1)
+    def parent() -> Any:
+        return Keeper.remote(bytearray(b"\1") * 2**20)
+
+    keeper = ray.get(parent.remote(), timeout=DEADLINE_S)
+    others = [ray.put(bytearray(b"\7") * 2**20) for _ in range(8)]
+    assert ray.get(keeper.first_byte.remote(), timeout=DEADLINE_S) == 1
+    del others
+
+
+def test_arguments_for_an_actor_that_there_is_already_are_let_go_of(ray: Any) -> None:
+    @ray.remote
+    class Keeper:
+        def __init__(self, data: bytearray) -> None:
+            pass
+
+    get = Keeper.options(name="keeper", get_if_exists=True)
+    keepers = [get.remote(bytearray(2**20)) for _ in range(3)]
+    assert ray.status().store.objects == 1
+    del keepers
