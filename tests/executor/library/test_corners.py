@@ -73,3 +73,34 @@ def test_arguments_for_an_actor_that_there_is_already_are_let_go_of(ray: Any) ->
     keepers = [get.remote(bytearray(2**20)) for _ in range(3)]
     assert ray.status().store.objects == 1
     del keepers
+
+
+def test_an_exception_goes_through_a_long_chain_of_calls(ray: Any, tmp_path: Path) -> None:
+    go = Signal(tmp_path, "go")
+
+    @ray.remote
+    def fail() -> None:
+        go.wait()
+        raise ValueError("at the beginning")
+
+    @ray.remote
+    def on(value: Any) -> Any:
+        return value
+
+    ref = fail.remote()
+    for _ in range(1500):
+        ref = on.remote(ref)
+    go.set()
+    with pytest.raises(ValueError, match="at the beginning"):
+        ray.get(ref, timeout=DEADLINE_S)
+    assert ray.get(on.remote(1), timeout=DEADLINE_S) == 1
+
+
+def test_a_long_chain_of_values_that_refer_to_each_other_is_let_go_of(ray: Any) -> None:
+    before = ray.status().objects
+    ref = ray.put(None)
+    for _ in range(3000):
+        ref = ray.put([ref])
+    assert ray.status().objects == before + 3001
+    del ref
+    assert ray.status().objects == before
