@@ -171,7 +171,7 @@ class Tasks:
 
     def _one_more(self, line: Line) -> Worker | None:
         plan = line.plan
-        if len(line.workers) >= line.most_workers:
+        if len(line.workers) >= line.most_workers and (plan.crew is not None or self._work(line) >= line.most_workers):
             return None
         lease = self._lease(plan)
         if lease is None:
@@ -188,6 +188,10 @@ class Tasks:
         line.workers[worker.number] = worker
         self._line_of_worker[worker.number] = line
         return worker
+
+    def _work(self, line: Line) -> int:
+        """How many of the line's workers do not wait for other calls, which may be in this very line."""
+        return sum(not worker.blocked for worker in line.workers.values())
 
     def _lease(self, plan: Plan) -> Lease | None:
         while True:

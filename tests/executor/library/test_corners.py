@@ -104,3 +104,11 @@ def test_a_long_chain_of_values_that_refer_to_each_other_is_let_go_of(ray: Any) 
     assert ray.status().objects == before + 3001
     del ref
     assert ray.status().objects == before
+
+
+def test_calls_that_need_no_resources_wait_for_each_other_in_any_number(ray: Any) -> None:
+    @ray.remote(num_cpus=0)
+    def depth(more: int) -> int:
+        return 1 + ray.get(depth.remote(more - 1)) if more else 1
+
+    assert ray.get([depth.remote(1) for _ in range(33)], timeout=DEADLINE_S) == [2] * 33
