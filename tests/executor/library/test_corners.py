@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 import executor
+from executor.errors import TaskCancelledError
 from tests.executor.library.events import DEADLINE_S, Signal, holds
 
 
@@ -112,3 +114,21 @@ def test_calls_that_need_no_resources_wait_for_each_other_in_any_number(ray: Any
         return 1 + ray.get(depth.remote(more - 1)) if more else 1
 
     assert ray.get([depth.remote(1) for _ in range(33)], timeout=DEADLINE_S) == [2] * 33
+
+
+def test_a_coroutine_that_is_cancelled_at_once_ends(ray: Any) -> None:
+    @ray.remote
+    class Sleeper:
+        async def sleep(self) -> None:
+            await asyncio.sleep(1000)
+
+        async def wake(self) -> str:
+            return "awake"
+
+    sleeper = Sleeper.remote()
+    assert ray.get(sleeper.wake.remote(), timeout=DEADLINE_S) == "awake"
+    for _ in range(50):
+        ref = sleeper.sleep.remote()
+        ray.cancel(ref)
+        with pytest.raises(TaskCancelledError):
+            ray.get(ref, timeout=DEADLINE_S)
