@@ -184,9 +184,7 @@ class Calls:
 
     def _end_stream(self, stream: Stream, number: int, outcome: Outcome) -> None:
         if outcome[0] == ERROR and number in self.objects.entries:
-            # The reader meets it in its turn; the object is needed once more for that.
-            self.objects.keep(number)
-            stream.items.append(number)
+            stream.items.append(number)  # the reader meets it in its turn
         stream.ended = True
         _call_back(stream)
 

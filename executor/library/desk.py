@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from executor.errors import ExecutorError
 from executor.library.actors import Actor, State
-from executor.library.calls import Call
+from executor.library.calls import Call, Stream
 from executor.library.creation import Creation
 from executor.library.failures import pack_own
 from executor.library.messages import ANSWER, PROCEED
@@ -102,26 +102,36 @@ class Desk:
         if stream is None:
             answer(True, None)
             return
-        running = hub.calls.open.get(number)
-        if running is not None and running.worker is not None:
-            if stream.unanswered == taken - 1 and taken > 0:
-                stream.unanswered = -1
-                hub.workers.post(running.worker, (ANSWER, number, reply))
-            if running.plan.window:
-                hub.workers.post(running.worker, (PROCEED, number, taken))
+        self._tell_yielder(stream, number, taken, reply)
 
         def look() -> None:
+            worker = hub.workers.all.get(caller)
+            if caller and worker is None:
+                return  # it has ended while it waited
             if len(stream.items) > taken:
+                item = stream.items[taken]
+                if taken < stream.taken or item == number:  # somebody has it already, or it is the call's own error
+                    hub.objects.keep(item)
                 stream.taken = max(stream.taken, taken + 1)
-                if caller:
-                    hub.workers.all[caller].held[stream.items[taken]] += 1
-                answer(True, stream.items[taken])
+                if worker is not None:
+                    worker.held[item] += 1
+                answer(True, item)
             elif stream.ended:
                 answer(True, None)
             else:
                 stream.waiting.append(look)
 
         look()
+
+    def _tell_yielder(self, stream: Stream, number: int, taken: int, reply: Packed | None) -> None:
+        """Answer what was taken last, and have the call go on."""
+        running = self._hub.calls.open.get(number)
+        if running is not None and running.worker is not None:
+            if stream.unanswered == taken - 1 and taken > 0:
+                stream.unanswered = -1
+                self._hub.workers.post(running.worker, (ANSWER, number, reply))
+            if running.plan.window:
+                self._hub.workers.post(running.worker, (PROCEED, number, taken))
 
     # Actors.
 

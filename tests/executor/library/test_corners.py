@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -132,3 +133,59 @@ def test_a_coroutine_that_is_cancelled_at_once_ends(ray: Any) -> None:
         ray.cancel(ref)
         with pytest.raises(TaskCancelledError):
             ray.get(ref, timeout=DEADLINE_S)
+
+
+def test_a_reader_that_dies_while_it_waits_for_a_stream_takes_nothing_along(ray: Any, tmp_path: Path) -> None:
+    waits, go = Signal(tmp_path, "waits"), Signal(tmp_path, "go")
+
+    @ray.remote
+    def count() -> Iterator[int]:
+        yield 1
+        go.wait()
+        yield 2
+
+    @ray.remote(num_cpus=0)
+    def read(streams: list[Any]) -> None:
+        next(streams[0])
+        waits.set()
+        next(streams[0])
+
+    stream = count.remote()
+    reader = read.remote([stream])
+    waits.wait()
+    ray.cancel(reader, force=True)
+    with pytest.raises(TaskCancelledError):
+        ray.get(reader, timeout=DEADLINE_S)
+    go.set()
+    assert ray.get(stream.completed(), timeout=DEADLINE_S) is None
+    next(stream)  # the dead reader's, which is gone with it
+    assert ray.get(next(stream), timeout=DEADLINE_S) == 2
+
+
+def test_two_readers_of_a_stream_hold_each_value_for_themselves(ray: Any) -> None:
+    @ray.remote
+    def count() -> Iterator[int]:
+        yield from range(3)
+
+    stream = count.remote()
+    again = pickle.loads(pickle.dumps(stream))
+    first, second = list(stream), list(again)
+    del first
+    ray.status()
+    assert ray.get(second, timeout=DEADLINE_S) == [0, 1, 2]
+
+
+def test_a_stream_that_failed_is_let_go_of_with_all_that_nobody_has_read(ray: Any) -> None:
+    @ray.remote
+    def fail() -> Iterator[bytearray]:
+        for _ in range(5):
+            yield bytearray(2**20)
+        raise ValueError("after five")
+
+    before = ray.status().objects
+    stream = fail.remote()
+    first = next(stream)
+    with pytest.raises(ValueError, match="after five"):
+        ray.get(stream.completed(), timeout=DEADLINE_S)
+    del stream, first
+    assert (ray.status().objects, ray.status().store.objects) == (before, 0)
