@@ -189,3 +189,37 @@ def test_a_stream_that_failed_is_let_go_of_with_all_that_nobody_has_read(ray: An
         ray.get(stream.completed(), timeout=DEADLINE_S)
     del stream, first
     assert (ray.status().objects, ray.status().store.objects) == (before, 0)
+
+
+def test_a_worker_whose_call_was_cancelled_as_it_waited_lends_its_cpu_the_next_time_too(
+    ray: Any, tmp_path: Path
+) -> None:
+    go, waits = Signal(tmp_path, "go"), Signal(tmp_path, "waits")
+
+    @ray.remote(num_cpus=0)
+    def late() -> None:
+        go.wait()
+
+    @ray.remote
+    def wait_for(refs: list[Any]) -> None:
+        waits.set()
+        ray.get(refs)
+
+    @ray.remote
+    def child() -> int:
+        return 1
+
+    @ray.remote
+    def parent() -> int:
+        return ray.get(child.remote()) + 1
+
+    ref = late.remote()
+    waiting = wait_for.remote([ref])
+    waits.wait()
+    assert ray.get(child.remote(), timeout=DEADLINE_S) == 1  # by the cpu that is lent
+    ray.cancel(waiting)
+    with pytest.raises(TaskCancelledError):
+        ray.get(waiting, timeout=DEADLINE_S)
+    assert ray.get([parent.remote() for _ in range(3)], timeout=DEADLINE_S) == [2, 2, 2]
+    go.set()
+    ray.get(ref, timeout=DEADLINE_S)
