@@ -377,9 +377,11 @@ class Hub(Runtime):
         self._room_freed = False
         for worker in self._owed:
             # Not one that has become idle meanwhile: it might be let go of to find the room that it is to have.
-            if worker.running and not worker.blocked and worker.lease is not None:
+            if (worker.running or worker.actor) and not worker.blocked and worker.lease is not None:
                 worker.lease.area.take_back(worker.lease, self._find_room)
-        self._owed = [w for w in self._owed if w.running and w.lease is not None and w.lease.lent is not None]
+        self._owed = [
+            w for w in self._owed if (w.running or w.actor) and w.lease is not None and w.lease.lent is not None
+        ]
         self.groups.place_waiting(self._find_room)
         self.actors.place_waiting()
         self.tasks.serve_all()

@@ -223,3 +223,21 @@ def test_a_worker_whose_call_was_cancelled_as_it_waited_lends_its_cpu_the_next_t
     assert ray.get([parent.remote() for _ in range(3)], timeout=DEADLINE_S) == [2, 2, 2]
     go.set()
     ray.get(ref, timeout=DEADLINE_S)
+
+
+def test_an_actor_has_its_cpu_back_after_its_constructor_has_waited(ray: Any) -> None:
+    @ray.remote
+    def one() -> int:
+        return 1
+
+    @ray.remote(num_cpus=1)
+    class Waiter:
+        def __init__(self) -> None:
+            self.value = ray.get(one.remote())
+
+        def get(self) -> int:
+            return int(self.value)
+
+    waiter = Waiter.remote()
+    assert ray.get(waiter.get.remote(), timeout=DEADLINE_S) == 1
+    holds(lambda: not ray.available_resources().get("CPU"), "the actor's cpu is lent for good")
