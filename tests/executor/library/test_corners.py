@@ -241,3 +241,24 @@ def test_an_actor_has_its_cpu_back_after_its_constructor_has_waited(ray: Any) ->
     waiter = Waiter.remote()
     assert ray.get(waiter.get.remote(), timeout=DEADLINE_S) == 1
     holds(lambda: not ray.available_resources().get("CPU"), "the actor's cpu is lent for good")
+
+
+def test_an_actor_ends_whose_only_call_is_cancelled_before_it_has_started(ray: Any, tmp_path: Path) -> None:
+    go = Signal(tmp_path, "go")
+
+    @ray.remote(num_cpus=1)
+    class Slow:
+        def __init__(self) -> None:
+            go.wait()
+
+        def get(self) -> None:
+            pass
+
+    slow = Slow.remote()
+    ref = slow.get.remote()
+    del slow
+    ray.cancel(ref)
+    with pytest.raises(TaskCancelledError):
+        ray.get(ref, timeout=DEADLINE_S)
+    holds(lambda: ray.available_resources()["CPU"] == 1, "the actor lives on")
+    assert ray.status().actors == ()
