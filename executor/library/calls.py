@@ -51,8 +51,8 @@ class Call:
     """One call that has not ended."""
 
     __slots__ = (
-        "actor", "caller", "cancelled", "is_nested", "number", "parent", "plan", "returns", "stream", "submission",
-        "tries_left", "worker",
+        "actor", "caller", "cancelled", "forced", "is_nested", "number", "parent", "plan", "returns", "stream",
+        "submission", "tries_left", "worker",
     )  # fmt: skip
 
     def __init__(self, submission: Submission, caller: int, parent: int, tries: int) -> None:
@@ -64,6 +64,8 @@ class Call:
         self.actor: Actor | None = None
         self.worker: Worker | None = None
         self.cancelled = False
+        self.forced = False
+        """Whether its process is to be ended for it, once it runs."""
         self.is_nested = False
         """Whether a task has submitted it."""
         self.plan: Plan = submission.plan

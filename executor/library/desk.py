@@ -225,7 +225,7 @@ class Desk:
         if worker is None:
             (hub.actors if call.actor is not None else hub.tasks).cancel(call)
         elif force:
-            hub.workers.kill(worker, "it was cancelled")
+            hub.tasks.end_by_force(worker, call)
         else:
             worker.link.nudge(call.number)
 

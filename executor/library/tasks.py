@@ -244,6 +244,9 @@ class Tasks:
             worker.heard_at = time.monotonic()
         line.seconds += (seconds - line.seconds) * (0.5 if seconds > line.seconds else 0.2)
         has = len(worker.running)
+        if has and (first := next(iter(worker.running.values()))).forced:
+            self.end_by_force(worker, first)
+            return
         if worker.calls_left:
             worker.calls_left -= 1
             if not worker.calls_left:
@@ -271,8 +274,7 @@ class Tasks:
         for number in reversed(numbers):
             call = worker.running.pop(number, None)
             if call is not None and call.number in self._calls.open:
-                call.worker = None
-                line.add(call, again=True)
+                self._stand_again(line, call)
         if not worker.running and worker not in line.idle:
             # It gave back even the first, as one does that was slow to start: nothing else would tell that it is idle.
             worker.stuck = False
@@ -314,8 +316,28 @@ class Tasks:
         if call.worker is not None:
             return False
         line.remove(call)
-        self._calls.fail(call, pack_own(TaskCancelledError(f"task {call.plan.name} was cancelled before it began")))
+        self._fail_cancelled(call)
         return True
+
+    def _fail_cancelled(self, call: Call) -> None:
+        self._calls.fail(call, pack_own(TaskCancelledError(f"task {call.plan.name} was cancelled before it began")))
+
+    def _stand_again(self, line: Line, call: Call) -> None:
+        """A worker that was given the call has not begun it."""
+        call.worker = None
+        if call.cancelled:  # which that worker was told, and the next one would not be
+            self._fail_cancelled(call)
+        else:
+            line.add(call, again=True)
+
+    def end_by_force(self, worker: Worker, call: Call) -> None:
+        """End a call with its process; one that the process has not begun comes back instead."""
+        if next(iter(worker.running)) == call.number:
+            self._workers.kill(worker, "it was cancelled")
+        else:
+            call.forced = True  # should it have been begun by now, which is told when the one before it ends
+            worker.link.nudge(call.number)
+            worker.link.nudge(RECALL)
 
     def release_idle(self) -> bool:
         """Give back what an idle worker holds; whether there was one."""
@@ -358,8 +380,7 @@ class Tasks:
         running = list(worker.running.values())
         worker.running.clear()
         for call in reversed(running[1:]):  # not begun
-            call.worker = None
-            line.add(call, again=True)
+            self._stand_again(line, call)
         for call in running[:1]:
             if call.cancelled:
                 error = TaskCancelledError(f"task {call.plan.name} was cancelled")

@@ -262,3 +262,26 @@ def test_an_actor_ends_whose_only_call_is_cancelled_before_it_has_started(ray: A
         ray.get(ref, timeout=DEADLINE_S)
     holds(lambda: ray.available_resources()["CPU"] == 1, "the actor lives on")
     assert ray.status().actors == ()
+
+
+def test_a_call_that_is_cancelled_by_force_behind_another_one_leaves_that_alone(ray: Any, tmp_path: Path) -> None:
+    began, go = Signal(tmp_path, "began"), Signal(tmp_path, "go")
+
+    @ray.remote(max_retries=0)
+    def step(name: str) -> str:
+        if name:
+            (tmp_path / name).touch()
+        if name == "first":
+            began.set()
+            go.wait()
+        return name
+
+    ray.get([step.remote("") for _ in range(500)], timeout=DEADLINE_S)  # so quick that several are sent at once
+    first, second = step.remote("first"), step.remote("second")
+    began.wait()
+    ray.cancel(second, force=True)
+    go.set()
+    assert ray.get(first, timeout=DEADLINE_S) == "first"
+    with pytest.raises(TaskCancelledError):
+        ray.get(second, timeout=DEADLINE_S)
+    assert not (tmp_path / "second").exists()
