@@ -71,7 +71,7 @@ _SOON_S = 0.01
 
 # Of the process and not of a hub: a reference that outlives its executor means nothing to the next one.
 _numbers = itertools.count(1)
-_rows = itertools.count(1 << 24)
+_rows = itertools.count(1 << 48)  # times `MOST_RETURNS`: past all numbers that workers give
 
 
 class Hub(Runtime):

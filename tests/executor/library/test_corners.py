@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import executor
-from executor.errors import TaskCancelledError
+from executor.errors import ExecutorClosedError, TaskCancelledError
 from tests.executor.library.events import DEADLINE_S, Signal, holds
 
 
@@ -285,3 +285,17 @@ def test_a_call_that_is_cancelled_by_force_behind_another_one_leaves_that_alone(
     with pytest.raises(TaskCancelledError):
         ray.get(second, timeout=DEADLINE_S)
     assert not (tmp_path / "second").exists()
+
+
+def test_a_reference_made_by_a_worker_means_nothing_to_the_next_executor(ray: Any) -> None:
+    @ray.remote
+    def keep(value: str) -> list[Any]:
+        return [ray.put(value)]
+
+    (old,) = ray.get(keep.remote("old"), timeout=DEADLINE_S)
+    ray.shutdown()
+    ray.init(num_cpus=1, log_to_driver=False)
+    (new,) = ray.get(keep.remote("new"), timeout=DEADLINE_S)
+    with pytest.raises(ExecutorClosedError):
+        ray.get(old)
+    assert ray.get(new) == "new"
