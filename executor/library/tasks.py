@@ -25,6 +25,7 @@ _AHEAD_S = 0.002
 _MOST_AHEAD = 64
 _STUCK_S = 0.02
 _MOST_FREE_WORKERS = 32
+_MOST_PLANS = 1000
 
 
 class Line:
@@ -115,6 +116,8 @@ class Tasks:
             line = self._lines[key] = Line(plan)
             if plan.crew is not None:
                 self._band(line, plan.crew.number)
+        if len(self._line_of_plan) >= _MOST_PLANS:
+            self._line_of_plan.clear()  # each use of `options` makes a plan, and few are met again
         self._line_of_plan[id(plan)] = plan, line
         return line
 
