@@ -299,3 +299,16 @@ def test_a_reference_made_by_a_worker_means_nothing_to_the_next_executor(ray: An
     with pytest.raises(ExecutorClosedError):
         ray.get(old)
     assert ray.get(new) == "new"
+
+
+def test_awaiting_a_call_that_raised_stop_iteration_ends(ray: Any) -> None:
+    @ray.remote
+    def first() -> int:
+        nothing: list[int] = []
+        return next(iter(nothing))
+
+    async def wait() -> int:
+        return int(await first.remote())
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        asyncio.run(asyncio.wait_for(wait(), DEADLINE_S))
