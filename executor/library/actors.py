@@ -368,7 +368,7 @@ class Actors:
         actor = call.actor
         if actor is not None:
             actor.pending -= 1
-            if not actor.pending and actor.leaving and actor.state is State.ALIVE and not self._is_needed(actor):
+            if not actor.pending and actor.leaving and not self._is_needed(actor):
                 self._retire(actor)
 
     def _is_needed(self, actor: Actor) -> bool:

@@ -51,8 +51,8 @@ class Call:
     """One call that has not ended."""
 
     __slots__ = (
-        "actor", "caller", "cancelled", "is_nested", "number", "parent", "plan", "returns", "stream", "submission",
-        "tries_left", "worker",
+        "actor", "caller", "cancelled", "forced", "is_nested", "number", "parent", "plan", "returns", "stream",
+        "submission", "tries_left", "worker",
     )  # fmt: skip
 
     def __init__(self, submission: Submission, caller: int, parent: int, tries: int) -> None:
@@ -64,6 +64,8 @@ class Call:
         self.actor: Actor | None = None
         self.worker: Worker | None = None
         self.cancelled = False
+        self.forced = False
+        """Whether its process is to be ended for it, once it runs."""
         self.is_nested = False
         """Whether a task has submitted it."""
         self.plan: Plan = submission.plan
@@ -184,9 +186,7 @@ class Calls:
 
     def _end_stream(self, stream: Stream, number: int, outcome: Outcome) -> None:
         if outcome[0] == ERROR and number in self.objects.entries:
-            # The reader meets it in its turn; the object is needed once more for that.
-            self.objects.keep(number)
-            stream.items.append(number)
+            stream.items.append(number)  # the reader meets it in its turn
         stream.ended = True
         _call_back(stream)
 

@@ -201,22 +201,22 @@ class Client(Runtime):
         return self._ask(verb, arguments, None)
 
     def _ask(self, verb: str, arguments: tuple[Any, ...], timeout_s: float | None) -> Any:
-        number = self._request(verb, arguments)
+        self.before_waiting()  # it may be for what waits here to be told
+        self.flush()
+        number = next(self._requests)
         replies = self._replies
-        if not self.until(lambda: number in replies, timeout_s):
+        try:
+            self.say((REQUEST, number, running.get(), verb, arguments))
+            if not self.until(lambda: number in replies, timeout_s):
+                raise GetTimeoutError
+        except BaseException:  # mostly that the call was cancelled: the hub is not to think that it still waits
             self.say((REQUEST, 0, running.get(), "give_up", (number,)))
-            raise GetTimeoutError
+            replies.pop(number, None)
+            raise
         well, value = replies.pop(number)
         if not well:
             raise value
         return value
-
-    def _request(self, verb: str, arguments: tuple[Any, ...]) -> int:
-        self.before_waiting()  # it may be for what waits here to be told
-        self.flush()
-        number = next(self._requests)
-        self.say((REQUEST, number, running.get(), verb, arguments))
-        return number
 
     def outcomes(self, numbers: Sequence[int], timeout_s: float | None) -> list[Outcome]:
         try:

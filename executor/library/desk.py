@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from executor.errors import ExecutorError
 from executor.library.actors import Actor, State
-from executor.library.calls import Call
+from executor.library.calls import Call, Stream
 from executor.library.creation import Creation
 from executor.library.failures import pack_own
 from executor.library.messages import ANSWER, PROCEED
 from executor.library.objects import ERROR, Outcome
 from executor.library.plans import ActorPlan, Spot, with_spot
 from executor.library.status import status_of
-from executor.library.values import Packed
+from executor.library.values import Packed, place_of
 from executor.resources import Request, Resources
 
 if TYPE_CHECKING:
@@ -103,26 +103,36 @@ class Desk:
         if stream is None:
             answer(True, None)
             return
-        running = hub.calls.open.get(number)
-        if running is not None and running.worker is not None:
-            if stream.unanswered == taken - 1 and taken > 0:
-                stream.unanswered = -1
-                hub.workers.post(running.worker, (ANSWER, number, reply))
-            if running.plan.window:
-                hub.workers.post(running.worker, (PROCEED, number, taken))
+        self._tell_yielder(stream, number, taken, reply)
 
         def look() -> None:
+            worker = hub.workers.all.get(caller)
+            if caller and worker is None:
+                return  # it has ended while it waited
             if len(stream.items) > taken:
+                item = stream.items[taken]
+                if taken < stream.taken or item == number:  # somebody has it already, or it is the call's own error
+                    hub.objects.keep(item)
                 stream.taken = max(stream.taken, taken + 1)
-                if caller:
-                    hub.workers.all[caller].held[stream.items[taken]] += 1
-                answer(True, stream.items[taken])
+                if worker is not None:
+                    worker.held[item] += 1
+                answer(True, item)
             elif stream.ended:
                 answer(True, None)
             else:
                 stream.waiting.append(look)
 
         look()
+
+    def _tell_yielder(self, stream: Stream, number: int, taken: int, reply: Packed | None) -> None:
+        """Answer what was taken last, and have the call go on."""
+        running = self._hub.calls.open.get(number)
+        if running is not None and running.worker is not None:
+            if stream.unanswered == taken - 1 and taken > 0:
+                stream.unanswered = -1
+                self._hub.workers.post(running.worker, (ANSWER, number, reply))
+            if running.plan.window:
+                self._hub.workers.post(running.worker, (PROCEED, number, taken))
 
     # Actors.
 
@@ -131,8 +141,12 @@ class Desk:
     ) -> None:
         """Answers with the number of the actor to use, which may be an older one's, and with its description."""
         hub = self._hub
+        worker, place = hub.workers.all.get(caller), place_of(creation.arguments)
+        if worker is not None and place is not None:
+            worker.places.discard(place.segment)  # it is the actor's now, which may outlive the worker
         name = plan.registered_name
         if name is not None and name in hub.actors.named:
+            hub.objects.free(creation.arguments)
             if not plan.get_if_exists:
                 raise ValueError(
                     f"there is an actor of the name {name!r} already: use get_actor, or get_if_exists=True"
@@ -145,8 +159,8 @@ class Desk:
             hub.groups.check(spot.group, spot.bundle, plan.plan.request)
             plan = replace(plan, plan=with_spot(plan.plan, spot))
         hub.actors.create(number, plan, creation)
-        if caller:
-            hub.workers.all[caller].held[number] += 1
+        if worker is not None:
+            worker.held[number] += 1
         answer(True, (number, creation.description))
 
     def _get_actor(self, caller: int, call: int, answer: Answer, name: str) -> None:
@@ -217,7 +231,7 @@ class Desk:
         if worker is None:
             (hub.actors if call.actor is not None else hub.tasks).cancel(call)
         elif force:
-            hub.workers.kill(worker, "it was cancelled")
+            hub.tasks.end_by_force(worker, call)
         else:
             worker.link.nudge(call.number)
 

@@ -72,7 +72,7 @@ _SOON_S = 0.01
 
 # Of the process and not of a hub: a reference that outlives its executor means nothing to the next one.
 _numbers = itertools.count(1)
-_rows = itertools.count(1 << 24)
+_rows = itertools.count(1 << 48)  # times `MOST_RETURNS`: past all numbers that workers give
 
 
 class Hub(Runtime):
@@ -277,6 +277,7 @@ class Hub(Runtime):
             worker.places.discard(outcome[1][1].segment)
 
     def _take_submission(self, worker: Worker, parent: int, submission: Submission) -> None:
+        self._forget_places(worker, (VALUE, submission.arguments))
         plan = submission.plan
         if plan.spot is None and plan.inherits_spot and worker.spot is not None:
             plan = with_spot(plan, Spot(worker.spot.group))
@@ -385,9 +386,11 @@ class Hub(Runtime):
         self._room_freed = False
         for worker in self._owed:
             # Not one that has become idle meanwhile: it might be let go of to find the room that it is to have.
-            if worker.running and not worker.blocked and worker.lease is not None:
+            if (worker.running or worker.actor) and not worker.blocked and worker.lease is not None:
                 worker.lease.area.take_back(worker.lease, self._find_room)
-        self._owed = [w for w in self._owed if w.running and w.lease is not None and w.lease.lent is not None]
+        self._owed = [
+            w for w in self._owed if (w.running or w.actor) and w.lease is not None and w.lease.lent is not None
+        ]
         self.groups.place_waiting(self._find_room)
         self.actors.place_waiting()
         self.tasks.serve_all()

@@ -66,6 +66,8 @@ class Loop:
             if call[5] == STREAMING:
                 self._client.streaming.add(call[0])
             task = self._tasks[call[0]] = self._loop.create_task(self._one(call))
+            if call[0] in self._serving.cancelled:
+                task.cancel()  # the word came before the call
             task.add_done_callback(lambda task, number=call[0]: self._done(number, task))  # type: ignore[misc]
 
     def _done(self, number: int, task: asyncio.Task[None]) -> None:
@@ -73,7 +75,10 @@ class Loop:
         self._tasks.pop(number, None)
         if self._client.has_references_to_tell:
             self._client.flush()
-        if not task.cancelled() and (error := task.exception()) is not None and not self._end.done():
+        if task.cancelled():  # before its first step: else it has told what became of it
+            self._serving.cancelled.discard(number)
+            self._serving.tell_error(number, asyncio.CancelledError(), 0.0, retry=False)
+        elif (error := task.exception()) is not None and not self._end.done():
             self._end.set_exception(error)
 
     def cancel(self, number: int) -> None:

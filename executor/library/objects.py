@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -31,6 +32,8 @@ class Objects:
     def __init__(self, give_back: Callable[[int], None]) -> None:
         self.entries: dict[int, Entry] = {}
         self._give_back = give_back
+        self._due: deque[Callable[[], None]] = deque()
+        self._calling_back = False
 
     def add(self, number: int) -> Entry:
         """A new object, needed once, without an outcome so far."""
@@ -58,9 +61,19 @@ class Objects:
             for inner in numbers_in(outcome[1]):
                 self.keep(inner)
         if entry.waiting is not None:
-            waiting, entry.waiting = entry.waiting, None
-            for callback in waiting:
-                callback()
+            self._due.extend(entry.waiting)
+            entry.waiting = None
+            self._call_back()
+
+    def _call_back(self) -> None:
+        # One after another: what fails for want of a value that failed settles the next one, a thousand times over.
+        if not self._calling_back:
+            self._calling_back = True
+            try:
+                while self._due:
+                    self._due.popleft()()
+            finally:
+                self._calling_back = False
 
     def when_settled(self, number: int, callback: Callable[[], None]) -> None:
         """Call back once the object's outcome is known, which may be now."""
@@ -112,15 +125,27 @@ class Objects:
         if entry is None:
             return
         entry.count -= 1
-        if entry.count == 0:
-            del self.entries[number]
-            if entry.outcome is not None and type(entry.outcome[1]) is tuple:
-                outcome = entry.outcome[1]
-                self.free(outcome)
-                for inner in numbers_in(outcome):
-                    self.drop(inner)
-            if entry.on_forgotten is not None:
-                entry.on_forgotten()
+        if entry.count:
+            return
+        left = self._forget(number, entry)
+        while left:  # values may refer to each other in a long chain
+            number = left.pop()
+            entry = self.entries.get(number)
+            if entry is not None:
+                entry.count -= 1
+                if not entry.count:
+                    left += self._forget(number, entry)
+
+    def _forget(self, number: int, entry: Entry) -> list[int]:
+        """Nobody needs it any more; those that its value needed."""
+        del self.entries[number]
+        inner: list[int] = []
+        if entry.outcome is not None and type(entry.outcome[1]) is tuple:
+            self.free(entry.outcome[1])
+            inner += numbers_in(entry.outcome[1])
+        if entry.on_forgotten is not None:
+            entry.on_forgotten()
+        return inner
 
     def free(self, packed: Packed) -> None:
         """Give back the place of a value, if it has one."""

@@ -111,6 +111,10 @@ class Runtime(ABC):
                 return
             try:
                 value = opened(outcome)
+            except StopIteration as error:  # which asyncio's futures refuse: whoever awaited it would wait for ever
+                told = RuntimeError(f"the call raised {error!r}")
+                told.__cause__ = error
+                future.set_exception(told)
             except BaseException as error:  # noqa: BLE001 - it is the call's, whatever it is
                 future.set_exception(error)
             else:

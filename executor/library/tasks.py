@@ -24,8 +24,8 @@ from executor.messages import DeathCause
 _AHEAD_S = 0.002
 _MOST_AHEAD = 64
 _STUCK_S = 0.02
-_MOST_PLANS = 1000
 _MOST_FREE_WORKERS = 32
+_MOST_PLANS = 1000
 
 
 class Line:
@@ -117,7 +117,7 @@ class Tasks:
             if plan.crew is not None:
                 self._band(line, plan.crew.number)
         if len(self._line_of_plan) >= _MOST_PLANS:
-            self._line_of_plan.clear()  # each call with options of its own makes a plan
+            self._line_of_plan.clear()  # each use of `options` makes a plan, and few are met again
         self._line_of_plan[id(plan)] = plan, line
         return line
 
@@ -174,7 +174,7 @@ class Tasks:
 
     def _one_more(self, line: Line) -> Worker | None:
         plan = line.plan
-        if len(line.workers) >= line.most_workers:
+        if len(line.workers) >= line.most_workers and (plan.crew is not None or self._work(line) >= line.most_workers):
             return None
         lease = self._lease(plan)
         if lease is None:
@@ -191,6 +191,10 @@ class Tasks:
         line.workers[worker.number] = worker
         self._line_of_worker[worker.number] = line
         return worker
+
+    def _work(self, line: Line) -> int:
+        """How many of the line's workers do not wait for other calls, which may be in this very line."""
+        return sum(not worker.blocked for worker in line.workers.values())
 
     def _lease(self, plan: Plan) -> Lease | None:
         while True:
@@ -243,6 +247,9 @@ class Tasks:
             worker.heard_at = time.monotonic()
         line.seconds += (seconds - line.seconds) * (0.5 if seconds > line.seconds else 0.2)
         has = len(worker.running)
+        if has and (first := next(iter(worker.running.values()))).forced:
+            self.end_by_force(worker, first)
+            return
         if worker.calls_left:
             worker.calls_left -= 1
             if not worker.calls_left:
@@ -270,11 +277,7 @@ class Tasks:
         for number in reversed(numbers):
             call = worker.running.pop(number, None)
             if call is not None and call.number in self._calls.open:
-                call.worker = None
-                if call.cancelled:
-                    self._fail_unbegun(call)
-                else:
-                    line.add(call, again=True)
+                self._stand_again(line, call)
         if not worker.running and worker not in line.idle:
             # It gave back even the first, as one does that was slow to start: nothing else would tell that it is idle.
             worker.stuck = False
@@ -316,11 +319,28 @@ class Tasks:
         if call.worker is not None:
             return False
         line.remove(call)
-        self._fail_unbegun(call)
+        self._fail_cancelled(call)
         return True
 
-    def _fail_unbegun(self, call: Call) -> None:
+    def _fail_cancelled(self, call: Call) -> None:
         self._calls.fail(call, pack_own(TaskCancelledError(f"task {call.plan.name} was cancelled before it began")))
+
+    def _stand_again(self, line: Line, call: Call) -> None:
+        """A worker that was given the call has not begun it."""
+        call.worker = None
+        if call.cancelled:  # which that worker was told, and the next one would not be
+            self._fail_cancelled(call)
+        else:
+            line.add(call, again=True)
+
+    def end_by_force(self, worker: Worker, call: Call) -> None:
+        """End a call with its process; one that the process has not begun comes back instead."""
+        if next(iter(worker.running)) == call.number:
+            self._workers.kill(worker, "it was cancelled")
+        else:
+            call.forced = True  # should it have been begun by now, which is told when the one before it ends
+            worker.link.nudge(call.number)
+            worker.link.nudge(RECALL)
 
     def release_idle(self) -> bool:
         """Give back what an idle worker holds; whether there was one."""
@@ -363,8 +383,7 @@ class Tasks:
         running = list(worker.running.values())
         worker.running.clear()
         for call in reversed(running[1:]):  # not begun
-            call.worker = None
-            line.add(call, again=True)
+            self._stand_again(line, call)
         for call in running[:1]:
             if call.cancelled:
                 error = TaskCancelledError(f"task {call.plan.name} was cancelled")

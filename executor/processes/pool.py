@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
@@ -30,6 +31,8 @@ _SERVER_S = 0.5
 _SOON_S = 0.01
 _TURNS_TO_CHECK = 64
 
+# Of the process and not of a pool: what is numbered by its worker is not to be taken for another pool's.
+_link_numbers = itertools.count(1)
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
 
@@ -51,7 +54,6 @@ class Pool:
         self._servers = Servers(self._poller, self._own, scratch)
         self._links: dict[int, Link] = {}
         self._running: dict[str, Link] = {}
-        self._count = 0
         self._polling = False
         self._turns = 0
         self._closed = False
@@ -71,8 +73,7 @@ class Pool:
 
     def open_link(self, digest: str, *, memory_bytes: int = 0) -> Link:
         """A new worker process of a prepared program; with all that it starts it may use so much memory, or any."""
-        self._count += 1
-        link = Link(self._count, digest, self._servers.launcher(digest), self._poller, memory_bytes)
+        link = Link(next(_link_numbers), digest, self._servers.launcher(digest), self._poller, memory_bytes)
         self._links[link.number] = link
         self._own(link)
         return link

@@ -1,0 +1,314 @@
+"""Corners of the library: each of these was wrong once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import executor
+from executor.errors import ExecutorClosedError, TaskCancelledError
+from tests.executor.library.events import DEADLINE_S, Signal, holds
+
+
+@pytest.fixture
+def ray() -> Iterator[Any]:
+    """The library, open with a single cpu."""
+    executor.init(num_cpus=1, log_to_driver=False)
+    yield executor
+    executor.shutdown()
+
+
+def test_large_arguments_outlive_the_worker_that_submitted_the_call(ray: Any, tmp_path: Path) -> None:
+    go = Signal(tmp_path, "go")
+
+    @ray.remote(num_cpus=0)
+    def gate() -> None:
+        go.wait()
+
+    @ray.remote
+    def first_byte(data: bytearray, gone: None) -> int:
+        return data[0]
+
+    @ray.remote(max_calls=1)
+    def parent(opened: list[Any]) -> tuple[Any, int]:
+        return first_byte.remote(bytearray(b"\1") * 2**20, opened[0]), os.getpid()
+
+    ref, pid = ray.get(parent.remote([gate.remote()]), timeout=DEADLINE_S)
+    holds(lambda: all(process.pid != pid for process in ray.status().processes), "the parent's worker did not end")
+    others = [ray.put(bytearray(b"\7") * 2**20) for _ in range(8)]  # would lie where the arguments did
+    go.set()
+    assert ray.get(ref, timeout=DEADLINE_S) == 1
+    del others
+
+
+def test_large_arguments_of_an_actor_outlive_the_worker_that_created_it(ray: Any) -> None:
+    @ray.remote(num_cpus=1)
+    class Keeper:
+        def __init__(self, data: bytearray) -> None:
+            self.first = data[0]
+
+        def first_byte(self) -> int:
+            return self.first
+
+    @ray.remote(max_calls=1)
+    def parent() -> Any:
+        return Keeper.remote(bytearray(b"\1") * 2**20)
+
+    keeper = ray.get(parent.remote(), timeout=DEADLINE_S)
+    others = [ray.put(bytearray(b"\7") * 2**20) for _ in range(8)]
+    assert ray.get(keeper.first_byte.remote(), timeout=DEADLINE_S) == 1
+    del others
+
+
+def test_arguments_for_an_actor_that_there_is_already_are_let_go_of(ray: Any) -> None:
+    @ray.remote
+    class Keeper:
+        def __init__(self, data: bytearray) -> None:
+            pass
+
+    get = Keeper.options(name="keeper", get_if_exists=True)
+    keepers = [get.remote(bytearray(2**20)) for _ in range(3)]
+    assert ray.status().store.objects == 1
+    del keepers
+
+
+def test_an_exception_goes_through_a_long_chain_of_calls(ray: Any, tmp_path: Path) -> None:
+    go = Signal(tmp_path, "go")
+
+    @ray.remote
+    def fail() -> None:
+        go.wait()
+        raise ValueError("at the beginning")
+
+    @ray.remote
+    def on(value: Any) -> Any:
+        return value
+
+    ref = fail.remote()
+    for _ in range(1500):
+        ref = on.remote(ref)
+    go.set()
+    with pytest.raises(ValueError, match="at the beginning"):
+        ray.get(ref, timeout=DEADLINE_S)
+    assert ray.get(on.remote(1), timeout=DEADLINE_S) == 1
+
+
+def test_a_long_chain_of_values_that_refer_to_each_other_is_let_go_of(ray: Any) -> None:
+    before = ray.status().objects
+    ref = ray.put(None)
+    for _ in range(3000):
+        ref = ray.put([ref])
+    assert ray.status().objects == before + 3001
+    del ref
+    assert ray.status().objects == before
+
+
+def test_calls_that_need_no_resources_wait_for_each_other_in_any_number(ray: Any) -> None:
+    @ray.remote(num_cpus=0)
+    def depth(more: int) -> int:
+        return 1 + ray.get(depth.remote(more - 1)) if more else 1
+
+    assert ray.get([depth.remote(1) for _ in range(33)], timeout=DEADLINE_S) == [2] * 33
+
+
+def test_a_coroutine_that_is_cancelled_at_once_ends(ray: Any) -> None:
+    @ray.remote
+    class Sleeper:
+        async def sleep(self) -> None:
+            await asyncio.sleep(1000)
+
+        async def wake(self) -> str:
+            return "awake"
+
+    sleeper = Sleeper.remote()
+    assert ray.get(sleeper.wake.remote(), timeout=DEADLINE_S) == "awake"
+    for _ in range(50):
+        ref = sleeper.sleep.remote()
+        ray.cancel(ref)
+        with pytest.raises(TaskCancelledError):
+            ray.get(ref, timeout=DEADLINE_S)
+
+
+def test_a_reader_that_dies_while_it_waits_for_a_stream_takes_nothing_along(ray: Any, tmp_path: Path) -> None:
+    waits, go = Signal(tmp_path, "waits"), Signal(tmp_path, "go")
+
+    @ray.remote
+    def count() -> Iterator[int]:
+        yield 1
+        go.wait()
+        yield 2
+
+    @ray.remote(num_cpus=0)
+    def read(streams: list[Any]) -> None:
+        next(streams[0])
+        waits.set()
+        next(streams[0])
+
+    stream = count.remote()
+    reader = read.remote([stream])
+    waits.wait()
+    ray.cancel(reader, force=True)
+    with pytest.raises(TaskCancelledError):
+        ray.get(reader, timeout=DEADLINE_S)
+    go.set()
+    assert ray.get(stream.completed(), timeout=DEADLINE_S) is None
+    next(stream)  # the dead reader's, which is gone with it
+    assert ray.get(next(stream), timeout=DEADLINE_S) == 2
+
+
+def test_two_readers_of_a_stream_hold_each_value_for_themselves(ray: Any) -> None:
+    @ray.remote
+    def count() -> Iterator[int]:
+        yield from range(3)
+
+    stream = count.remote()
+    again = pickle.loads(pickle.dumps(stream))
+    first, second = list(stream), list(again)
+    del first
+    ray.status()
+    assert ray.get(second, timeout=DEADLINE_S) == [0, 1, 2]
+
+
+def test_a_stream_that_failed_is_let_go_of_with_all_that_nobody_has_read(ray: Any) -> None:
+    @ray.remote
+    def fail() -> Iterator[bytearray]:
+        for _ in range(5):
+            yield bytearray(2**20)
+        raise ValueError("after five")
+
+    before = ray.status().objects
+    stream = fail.remote()
+    first = next(stream)
+    with pytest.raises(ValueError, match="after five"):
+        ray.get(stream.completed(), timeout=DEADLINE_S)
+    del stream, first
+    assert (ray.status().objects, ray.status().store.objects) == (before, 0)
+
+
+def test_a_worker_whose_call_was_cancelled_as_it_waited_lends_its_cpu_the_next_time_too(
+    ray: Any, tmp_path: Path
+) -> None:
+    go, waits = Signal(tmp_path, "go"), Signal(tmp_path, "waits")
+
+    @ray.remote(num_cpus=0)
+    def late() -> None:
+        go.wait()
+
+    @ray.remote
+    def wait_for(refs: list[Any]) -> None:
+        waits.set()
+        ray.get(refs)
+
+    @ray.remote
+    def child() -> int:
+        return 1
+
+    @ray.remote
+    def parent() -> int:
+        return ray.get(child.remote()) + 1
+
+    ref = late.remote()
+    waiting = wait_for.remote([ref])
+    waits.wait()
+    assert ray.get(child.remote(), timeout=DEADLINE_S) == 1  # by the cpu that is lent
+    ray.cancel(waiting)
+    with pytest.raises(TaskCancelledError):
+        ray.get(waiting, timeout=DEADLINE_S)
+    assert ray.get([parent.remote() for _ in range(3)], timeout=DEADLINE_S) == [2, 2, 2]
+    go.set()
+    ray.get(ref, timeout=DEADLINE_S)
+
+
+def test_an_actor_has_its_cpu_back_after_its_constructor_has_waited(ray: Any) -> None:
+    @ray.remote
+    def one() -> int:
+        return 1
+
+    @ray.remote(num_cpus=1)
+    class Waiter:
+        def __init__(self) -> None:
+            self.value = ray.get(one.remote())
+
+        def get(self) -> int:
+            return int(self.value)
+
+    waiter = Waiter.remote()
+    assert ray.get(waiter.get.remote(), timeout=DEADLINE_S) == 1
+    holds(lambda: not ray.available_resources().get("CPU"), "the actor's cpu is lent for good")
+
+
+def test_an_actor_ends_whose_only_call_is_cancelled_before_it_has_started(ray: Any, tmp_path: Path) -> None:
+    go = Signal(tmp_path, "go")
+
+    @ray.remote(num_cpus=1)
+    class Slow:
+        def __init__(self) -> None:
+            go.wait()
+
+        def get(self) -> None:
+            pass
+
+    slow = Slow.remote()
+    ref = slow.get.remote()
+    del slow
+    ray.cancel(ref)
+    with pytest.raises(TaskCancelledError):
+        ray.get(ref, timeout=DEADLINE_S)
+    holds(lambda: ray.available_resources()["CPU"] == 1, "the actor lives on")
+    assert ray.status().actors == ()
+
+
+def test_a_call_that_is_cancelled_by_force_behind_another_one_leaves_that_alone(ray: Any, tmp_path: Path) -> None:
+    began, go = Signal(tmp_path, "began"), Signal(tmp_path, "go")
+
+    @ray.remote(max_retries=0)
+    def step(name: str) -> str:
+        if name:
+            (tmp_path / name).touch()
+        if name == "first":
+            began.set()
+            go.wait()
+        return name
+
+    ray.get([step.remote("") for _ in range(500)], timeout=DEADLINE_S)  # so quick that several are sent at once
+    first, second = step.remote("first"), step.remote("second")
+    began.wait()
+    ray.cancel(second, force=True)
+    go.set()
+    assert ray.get(first, timeout=DEADLINE_S) == "first"
+    with pytest.raises(TaskCancelledError):
+        ray.get(second, timeout=DEADLINE_S)
+    assert not (tmp_path / "second").exists()
+
+
+def test_a_reference_made_by_a_worker_means_nothing_to_the_next_executor(ray: Any) -> None:
+    @ray.remote
+    def keep(value: str) -> list[Any]:
+        return [ray.put(value)]
+
+    (old,) = ray.get(keep.remote("old"), timeout=DEADLINE_S)
+    ray.shutdown()
+    ray.init(num_cpus=1, log_to_driver=False)
+    (new,) = ray.get(keep.remote("new"), timeout=DEADLINE_S)
+    with pytest.raises(ExecutorClosedError):
+        ray.get(old)
+    assert ray.get(new) == "new"
+
+
+def test_awaiting_a_call_that_raised_stop_iteration_ends(ray: Any) -> None:
+    @ray.remote
+    def first() -> int:
+        nothing: list[int] = []
+        return next(iter(nothing))
+
+    async def wait() -> int:
+        return int(await first.remote())
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        asyncio.run(asyncio.wait_for(wait(), DEADLINE_S))
