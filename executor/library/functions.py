@@ -87,7 +87,7 @@ def plan_of(function: Callable[..., Any], options: Mapping[str, Any]) -> Plan:
         num_returns=returns_of(options, inspect.isgeneratorfunction(function)),
         max_retries=_retries(options),
         retry_exceptions=retried(options),
-        window=whole(options, "generator_backpressure_num_objects", 0, -1) if options else 0,
+        window=max(0, whole(options, "generator_backpressure_num_objects", 0, -1)) if options else 0,
         spot=spot,
         inherits_spot=inherits,
         labels=labels_of(options),

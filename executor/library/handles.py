@@ -203,7 +203,7 @@ def _method_plan(name: str, options: Mapping[str, Any], before: Plan | None = No
         num_returns=returns_of(options, False) if options.get("num_returns") is not None else base.num_returns,
         max_retries=_tries(options.get("max_task_retries"), base.max_retries),
         retry_exceptions=retried(options) if "retry_exceptions" in options else base.retry_exceptions,
-        window=whole(options, "generator_backpressure_num_objects", base.window, 0),
+        window=max(0, whole(options, "generator_backpressure_num_objects", base.window, -1)),
     )
 
 
