@@ -18,7 +18,7 @@ from executor.library.calls import Call, Calls
 from executor.library.creation import Creation
 from executor.library.failures import actor_died, pack_own
 from executor.library.ledger import Lease, Ledger
-from executor.library.messages import CALLS, CREATE
+from executor.library.messages import CALLS, CREATE, PROCEED
 from executor.library.objects import ERROR, Outcome
 from executor.library.plans import ActorPlan
 from executor.library.values import Packed
@@ -195,8 +195,7 @@ class Actors:
         again = []
         for call in running:
             if call.tries_left:
-                call.tries_left -= 1
-                call.worker = None
+                self._calls.retry(call)
                 again.append(call)
             else:
                 more = "; it is started again, but this call may have been under way"
@@ -339,11 +338,12 @@ class Actors:
             plan.retry_exceptions if call.tries_left else False, plan.name,
         )  # fmt: skip
         self._workers.post(worker, (CALLS, (message,)))
+        if plan.window and call.stream is not None and call.stream.taken:
+            self._workers.post(worker, (PROCEED, call.number, call.stream.taken))
 
     def again(self, call: Call) -> None:
         """Run a call once more, as it asked for when it raised."""
-        call.tries_left -= 1
-        call.worker = None
+        self._calls.retry(call)
         assert call.actor is not None
         self._admit(call.actor, call)
 

@@ -312,3 +312,22 @@ def test_awaiting_a_call_that_raised_stop_iteration_ends(ray: Any) -> None:
 
     with pytest.raises(RuntimeError, match="StopIteration"):
         asyncio.run(asyncio.wait_for(wait(), DEADLINE_S))
+
+
+@pytest.mark.parametrize("window", [-1, 2])
+def test_a_stream_goes_on_where_it_was_when_its_call_is_tried_again(ray: Any, tmp_path: Path, window: int) -> None:
+    read = Signal(tmp_path, "read")
+
+    @ray.remote(generator_backpressure_num_objects=window)
+    def count() -> Iterator[int]:
+        for i in range(8):
+            if i == 4 and not (tmp_path / "died").exists():
+                read.wait()
+                (tmp_path / "died").touch()
+                os._exit(1)
+            yield i
+
+    stream = count.remote()
+    values = [ray.get(next(stream), timeout=DEADLINE_S) for _ in range(4)]
+    read.set()
+    assert values + ray.get(list(stream), timeout=DEADLINE_S) == list(range(8))
