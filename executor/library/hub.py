@@ -108,7 +108,7 @@ class Hub(Runtime):
         self._echo = Echo() if log_to_driver else None
         self.workers = Workers(self.pool, node, f"{self.folder}/logs", self._echo, self._take)
         self.groups = Groups(self.ledger, self.objects)
-        self.tasks = Tasks(self.calls, self.workers, self.ledger, self._find_room)
+        self.tasks = Tasks(self.calls, self.workers, self.ledger, self.groups, self._find_room)
         self.actors = Actors(self.calls, self.workers, self.ledger)
         self.actors.find_room = self._find_room
         self.calls.on_unread = self._cancel_unread

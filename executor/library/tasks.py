@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from executor.errors import InfeasibleRequestError, TaskCancelledError
+from executor.errors import ExecutorError, InfeasibleRequestError, TaskCancelledError
 from executor.library.calls import Call, Calls
 from executor.library.failures import crashed, pack_own
+from executor.library.groups import Groups
 from executor.library.ledger import Area, Lease, Ledger
 from executor.library.messages import CALLS, PROCEED, RECALL
 from executor.library.plans import Plan
@@ -77,7 +78,10 @@ class Line:
 class Tasks:
     """The lines of tasks. `find_room` is asked to free what others hold without need."""
 
-    def __init__(self, calls: Calls, workers: Workers, ledger: Ledger, find_room: Callable[[], bool]) -> None:
+    def __init__(
+        self, calls: Calls, workers: Workers, ledger: Ledger, groups: Groups, find_room: Callable[[], bool]
+    ) -> None:
+        self._groups = groups
         self._calls = calls
         self._workers = workers
         self._ledger = ledger
@@ -101,6 +105,10 @@ class Tasks:
             return  # cancelled in the meantime
         if call.submission.values and (failed := self._calls.failed_value(call)) is not None:
             self._calls.end(call, *failed)
+            return
+        spot = call.plan.spot
+        if spot is not None and self._groups.is_gone(spot.group):
+            self._calls.fail(call, pack_own(ExecutorError("the placement group was removed")))
             return
         line = self._line(call.plan)
         line.add(call)

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 import executor
-from executor.errors import ExecutorClosedError, TaskCancelledError
+from executor.errors import ExecutorClosedError, ExecutorError, TaskCancelledError
+from executor.util import placement_group, remove_placement_group
+from executor.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from tests.executor.library.events import DEADLINE_S, Signal, holds
 
 
@@ -331,3 +333,23 @@ def test_a_stream_goes_on_where_it_was_when_its_call_is_tried_again(ray: Any, tm
     values = [ray.get(next(stream), timeout=DEADLINE_S) for _ in range(4)]
     read.set()
     assert values + ray.get(list(stream), timeout=DEADLINE_S) == list(range(8))
+
+
+def test_calls_for_a_removed_placement_group_fail_however_late_they_come(ray: Any, tmp_path: Path) -> None:
+    go = Signal(tmp_path, "go")
+
+    @ray.remote(num_cpus=0)
+    def late() -> None:
+        go.wait()
+
+    group = placement_group([{"CPU": 1}])
+    ray.get(group.ready(), timeout=DEADLINE_S)
+    strategy = PlacementGroupSchedulingStrategy(group)
+    inside = ray.remote(lambda *_: 1).options(scheduling_strategy=strategy)
+    assert ray.get(inside.remote(), timeout=DEADLINE_S) == 1
+    waiting = inside.remote(late.remote())
+    remove_placement_group(group)
+    go.set()
+    for ref in (waiting, inside.remote()):
+        with pytest.raises(ExecutorError, match="removed"):
+            ray.get(ref, timeout=DEADLINE_S)
