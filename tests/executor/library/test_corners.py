@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import pickle
 from collections.abc import Iterator
@@ -353,3 +354,64 @@ def test_calls_for_a_removed_placement_group_fail_however_late_they_come(ray: An
     for ref in (waiting, inside.remote()):
         with pytest.raises(ExecutorError, match="removed"):
             ray.get(ref, timeout=DEADLINE_S)
+
+
+def test_a_reference_inside_an_exception_outlives_the_worker_that_raised_it(ray: Any) -> None:
+    @ray.remote(max_calls=1)
+    def fail() -> None:
+        raise ValueError(ray.put("inside"), os.getpid())
+
+    ref = fail.remote()
+    ray.wait([ref], timeout=DEADLINE_S)
+    holds(lambda: not ray.status().processes, "the worker did not end")
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - its text is a reference
+        ray.get(ref)
+    assert ray.get(caught.value.args[0], timeout=DEADLINE_S) == "inside"
+    del caught, ref
+    gc.collect()
+    assert ray.status().objects == 0
+
+
+class Unspeakable:
+    def __reduce__(self) -> Any:
+        raise RuntimeError("not by pickle")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("not by text")
+
+
+class WriteProtectedError(Exception):
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.__dict__["value"] = 1
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise RuntimeError("nothing is to be set")
+
+
+class AnsweringError(Exception):
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("there is no such thing")
+
+
+@pytest.mark.parametrize("kind", ["unspeakable", "write-protected", "answering"])
+def test_an_actor_outlives_whatever_exception_it_raises(ray: Any, kind: str) -> None:
+    errors = {
+        "unspeakable": (ValueError, Unspeakable),
+        "write-protected": (WriteProtectedError, int),
+        "answering": (AnsweringError, int),
+    }
+
+    @ray.remote
+    class Raiser:
+        def fail(self) -> None:
+            error, argument = errors[kind]
+            raise error(argument())
+
+        def live(self) -> bool:
+            return True
+
+    raiser = Raiser.remote()
+    with pytest.raises((ExecutorError, WriteProtectedError, AnsweringError)):
+        ray.get(raiser.fail.remote(), timeout=DEADLINE_S)
+    assert ray.get(raiser.live.remote(), timeout=DEADLINE_S)
