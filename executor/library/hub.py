@@ -456,10 +456,14 @@ class Hub(Runtime):
             def one_more() -> None:
                 settled[0] += 1
 
-            with self._interrupts, self.lock:
-                for number in set(numbers):
-                    self.objects.when_settled(number, one_more)
-            self.turn_until(lambda: settled[0] >= count, timeout_s)
+            try:
+                with self._interrupts, self.lock:
+                    for number in set(numbers):
+                        self.objects.when_settled(number, one_more)
+                self.turn_until(lambda: settled[0] >= count, timeout_s)
+            finally:
+                with self._interrupts, self.lock:
+                    self.objects.not_any_more(numbers, one_more)
             there = self._there(numbers)
         return there
 

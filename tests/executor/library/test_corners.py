@@ -14,6 +14,9 @@ import pytest
 
 import executor
 from executor.errors import ExecutorClosedError, ExecutorError, TaskCancelledError
+from executor.library.hub import Hub
+from executor.library.refs import number_of
+from executor.library.runtime import current
 from executor.util import placement_group, remove_placement_group
 from executor.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from tests.executor.library.events import DEADLINE_S, Signal, holds
@@ -415,3 +418,20 @@ def test_an_actor_outlives_whatever_exception_it_raises(ray: Any, kind: str) -> 
     with pytest.raises((ExecutorError, WriteProtectedError, AnsweringError)):
         ray.get(raiser.fail.remote(), timeout=DEADLINE_S)
     assert ray.get(raiser.live.remote(), timeout=DEADLINE_S)
+
+
+def test_waiting_again_and_again_leaves_nothing_behind(ray: Any, tmp_path: Path) -> None:
+    go = Signal(tmp_path, "go")
+
+    @ray.remote
+    def late() -> None:
+        go.wait()
+
+    ref = late.remote()
+    hub = current()
+    assert isinstance(hub, Hub)
+    for _ in range(10):
+        assert ray.wait([ref], timeout=0.001) == ([], [ref])
+    assert not hub.objects.entries[number_of(ref)].waiting
+    go.set()
+    assert ray.wait([ref], timeout=DEADLINE_S) == ([ref], [])
