@@ -181,9 +181,10 @@ class SocketChannel(Channel):
 
     def say(self, payload: Any) -> None:
         """Tell plain values: numbers, bytes, and tuples and lists of these, which need no care in pickling."""
+        # Packed before: it may set the garbage collector off, and with it a user's `__del__` that says something too.
+        pieces = pack_plain((TOLD, 0, payload))
         with self._lock:
-            self._seq += 1
-            send(self._data, pack_plain((TOLD, self._seq, payload)))
+            send(self._data, pieces)
 
     def next_word(self) -> int | None:
         """Wait for the next word that the caller says about this call past what it posts; None when it is gone."""
