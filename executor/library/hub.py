@@ -141,7 +141,7 @@ class Hub(Runtime):
             UNREADY: self._take_unready,
         }
         self._interrupts = Interrupts()
-        self._turns = Turns(self._turn, self.pool.wake, self._afterwards)
+        self._turns = Turns(self._turn, self.pool.wake, self._afterwards, self._interrupts)
 
     # Turning.
 
@@ -423,10 +423,10 @@ class Hub(Runtime):
     def put(self, value: Any) -> ObjectRef[Any]:
         self._check_open()
         packed = pack_value(value, self.allocate)
-        number = self.new_numbers(1)
+        ref: ObjectRef[Any] = ObjectRef(number := self.new_numbers(1), self)  # before: an interrupt may come after it
         with self._interrupts, self.lock:
             self.objects.put(number, (VALUE, packed))
-        return ObjectRef(number, self)
+        return ref
 
     def outcomes(self, numbers: Sequence[int], timeout_s: float | None) -> list[Outcome]:
         entries = self.objects.entries

@@ -23,6 +23,8 @@ class Interrupts:
         self._came = False
         self._deliver = deliver
         self._before: Any = None
+        self.on_late: Callable[[], None] | None = None
+        """Called in the signal handler, to end a wait within a calm stretch."""
         self._ours = self._handle
 
     def install(self) -> None:
@@ -41,6 +43,8 @@ class Interrupts:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.depth:
             self._came, self._late = True, frame
+            if self.on_late is not None:
+                self.on_late()
         else:
             (self._deliver or self._before)(number, frame)
 
@@ -53,6 +57,23 @@ class Interrupts:
             self.depth -= 1
             if self._came and not self.depth:
                 self.catch_up()
+
+    def is_due(self) -> bool:
+        """Whether one has come that this thread is to meet, once it is out of the calm stretch."""
+        return self._came and threading.get_ident() == self._main
+
+    def let_in(self, action: Callable[[], None]) -> None:
+        """Do something, within a calm stretch, in which interrupts come at once."""
+        if threading.get_ident() != self._main:
+            action()
+            return
+        depth = self.depth
+        try:
+            self.depth = 0
+            self.catch_up()
+            action()
+        finally:
+            self.depth = depth
 
     def catch_up(self) -> None:
         """Deliver what came in the meantime."""

@@ -7,6 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from executor.library.interrupts import Interrupts
+
 _TICK_S = 0.002
 _LONG_S = 0.05
 
@@ -19,8 +21,14 @@ class Turns:
     """
 
     def __init__(
-        self, turn: Callable[[float | None], None], wake: Callable[[], None], afterwards: deque[Callable[[], None]]
+        self,
+        turn: Callable[[float | None], None],
+        wake: Callable[[], None],
+        afterwards: deque[Callable[[], None]],
+        interrupts: Interrupts,
     ) -> None:
+        self._interrupts = interrupts
+        interrupts.on_late = wake
         self._turn = turn
         self._wake = wake
         self._afterwards = afterwards
@@ -37,13 +45,17 @@ class Turns:
     def until(self, ready: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until `ready`, turning the hub when no other thread does; whether it came in time."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._interrupts:  # one of these would leave the condition, or whose turn it is, half way changed
+            return self._until(ready, deadline)
+
+    def _until(self, ready: Callable[[], bool], deadline: float | None) -> bool:
         condition = self._condition
         condition.acquire()
         self._waiting += 1
         try:
             while not ready():
                 left_s = None if deadline is None else deadline - time.monotonic()
-                if (left_s is not None and left_s <= 0) or self._closed:
+                if (left_s is not None and left_s <= 0) or self._closed or self._interrupts.is_due():
                     return ready()
                 if not self._turning:
                     self._one_turn(left_s)
@@ -74,7 +86,7 @@ class Turns:
             # When the turn is over: a callback may itself wait for a value, and turn.
             self._condition.release()
             try:
-                self.call_back()
+                self._interrupts.let_in(self.call_back)
             finally:
                 self._condition.acquire()
 

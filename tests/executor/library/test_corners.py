@@ -6,6 +6,8 @@ import asyncio
 import gc
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -435,3 +437,48 @@ def test_waiting_again_and_again_leaves_nothing_behind(ray: Any, tmp_path: Path)
     assert not hub.objects.entries[number_of(ref)].waiting
     go.set()
     assert ray.wait([ref], timeout=DEADLINE_S) == ([ref], [])
+
+
+INTERRUPTED = """
+import os, random, select, signal, threading
+import executor as ray
+
+ray.init(num_cpus=2, log_to_driver=False)
+same = ray.remote(lambda value: value)
+ray.get(same.remote(0))
+armed, over = threading.Event(), threading.Event()
+
+def interrupt():
+    while armed.wait() and not over.is_set():
+        armed.clear()
+        select.select([], [], [], random.random() / 500)  # at any moment; the one that it was armed for
+        os.kill(os.getpid(), signal.SIGINT)
+
+def get():
+    while not over.is_set():
+        assert ray.get(same.remote(-1)) == -1
+
+threads = [threading.Thread(target=interrupt), threading.Thread(target=get)]
+for thread in threads:
+    thread.start()
+came = number = 0
+while came < 2000:
+    try:
+        armed.set()
+        while True:
+            number += 1
+            assert ray.get(same.remote(number), timeout=20) == number
+    except KeyboardInterrupt:
+        came += 1
+over.set()
+armed.set()
+for thread in threads:
+    thread.join()
+print(ray.get(same.remote("whole"), timeout=20), ray.status().objects, ray.status().awaited_objects)
+"""
+
+
+def test_interrupts_at_any_moment_leave_the_driver_whole() -> None:
+    program = [sys.executable, "-c", INTERRUPTED]
+    found = subprocess.run(program, capture_output=True, text=True, timeout=2 * DEADLINE_S, check=False)
+    assert (found.stdout, found.stderr) == ("whole 0 0\n", "")
