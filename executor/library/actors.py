@@ -18,7 +18,7 @@ from executor.library.calls import Call, Calls
 from executor.library.creation import Creation
 from executor.library.failures import actor_died, pack_own
 from executor.library.ledger import Lease, Ledger
-from executor.library.messages import CALLS, CREATE
+from executor.library.messages import CALLS, CREATE, PROCEED
 from executor.library.objects import ERROR, Outcome
 from executor.library.plans import ActorPlan
 from executor.library.values import Packed
@@ -199,8 +199,7 @@ class Actors:
         again = []
         for call in running:
             if call.tries_left:
-                call.tries_left -= 1
-                call.worker = None
+                self._calls.retry(call)
                 again.append(call)
             else:
                 more = "; it is started again, but this call may have been under way"
@@ -330,6 +329,7 @@ class Actors:
         if worker is None or actor.state is not State.ALIVE or len(worker.running) > actor.ahead // 2:
             return
         messages: list[tuple[Any, ...]] = []
+        resumed: list[tuple[int, int]] = []
         calls = actor.calls
         while calls and len(worker.running) < actor.ahead:
             call = calls.popleft()
@@ -343,17 +343,20 @@ class Actors:
             plan = submission.plan
             call.worker = worker
             worker.running[call.number] = call
+            if plan.window and call.stream is not None and call.stream.taken:  # it is tried again
+                resumed.append((call.number, call.stream.taken))
             messages.append(
                 (call.number, submission.method, None, submission.arguments, values, plan.num_returns, plan.window,
                  plan.retry_exceptions if call.tries_left else False, False)
             )  # fmt: skip
         if messages:
             self._workers.post(worker, (CALLS, messages))
+            for number, taken in resumed:
+                self._workers.post(worker, (PROCEED, number, taken))
 
     def again(self, call: Call) -> None:
         """Run a call once more, as it asked for when it raised."""
-        call.tries_left -= 1
-        call.worker = None
+        self._calls.retry(call)
         assert call.actor is not None
         self._admit(call.actor, call)
 

@@ -37,11 +37,13 @@ class Submission(NamedTuple):
 class Stream:
     """What a call has yielded so far."""
 
-    __slots__ = ("ended", "items", "taken", "unanswered", "waiting")
+    __slots__ = ("ended", "items", "seen", "taken", "unanswered", "waiting")
 
     def __init__(self) -> None:
         self.items: list[int] = []
         self.taken = 0
+        self.seen = 0
+        """How many values this try of the call has yielded; a later one begins with those that are there already."""
         self.ended = False
         self.unanswered = -1
         self.waiting: list[Callable[[], None]] = []
@@ -122,6 +124,13 @@ class Calls:
         outcomes = map(self.objects.outcome, call.submission.values)
         return [outcome[1] for outcome in outcomes if outcome is not None] or None
 
+    def retry(self, call: Call) -> None:
+        """Have a call begin anew, with one try less."""
+        call.tries_left -= 1
+        call.worker = None
+        if call.stream is not None:
+            call.stream.seen = 0
+
     def fail(self, call: Call, error: Packed) -> None:
         """End a call by an exception."""
         self.end(call, ERROR, error)
@@ -171,7 +180,10 @@ class Calls:
     def yielded(self, call: Call, number: int, outcome: Outcome, *, waits: bool) -> None:
         """A call streams a value, which is the object `number` from now on."""
         stream = call.stream
-        if stream is None or call.number not in self.streams:
+        is_known = stream is not None and stream.seen < len(stream.items) and not waits
+        if stream is not None:
+            stream.seen += 1
+        if stream is None or is_known or call.number not in self.streams:
             place = place_of(outcome[1])
             if place is not None:
                 self.objects.add(number)
@@ -182,6 +194,7 @@ class Calls:
         if waits:
             stream.unanswered = len(stream.items)
         stream.items.append(number)
+        stream.seen = len(stream.items)  # what is emitted is asked anew, and with it all that comes after it is new
         _call_back(stream)
 
     def _end_stream(self, stream: Stream, number: int, outcome: Outcome) -> None:

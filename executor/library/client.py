@@ -295,9 +295,9 @@ class Client(Runtime):
                     gone += [number] * self._held.pop(number, 0)
             taken = [number for number in self._fresh if number in self._counts]
             self._held.update(taken)
-            self._fresh.clear()
             if taken or gone:
-                self.say((HELD, taken, gone))
+                self._channel.say((HELD, taken, gone))
+            self._fresh.clear()  # not before: another thread that finds nothing fresh tells that its call has ended
 
     @property
     def has_references_to_tell(self) -> bool:
@@ -315,8 +315,8 @@ class Client(Runtime):
 
     def define(self, definition: Definition) -> None:
         if definition.digest not in self._definitions:
+            self.say((DEFINE, definition))  # before another thread may take it for known
             self._know(definition)
-            self.say((DEFINE, definition))
 
     def _know(self, definition: Definition) -> None:
         self._definitions[definition.digest] = definition.pickled

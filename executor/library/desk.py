@@ -63,24 +63,30 @@ class Desk:
 
     def _wait(self, caller: int, call: int, answer: Answer, numbers: Sequence[int], count: int) -> None:
         objects = self._hub.objects
-        answered = False
+        there = self._which_are_there(numbers)
+        left = count - len(there)
+        if left <= 0:
+            answer(True, there)
+            return
+        awaited = set(numbers).difference(there)
 
-        def look() -> None:
-            nonlocal answered
-            there = [n for n in numbers if (e := objects.entries.get(n)) is None or e.outcome is not None]
-            if not answered and len(there) >= count:
-                answered = True
-                objects.watch_no_more(numbers, look)
-                answer(True, there)
+        def one_less() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                objects.not_any_more(awaited, one_less)
+                answer(True, self._which_are_there(numbers))
 
-        look()
-        if not answered:
-            objects.watch(numbers, look)
+        for number in awaited:
+            objects.when_settled(number, one_less)
+
+    def _which_are_there(self, numbers: Sequence[int]) -> list[int]:
+        entries = self._hub.objects.entries
+        return [n for n in numbers if (e := entries.get(n)) is None or e.outcome is not None]
 
     def _there(self, caller: int, call: int, answer: Answer, numbers: Sequence[int]) -> None:
         """Those that are there just now."""
-        objects = self._hub.objects
-        answer(True, [n for n in numbers if (e := objects.entries.get(n)) is None or e.outcome is not None])
+        answer(True, self._which_are_there(numbers))
 
     def _when_there(self, caller: int, call: int, answer: Answer, number: int) -> None:
         self._hub.objects.when_settled(number, lambda: answer(True, None))

@@ -11,6 +11,7 @@ from executor.errors import (
     OutOfMemoryError,
     WorkerCrashedError,
 )
+from executor.library.refs import travelling
 from executor.library.values import Packed, unpack_value
 from executor.messages import DeathCause, RemoteError
 from executor.pickling import encode
@@ -29,22 +30,33 @@ class RemoteTraceback(Exception):  # noqa: N818 - it is shown as the cause of an
 
 
 def pack_exception(error: BaseException) -> Packed:
-    """An exception, whatever its class: what of it cannot be sent is left out."""
+    """An exception, whatever its class: what of it cannot be sent is left out; references in it are kept with it."""
+    before, travelling.numbers = travelling.numbers, []
+    try:
+        body, buffers = _encoded(error)
+        numbers = tuple(travelling.numbers)
+    except Exception as failure:  # noqa: BLE001 - a user's class may raise from its `__repr__` or `__getattr__`
+        kind = type(error).__name__
+        return pack_own(ExecutorError(f"a call raised {kind}, of which nothing can be told: {type(failure).__name__}"))
+    finally:
+        travelling.numbers = before
+    return (body, tuple(map(bytes, buffers)), numbers) if buffers or numbers else body
+
+
+def _encoded(error: BaseException) -> tuple[bytes, list[memoryview]]:
     text = describe(error)
     cause = error.__cause__ or error.__context__
     if isinstance(cause, RemoteTraceback):  # it was raised in a call that this one waited for
         text = RemoteError(text.type_name, text.message, cause.text + "\nWhich came out of:\n\n" + text.traceback)
     for state in _states(error):
         try:
-            body, buffers = encode((type(error), error.args, state, text.traceback, str(text)))
+            return encode((type(error), error.args, state, text.traceback, str(text)))
         except TypeError:
             continue
-        return (body, tuple(map(bytes, buffers)), ()) if buffers else body
     arguments = tuple(argument if _travels(argument) else repr(argument) for argument in error.args)
     for kind in type(error).__mro__:
         if _travels((kind, arguments)):
-            body, _ = encode((kind, arguments, {}, text.traceback, str(text)))
-            return body
+            return encode((kind, arguments, {}, text.traceback, str(text)))
     raise AssertionError("object travels")
 
 
@@ -70,15 +82,18 @@ def unpack_exception(packed: Packed) -> BaseException:
     except Exception as failure:  # noqa: BLE001 - whatever the class of a user's exception does when it is loaded
         return ExecutorError(f"a call raised an exception that cannot be loaded here: {failure}")
     error = _made(kind, arguments) or ExecutorError(shown)
-    error.args = arguments
-    for name, value in state.items():
-        try:
-            setattr(error, name, value)
-        except AttributeError:
-            pass  # read-only over here, as it was over there
+    for name, value in {"args": arguments, **state}.items():
+        _set(error, name, value)
     if '\n  File "' in text:
-        error.__cause__ = RemoteTraceback(text)
+        _set(error, "__cause__", RemoteTraceback(text))
     return error
+
+
+def _set(error: BaseException, name: str, value: Any) -> None:
+    try:
+        setattr(error, name, value)
+    except Exception:  # noqa: BLE001 - the user's own code; mostly read-only over here, as it was over there
+        pass
 
 
 def _made(kind: type[BaseException], arguments: tuple[Any, ...]) -> BaseException | None:

@@ -76,6 +76,11 @@ class Groups:
             self._objects.settle(number, (ERROR, pack_own(ExecutorError("the placement group was removed"))))
         group.state = "removed"
 
+    def is_gone(self, number: int) -> bool:
+        """Whether a group was removed, so that nothing will ever run in it."""
+        group = self.all.get(number)
+        return group is None or group.state == "removed"
+
     def check(self, number: int, bundle: int, request: Request) -> None:
         """Raise for what can never run in a group.
 
@@ -83,9 +88,9 @@ class Groups:
             ExecutorError: the group was removed.
             InfeasibleRequestError: no bundle, or not this one, is large enough.
         """
-        group = self.all.get(number)
-        if group is None or group.state == "removed":
+        if self.is_gone(number):
             raise ExecutorError("the placement group was removed: make a new one")
+        group = self.all[number]
         bundles = group.request.bundles
         if bundle >= len(bundles):
             raise InfeasibleRequestError(f"the placement group has bundles 0 to {len(bundles) - 1}, not {bundle}")

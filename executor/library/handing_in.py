@@ -33,14 +33,14 @@ def hand_in(
     packed, values, inside = pack_arguments(runtime, positional, named)
     count = plan.num_returns
     number = runtime.new_numbers(max(1, count))
+    # Before it is submitted, so that nothing is held for nobody when an interrupt comes in between.
+    refs = [runtime.own(each) for each in range(number, number + abs(count))]
     runtime.submit(Submission(number, plan, digest, actor, method, packed, values, inside))
     if count == 1:
-        return runtime.own(number)
+        return refs[0]
     if count == STREAMING:
-        return ObjectRefGenerator(runtime.own(number), runtime)
-    if count == 0:
-        return None
-    return [runtime.own(each) for each in range(number, number + count)]
+        return ObjectRefGenerator(refs[0], runtime)
+    return refs or None
 
 
 def check_feasible(runtime: Runtime, plan: Plan) -> None:

@@ -109,7 +109,7 @@ class Hub(Runtime):
         self._echo = Echo() if log_to_driver else None
         self.workers = Workers(self.pool, node, f"{self.folder}/logs", self._echo, self._take)
         self.groups = Groups(self.ledger, self.objects)
-        self.tasks = Tasks(self.calls, self.workers, self.ledger, self._find_room)
+        self.tasks = Tasks(self.calls, self.workers, self.ledger, self.groups, self._find_room)
         self.actors = Actors(self.calls, self.workers, self.ledger)
         self.actors.find_room = self._find_room
         self.calls.on_unread = self._cancel_unread
@@ -432,9 +432,9 @@ class Hub(Runtime):
     def put(self, value: Any) -> ObjectRef[Any]:
         self._check_open()
         packed = pack_value(value, self.allocate)
-        number = self.new_numbers(1)
+        ref: ObjectRef[Any] = ObjectRef(number := self.new_numbers(1), self)  # before: an interrupt may come after it
         self._change(self.objects.put, number, (VALUE, packed))
-        return ObjectRef(number, self)
+        return ref
 
     def _change(self, action: Callable[..., Any], *arguments: Any) -> Any:
         """Do something under the lock, in one piece."""
@@ -476,11 +476,11 @@ class Hub(Runtime):
             def one_more() -> None:
                 settled[0] += 1
 
-            self._change(self.objects.watch, numbers, one_more)
             try:
+                self._change(self.objects.watch, numbers, one_more)
                 self.turn_until(lambda: settled[0] >= count, timeout_s)
             finally:
-                self._change(self.objects.watch_no_more, numbers, one_more)
+                self._change(self.objects.not_any_more, numbers, one_more)
             there = self._there(numbers)
         return there
 

@@ -85,6 +85,13 @@ class Objects:
         else:
             entry.waiting.append(callback)
 
+    def not_any_more(self, numbers: Iterable[int], callback: Callable[[], None]) -> None:
+        """Do not call back for these objects any more."""
+        for number in numbers:
+            entry = self.entries.get(number)
+            if entry is not None and entry.waiting is not None and callback in entry.waiting:
+                entry.waiting.remove(callback)
+
     def when_all_settled(self, numbers: Iterable[int], callback: Callable[[], None]) -> None:
         """Call back once the outcomes of all of them are known, which may be now."""
         open_ = {number for number in numbers if (e := self.entries.get(number)) is not None and e.outcome is None}
@@ -105,13 +112,6 @@ class Objects:
         """Call back for each of the objects once its outcome is known, which may be now."""
         for number in set(numbers):
             self.when_settled(number, callback)
-
-    def watch_no_more(self, numbers: Iterable[int], callback: Callable[[], None]) -> None:
-        """Do not call back any more."""
-        for number in set(numbers):
-            entry = self.entries.get(number)
-            if entry is not None and entry.waiting is not None and callback in entry.waiting:
-                entry.waiting.remove(callback)
 
     def keep(self, number: int) -> None:
         """Somebody more needs it."""

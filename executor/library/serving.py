@@ -301,6 +301,6 @@ class Serving:
         if type(retry) is bytes:
             again = isinstance(error, pickle.loads(retry))  # noqa: S301 - from our own driver
         packed = pack_exception(error)
-        error.__traceback__ = None  # its frames hold the arguments
+        error.with_traceback(None)  # its frames hold the arguments
         self.client.flush()
         self.client.say((RESULT, number, ERROR, packed, seconds, again))

@@ -12,11 +12,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from executor.errors import InfeasibleRequestError, TaskCancelledError
+from executor.errors import ExecutorError, InfeasibleRequestError, TaskCancelledError
 from executor.library.calls import Call, Calls
 from executor.library.failures import crashed, pack_own
+from executor.library.groups import Groups
 from executor.library.ledger import Area, Lease, Ledger
-from executor.library.messages import CALLS, RECALL
+from executor.library.messages import CALLS, PROCEED, RECALL
 from executor.library.plans import Plan
 from executor.library.workers import Worker, Workers
 from executor.messages import DeathCause
@@ -77,7 +78,10 @@ class Line:
 class Tasks:
     """The lines of tasks. `find_room` is asked to free what others hold without need."""
 
-    def __init__(self, calls: Calls, workers: Workers, ledger: Ledger, find_room: Callable[[], bool]) -> None:
+    def __init__(
+        self, calls: Calls, workers: Workers, ledger: Ledger, groups: Groups, find_room: Callable[[], bool]
+    ) -> None:
+        self._groups = groups
         self._calls = calls
         self._workers = workers
         self._ledger = ledger
@@ -101,6 +105,10 @@ class Tasks:
             return  # cancelled in the meantime
         if call.submission.values and (failed := self._calls.failed_value(call)) is not None:
             self._calls.end(call, *failed)
+            return
+        spot = call.plan.spot
+        if spot is not None and self._groups.is_gone(spot.group):
+            self._calls.fail(call, pack_own(ExecutorError("the placement group was removed")))
             return
         line = self._line(call.plan)
         line.add(call)
@@ -214,6 +222,7 @@ class Tasks:
     def _give(self, line: Line, worker: Worker, count: int) -> None:
         """Send a worker the next calls of the line."""
         messages: list[tuple[Any, ...]] = []
+        taken: list[tuple[Any, ...]] = []
         if worker.calls_left:
             count = min(count, worker.calls_left - len(worker.running))
         while len(line) and len(messages) < count:
@@ -230,12 +239,16 @@ class Tasks:
                 (call.number, None, submission.digest, submission.arguments, values, plan.num_returns, plan.window,
                  plan.retry_exceptions if call.tries_left else False, call.tries_left > 0)
             )  # fmt: skip
+            if call.stream is not None and call.stream.taken and plan.window:
+                taken.append((PROCEED, call.number, call.stream.taken))  # in an earlier try
         if messages:
             if len(worker.running) == len(messages):
                 worker.heard_at = time.monotonic()
             if len(worker.running) > 1:
                 self.crowded = True
             self._workers.post(worker, (CALLS, messages))
+            for message in taken:
+                self._workers.post(worker, message)
         elif not worker.running:
             self._rest(line, worker)
 
@@ -286,8 +299,7 @@ class Tasks:
 
     def again(self, call: Call) -> None:
         """Run a call once more."""
-        call.worker = None
-        call.tries_left -= 1
+        self._calls.retry(call)
         self._line_up(call)
 
     def blocked(self, worker: Worker) -> None:

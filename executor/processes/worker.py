@@ -183,9 +183,9 @@ class SocketChannel(Channel):
     @uninterrupted
     def say(self, payload: Any) -> None:
         """Tell plain values: numbers, bytes, and tuples and lists of these, which need no care in pickling."""
+        # Packed before: it may set the garbage collector off, and with it a user's `__del__` that says something too.
+        pieces = pack_plain((TOLD, 0, payload))
         with self._lock:
-            self._seq += 1
-            pieces = pack_plain((TOLD, self._seq, payload))
             if len(pieces) == 1:
                 send_piece(self._data, pieces[0])
             else:

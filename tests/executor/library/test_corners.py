@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,12 @@ from typing import Any
 import pytest
 
 import executor
-from executor.errors import ExecutorClosedError, TaskCancelledError
+from executor.errors import ExecutorClosedError, ExecutorError, TaskCancelledError
+from executor.library.hub import Hub
+from executor.library.refs import number_of
+from executor.library.runtime import current
+from executor.util import placement_group, remove_placement_group
+from executor.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from tests.executor.library.events import DEADLINE_S, Signal, holds
 
 
@@ -280,10 +288,10 @@ def test_a_call_that_is_cancelled_by_force_behind_another_one_leaves_that_alone(
     first, second = step.remote("first"), step.remote("second")
     began.wait()
     ray.cancel(second, force=True)
+    with pytest.raises(TaskCancelledError):  # it is given back while the first one still runs
+        ray.get(second, timeout=DEADLINE_S)
     go.set()
     assert ray.get(first, timeout=DEADLINE_S) == "first"
-    with pytest.raises(TaskCancelledError):
-        ray.get(second, timeout=DEADLINE_S)
     assert not (tmp_path / "second").exists()
 
 
@@ -312,3 +320,165 @@ def test_awaiting_a_call_that_raised_stop_iteration_ends(ray: Any) -> None:
 
     with pytest.raises(RuntimeError, match="StopIteration"):
         asyncio.run(asyncio.wait_for(wait(), DEADLINE_S))
+
+
+@pytest.mark.parametrize("window", [-1, 2])
+def test_a_stream_goes_on_where_it_was_when_its_call_is_tried_again(ray: Any, tmp_path: Path, window: int) -> None:
+    read = Signal(tmp_path, "read")
+
+    @ray.remote(generator_backpressure_num_objects=window)
+    def count() -> Iterator[int]:
+        for i in range(8):
+            if i == 4 and not (tmp_path / "died").exists():
+                read.wait()
+                (tmp_path / "died").touch()
+                os._exit(1)
+            yield i
+
+    stream = count.remote()
+    values = [ray.get(next(stream), timeout=DEADLINE_S) for _ in range(4)]
+    read.set()
+    assert values + ray.get(list(stream), timeout=DEADLINE_S) == list(range(8))
+
+
+def test_calls_for_a_removed_placement_group_fail_however_late_they_come(ray: Any, tmp_path: Path) -> None:
+    go = Signal(tmp_path, "go")
+
+    @ray.remote(num_cpus=0)
+    def late() -> None:
+        go.wait()
+
+    group = placement_group([{"CPU": 1}])
+    ray.get(group.ready(), timeout=DEADLINE_S)
+    strategy = PlacementGroupSchedulingStrategy(group)
+    inside = ray.remote(lambda *_: 1).options(scheduling_strategy=strategy)
+    assert ray.get(inside.remote(), timeout=DEADLINE_S) == 1
+    waiting = inside.remote(late.remote())
+    remove_placement_group(group)
+    go.set()
+    for ref in (waiting, inside.remote()):
+        with pytest.raises(ExecutorError, match="removed"):
+            ray.get(ref, timeout=DEADLINE_S)
+
+
+def test_a_reference_inside_an_exception_outlives_the_worker_that_raised_it(ray: Any) -> None:
+    @ray.remote(max_calls=1)
+    def fail() -> None:
+        raise ValueError(ray.put("inside"), os.getpid())
+
+    ref = fail.remote()
+    ray.wait([ref], timeout=DEADLINE_S)
+    holds(lambda: not ray.status().processes, "the worker did not end")
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - its text is a reference
+        ray.get(ref)
+    assert ray.get(caught.value.args[0], timeout=DEADLINE_S) == "inside"
+    del caught, ref
+    gc.collect()
+    assert ray.status().objects == 0
+
+
+class Unspeakable:
+    def __reduce__(self) -> Any:
+        raise RuntimeError("not by pickle")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("not by text")
+
+
+class WriteProtectedError(Exception):
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.__dict__["value"] = 1
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise RuntimeError("nothing is to be set")
+
+
+class AnsweringError(Exception):
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("there is no such thing")
+
+
+@pytest.mark.parametrize("kind", ["unspeakable", "write-protected", "answering"])
+def test_an_actor_outlives_whatever_exception_it_raises(ray: Any, kind: str) -> None:
+    errors = {
+        "unspeakable": (ValueError, Unspeakable),
+        "write-protected": (WriteProtectedError, int),
+        "answering": (AnsweringError, int),
+    }
+
+    @ray.remote
+    class Raiser:
+        def fail(self) -> None:
+            error, argument = errors[kind]
+            raise error(argument())
+
+        def live(self) -> bool:
+            return True
+
+    raiser = Raiser.remote()
+    with pytest.raises((ExecutorError, WriteProtectedError, AnsweringError)):
+        ray.get(raiser.fail.remote(), timeout=DEADLINE_S)
+    assert ray.get(raiser.live.remote(), timeout=DEADLINE_S)
+
+
+def test_waiting_again_and_again_leaves_nothing_behind(ray: Any, tmp_path: Path) -> None:
+    go = Signal(tmp_path, "go")
+
+    @ray.remote
+    def late() -> None:
+        go.wait()
+
+    ref = late.remote()
+    hub = current()
+    assert isinstance(hub, Hub)
+    for _ in range(10):
+        assert ray.wait([ref], timeout=0.001) == ([], [ref])
+    assert not hub.objects.entries[number_of(ref)].waiting
+    go.set()
+    assert ray.wait([ref], timeout=DEADLINE_S) == ([ref], [])
+
+
+INTERRUPTED = """
+import os, random, select, signal, threading
+import executor as ray
+
+ray.init(num_cpus=2, log_to_driver=False)
+same = ray.remote(lambda value: value)
+ray.get(same.remote(0))
+armed, over = threading.Event(), threading.Event()
+
+def interrupt():
+    while armed.wait() and not over.is_set():
+        armed.clear()
+        select.select([], [], [], random.random() / 500)  # at any moment; the one that it was armed for
+        os.kill(os.getpid(), signal.SIGINT)
+
+def get():
+    while not over.is_set():
+        assert ray.get(same.remote(-1)) == -1
+
+threads = [threading.Thread(target=interrupt), threading.Thread(target=get)]
+for thread in threads:
+    thread.start()
+came = number = 0
+while came < 2000:
+    try:
+        armed.set()
+        while True:
+            number += 1
+            assert ray.get(same.remote(number), timeout=20) == number
+    except KeyboardInterrupt:
+        came += 1
+over.set()
+armed.set()
+for thread in threads:
+    thread.join()
+print(ray.get(same.remote("whole"), timeout=20), ray.status().objects, ray.status().awaited_objects)
+"""
+
+
+def test_interrupts_at_any_moment_leave_the_driver_whole() -> None:
+    program = [sys.executable, "-c", INTERRUPTED]
+    found = subprocess.run(program, capture_output=True, text=True, timeout=2 * DEADLINE_S, check=False)
+    assert (found.stdout, found.stderr) == ("whole 0 0\n", "")
