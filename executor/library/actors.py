@@ -204,6 +204,8 @@ class Actors:
             else:
                 more = "; it is started again, but this call may have been under way"
                 self._fail(call, pack_own(actor_died(actor.name, cause, more)))
+        if actor.state is State.DEAD:
+            return  # those were the last calls of an actor that nobody holds
         actor.calls.extendleft(reversed(again))
         actor.restarts += 1
         actor.restarts_left -= 1
@@ -235,13 +237,13 @@ class Actors:
         if actor.state is State.DEAD:
             self.all.pop(actor.number, None)
             return
-        actor.restarts_left = 0
-        actor.leaving = True
-        if actor.pending:
-            return
-        self._retire(actor)
+        if not actor.pending:
+            self._retire(actor)
 
     def _retire(self, actor: Actor) -> None:
+        """End an actor that nobody needs any more."""
+        actor.restarts_left = 0
+        actor.leaving = True
         if actor.worker is not None and actor.state is State.ALIVE:
             self._workers.end(actor.worker)
         else:
@@ -371,7 +373,7 @@ class Actors:
         actor = call.actor
         if actor is not None:
             actor.pending -= 1
-            if not actor.pending and actor.leaving and not self._is_needed(actor):
+            if not actor.pending and not self._is_needed(actor) and actor.state is not State.DEAD:
                 self._retire(actor)
 
     def _is_needed(self, actor: Actor) -> bool:

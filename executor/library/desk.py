@@ -160,7 +160,8 @@ class Desk:
             self._get_actor(caller, call, answer, name)
             return
         worker = hub.workers.all.get(caller)
-        if worker is not None and worker.spot is not None and plan.plan.spot is None and plan.plan.inherits_spot:
+        inherits = plan.plan.spot is None and plan.plan.inherits_spot
+        if inherits and worker is not None and worker.spot is not None and worker.spot.captures:
             spot = Spot(worker.spot.group)
             hub.groups.check(spot.group, spot.bundle, plan.plan.request)
             plan = replace(plan, plan=with_spot(plan.plan, spot))

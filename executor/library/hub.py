@@ -279,7 +279,7 @@ class Hub(Runtime):
     def _take_submission(self, worker: Worker, parent: int, submission: Submission) -> None:
         self._forget_places(worker, (VALUE, submission.arguments))
         plan = submission.plan
-        if plan.spot is None and plan.inherits_spot and worker.spot is not None:
+        if plan.spot is None and plan.inherits_spot and worker.spot is not None and worker.spot.captures:
             plan = with_spot(plan, Spot(worker.spot.group))
         submission = submission._replace(plan=self._plans.setdefault(plan, plan))
         self._submit(submission, worker.number, parent)

@@ -19,8 +19,10 @@ def placed(options: Mapping[str, Any]) -> tuple[Spot | None, bool]:
     """
     strategy = options.get("scheduling_strategy")
     group, bundle = options.get("placement_group"), options.get("placement_group_bundle_index", -1)
+    captures = options.get("placement_group_capture_child_tasks", True)
     if isinstance(strategy, PlacementGroupSchedulingStrategy):
         group, bundle = strategy.placement_group, strategy.placement_group_bundle_index
+        captures = strategy.placement_group_capture_child_tasks
     elif strategy not in (None, "DEFAULT", "SPREAD"):
         raise ValueError(
             f"scheduling_strategy must be 'DEFAULT', 'SPREAD' or a PlacementGroupSchedulingStrategy, got {strategy!r}"
@@ -31,7 +33,7 @@ def placed(options: Mapping[str, Any]) -> tuple[Spot | None, bool]:
         raise ValueError(f"placement_group must be what executor.placement_group returned, got {group!r}")
     if isinstance(bundle, bool) or not isinstance(bundle, int) or not -1 <= bundle < group.bundle_count:
         raise ValueError(f"placement_group_bundle_index must be -1 to {group.bundle_count - 1}, got {bundle!r}")
-    return Spot(number_of(group.ref), bundle), False
+    return Spot(number_of(group.ref), bundle, bool(captures)), False
 
 
 def retried(options: Mapping[str, Any]) -> bool | bytes:

@@ -34,6 +34,8 @@ class Spot:
 
     group: int
     bundle: int = -1
+    captures: bool = True
+    """Whether what is submitted from there runs in the group too, unless it says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -280,6 +280,20 @@ def test_kill_may_leave_the_actor_its_restarts(ray: Any) -> None:
     assert ray.get(counter.pid.remote()) != pid
 
 
+def test_an_actor_that_nobody_holds_is_restarted_for_the_calls_that_it_still_has(ray: Any, tmp_path: Path) -> None:
+    @ray.remote(max_restarts=1, max_task_retries=1)
+    class Flaky:
+        def work(self, path: str) -> str:
+            if not Path(path).exists():
+                Path(path).touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return "done"
+
+    assert ray.get(Flaky.remote().work.remote(str(tmp_path / "died")), timeout=30) == "done"
+    with pytest.raises(ActorDiedError):
+        ray.get(ray.remote(max_restarts=1)(Counter).remote().die.remote(), timeout=30)
+
+
 # Names.
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import executor
 from executor.errors import ExecutorError, InfeasibleRequestError
+from executor.library.placement import PlacementGroupSchedulingStrategy
 from tests.executor.library.events import Signal, holds
 
 
@@ -203,6 +204,14 @@ def test_what_can_never_run_in_its_group_fails_at_once(ray: Any) -> None:
     with pytest.raises(ExecutorError, match="placement group was removed"):
         ray.get(inside.remote(), timeout=30)
     all_free(ray)
+
+
+def test_children_run_elsewhere_where_their_parent_does_not_capture_them(ray: Any) -> None:
+    group = ray.placement_group([{"CPU": 1}])
+    strategy = PlacementGroupSchedulingStrategy(group, placement_group_capture_child_tasks=False)
+    parent = Holder.options(num_cpus=1, scheduling_strategy=strategy).remote()
+    assert ray.get(parent.child.remote(num_cpus=3), timeout=30) > 0  # more than the group has
+    ray.remove_placement_group(group)
 
 
 def test_a_task_that_waits_lends_its_cpus_but_not_its_gpus(ray: Any, tmp_path: Path) -> None:
