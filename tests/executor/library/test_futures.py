@@ -190,9 +190,13 @@ def test_wrong_arguments_are_refused_in_the_same_words(
 
 def test_as_many_calls_run_at_a_time_as_there_are_workers(make: Callable[..., Any], tmp_path: Path) -> None:
     pool = make(6)  # more than the executor has cpus: they are counted apart
-    signals = [Signal(tmp_path, str(n)) for n in range(6)]
-    ring = [pool.submit(meet, signals[n], signals[n - 1]) for n in range(6)]
-    assert len({future.result(DEADLINE_S) for future in ring}) == 6
+    begun, go = ([Signal(tmp_path, f"{name}{n}") for n in range(6)] for name in ("begun", "go"))
+    calls = [pool.submit(meet, begun[n], go[n]) for n in range(6)]
+    for each in begun:
+        each.wait()
+    for each in go:
+        each.set()
+    assert len({future.result(DEADLINE_S) for future in calls}) == 6
     assert len(set(pool.map(pid_of, range(100)))) <= 6
 
 
