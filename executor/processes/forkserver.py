@@ -36,6 +36,8 @@ __audition_internal__ = True
 
 _STRAY_PATIENCE_S = 2.0
 _LAST_SWEEP_S = 1.5
+_REMOVING_S = 10.0
+_ABSENT_TIMES = 4
 
 
 def main(fd: int) -> NoReturn:
@@ -146,10 +148,15 @@ class ForkServer:
         """Remove the driver's folder; who is just being killed may still put something into it."""
         import shutil  # a dozen modules, needed only now
 
-        deadline = time.monotonic() + _LAST_SWEEP_S
-        while os.path.exists(self._scratch) and time.monotonic() < deadline:
-            shutil.rmtree(self._scratch, ignore_errors=True)
-            self._poller.poll(0.01)
+        deadline = time.monotonic() + _REMOVING_S
+        absent = 0
+        while absent < _ABSENT_TIMES and time.monotonic() < deadline:
+            if os.path.exists(self._scratch):
+                absent = 0
+                shutil.rmtree(self._scratch, ignore_errors=True)
+            else:
+                absent += 1  # a worker that was just opening its log makes the folder again
+            self._poller.poll(0.05)
 
     def _obey_all(self) -> bool:
         """Obey what has been said; False when the driver is gone."""

@@ -99,7 +99,7 @@ def test_everything_is_gone_soon_after_any_end_of_the_driver(
             driver.wait(30)
     for pid in session:
         os.kill(pid, signal.SIGKILL)
-    holds(lambda: leftovers(temporary) <= before, "something is left behind")
+    holds(lambda: leftovers(temporary) <= before, f"something of {leftovers(temporary)} is left behind")
 
 
 @pytest.fixture
