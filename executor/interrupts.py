@@ -42,6 +42,48 @@ def _is_inside(frame: FrameType | None) -> bool:
     return False
 
 
+class Condition:
+    """A condition whose `wait` an interrupt may end only while it waits, and then its lock is held again.
+
+    The standard library's loses its lock, or takes it twice, when one comes as it lets go of it or takes it again.
+    """
+
+    def __init__(self) -> None:
+        lock = threading.Lock()
+        self.acquire, self.release = lock.acquire, lock.release
+        self._waiting: list[threading.Lock] = []
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *exc: object) -> None:
+        self.release()
+
+    @uninterrupted
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Let go of the lock, which is held, until somebody notifies all who wait, or the time is over."""
+        mine = threading.Lock()
+        mine.acquire()
+        self._waiting.append(mine)
+        self.release()
+        try:
+            _acquire(mine, timeout_s)
+        finally:
+            self.acquire()
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+
+    def notify_all(self) -> None:
+        """Wake all who wait; the lock is held."""
+        while self._waiting:
+            self._waiting.pop().release()
+
+
+@interruptible
+def _acquire(lock: threading.Lock, timeout_s: float | None) -> None:
+    lock.acquire(timeout=-1 if timeout_s is None else max(0.0, timeout_s))
+
+
 class Interrupts:
     """Takes over SIGINT. What it comes to is `deliver`, or the handler that was there before."""
 

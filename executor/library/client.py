@@ -16,7 +16,7 @@ from mmap import mmap
 from typing import Any
 
 from executor.errors import GetTimeoutError
-from executor.interrupts import Interrupts, interruptible, uninterrupted
+from executor.interrupts import Condition, Interrupts, interruptible, uninterrupted
 from executor.library.calls import Submission
 from executor.library.definitions import Definition
 from executor.library.messages import (
@@ -65,7 +65,7 @@ class Client(Runtime):
         self._poller = select.poll()
         self._poller.register(channel.fileno(), select.POLLIN)
         self._begun = False
-        self._condition = threading.Condition(threading.Lock())
+        self._condition = Condition()
         self._reading = False
         self._others = 0
         self._replies: dict[int, tuple[bool, Any]] = {}
@@ -118,10 +118,13 @@ class Client(Runtime):
     @interruptible
     def _wait(self, timeout_s: float | None) -> bool:
         """Wait until there is something to read, and take nothing off the socket yet."""
+        if self.interrupts.came:  # since the last look; nothing else would end the wait
+            self.interrupts.catch_up()
         return bool(self._poller.poll(None if timeout_s is None else timeout_s * 1000))
 
-    @interruptible
     def _wait_for_others(self, timeout_s: float | None) -> None:
+        if self.interrupts.came:
+            self.interrupts.catch_up()
         self._others += 1
         try:
             self._condition.wait(timeout_s)

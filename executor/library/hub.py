@@ -143,7 +143,7 @@ class Hub(Runtime):
             UNREADY: self._take_unready,
         }
         self._interrupts = Interrupts()
-        self._turns = Turns(self._turn, self.pool.wake, self._afterwards)
+        self._turns = Turns(self._turn, self.pool.wake, self._afterwards, self._interrupts)
 
     # Turning.
 

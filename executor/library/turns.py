@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from executor.interrupts import interruptible, uninterrupted
+from executor.interrupts import Condition, Interrupts, uninterrupted
 
 _TICK_S = 0.002
 _LONG_S = 0.05
@@ -21,12 +21,17 @@ class Turns:
     """
 
     def __init__(
-        self, turn: Callable[[float | None], None], wake: Callable[[], None], afterwards: deque[Callable[[], None]]
+        self,
+        turn: Callable[[float | None], None],
+        wake: Callable[[], None],
+        afterwards: deque[Callable[[], None]],
+        interrupts: Interrupts,
     ) -> None:
+        self._interrupts = interrupts
         self._turn = turn
         self._wake = wake
         self._afterwards = afterwards
-        self._condition = threading.Condition(threading.Lock())
+        self._condition = Condition()
         self._turning = False
         self._waiting = 0
         self._rounds = 0
@@ -53,17 +58,15 @@ class Turns:
                 else:
                     if self._in_background:
                         self._wake()
-                    self._wait(left_s)
+                    if self._interrupts.came:
+                        self._interrupts.catch_up()
+                    condition.wait(left_s)
             return True
         finally:
             self._waiting -= 1
             if self._parked or self._waiting:
                 condition.notify_all()
             condition.release()
-
-    @interruptible
-    def _wait(self, timeout_s: float | None) -> None:
-        self._condition.wait(timeout_s)
 
     def _one_turn(self, timeout_s: float | None) -> None:
         """One turn, with the condition let go of meanwhile."""

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from queue import SimpleQueue
 
+from executor.interrupts import Interrupts
 from executor.library.turns import Turns
 from tests.executor.library.events import DEADLINE_S
 
@@ -21,7 +22,7 @@ def test_the_background_turns_again_after_it_has_served_one_who_waited() -> None
         woken.clear()
         there.append(None)
 
-    turns = Turns(turn, woken.set, deque())
+    turns = Turns(turn, woken.set, deque(), Interrupts())
     try:
         begun.get(timeout=DEADLINE_S)
         threading.Event().wait(0.1)  # so that it has turned for long, when somebody comes
