@@ -9,7 +9,6 @@ from typing import Any
 
 from executor.errors import (
     ActorDiedError,
-    ExecutorError,
     InfeasibleRequestError,
     PendingCallsLimitExceeded,
     TaskCancelledError,
@@ -19,7 +18,7 @@ from executor.library.creation import Creation
 from executor.library.failures import actor_died, pack_own
 from executor.library.ledger import Lease, Ledger
 from executor.library.messages import CALLS, CREATE, PROCEED
-from executor.library.objects import ERROR, Outcome
+from executor.library.objects import ERROR
 from executor.library.plans import ActorPlan
 from executor.library.values import Packed
 from executor.library.workers import Worker, Workers
@@ -393,9 +392,3 @@ class Actors:
             actor.calls.remove(call)
         self.finish(call, ERROR, pack_own(TaskCancelledError(f"{call.plan.name} was cancelled before it began")))
         return True
-
-    def why_dead(self, number: int) -> Outcome:
-        """The outcome of asking something of an actor that is gone."""
-        actor = self.all.get(number)
-        error = actor.error if actor is not None else None
-        return ERROR, error or pack_own(ExecutorError("there is no such actor any more"))

@@ -22,7 +22,6 @@ from executor.errors import (
     ExecutorError,
     GetTimeoutError,
     RuntimeEnvSetupError,
-    TaskCancelledError,
 )
 from executor.interrupts import Interrupts, uninterrupted
 from executor.library.actors import Actors
@@ -32,31 +31,17 @@ from executor.library.desk import Desk
 from executor.library.echo import Echo
 from executor.library.failures import pack_own
 from executor.library.groups import Groups
+from executor.library.hearing import Hearing
 from executor.library.ledger import Ledger
-from executor.library.messages import (
-    CREATED,
-    DEFINE,
-    GAVE_BACK,
-    HELD,
-    ITEM,
-    LEAVING,
-    PUT,
-    READY,
-    REPLY,
-    REQUEST,
-    RESULT,
-    RESULTS,
-    SUBMIT,
-    UNREADY,
-)
+from executor.library.lending import Lending
 from executor.library.objects import ERROR, VALUE, Objects, Outcome
-from executor.library.plans import MOST_RETURNS, Plan, Spot, with_spot
+from executor.library.plans import MOST_RETURNS
 from executor.library.refs import ObjectRef
 from executor.library.runtime import Runtime
 from executor.library.store import Store
 from executor.library.tasks import Tasks
 from executor.library.turns import Turns
-from executor.library.values import Packed, Place, pack_value
+from executor.library.values import Place, pack_value
 from executor.library.workers import Worker, Workers
 from executor.messages import DeathCause, Died, Raised
 from executor.platform import check, here
@@ -107,7 +92,12 @@ class Hub(Runtime):
         self.objects = Objects(self.store.give_back)
         self.calls = Calls(self.objects)
         self._echo = Echo() if log_to_driver else None
-        self.workers = Workers(self.pool, node, f"{self.folder}/logs", self._echo, self._take)
+        self.workers = Workers(
+            self.pool,
+            node,
+            f"{self.folder}/logs",
+            self._echo,
+        )
         self.groups = Groups(self.ledger, self.objects)
         self.tasks = Tasks(self.calls, self.workers, self.ledger, self.groups, self._find_room)
         self.actors = Actors(self.calls, self.workers, self.ledger)
@@ -116,32 +106,16 @@ class Hub(Runtime):
         self.desk = Desk(self)
         self._dropped: deque[int] = deque()
         self.drop = self._dropped.append
-        self._plans: dict[Plan, Plan] = {}
         self.node = node
         self._causes: dict[str, DeathCause] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_numbers = itertools.count()
         self._afterwards: deque[Callable[[], None]] = deque()
-        self._room_freed = False
-        self._owed: list[Worker] = []
+        self._lending = Lending(self.tasks, self.actors, self.groups)
+        self.workers.take = Hearing(self, self._lending).take
         self._closed = False
         self._sleeps = False
         self._tend_at = 0.0
-        self._hearing: dict[int, Callable[..., None]] = {
-            RESULT: self._take_result,
-            RESULTS: self._take_results,
-            SUBMIT: self._take_submission,
-            REQUEST: self._take_request,
-            HELD: self._take_held,
-            ITEM: self._take_item,
-            PUT: self._take_put,
-            DEFINE: self._take_definition,
-            GAVE_BACK: self._take_back,
-            CREATED: self.actors.created,
-            LEAVING: self.actors.leave,
-            READY: self._take_ready,
-            UNREADY: self._take_unready,
-        }
         self._interrupts = Interrupts()
         self._turns = Turns(self._turn, self.pool.wake, self._afterwards, self._interrupts)
 
@@ -150,7 +124,7 @@ class Hub(Runtime):
     def _turn(self, timeout_s: float | None) -> None:
         """Take in what happens, waiting for it at most so long."""
         now = time.monotonic()
-        if now < self._tend_at and not self._room_freed:
+        if now < self._tend_at and not self._lending.room_freed:
             due: float | None = _SOON_S  # it was looked after a moment ago, and will be again if nothing comes
         else:
             due = self._tend(now)
@@ -167,8 +141,8 @@ class Hub(Runtime):
             self._take_endings()
         if self._dropped:
             self._take_drops()
-        if self._room_freed:
-            self._use_room()
+        if self._lending.room_freed:
+            self._lending.use_room()
 
     @uninterrupted
     def _tend(self, now: float) -> float | None:
@@ -178,8 +152,8 @@ class Hub(Runtime):
                 heapq.heappop(self._timers)[2]()
             dues = [self._timers[0][0] - now if self._timers else None]
             dues += [self.tasks.recall_stuck(now), self.workers.end_idle(now), self.store.tidy()]
-            if self._room_freed:
-                self._use_room()
+            if self._lending.room_freed:
+                self._lending.use_room()
             if self._echo is not None:
                 dues.append(self._echo.look(now, busy=bool(self.calls.open)))
                 if self._echo.has_lines:
@@ -208,133 +182,6 @@ class Hub(Runtime):
         if not holds:
             self._check_open()  # it may have been shut down meanwhile
         return holds
-
-    # What workers say.
-
-    def _take(self, worker: Worker, message: tuple[Any, ...]) -> None:
-        self._hearing[message[0]](worker, *message[1:])
-
-    def _take_ready(self, worker: Worker, pid: int) -> None:
-        worker.pid = pid
-        if self._echo is not None:
-            self._echo.name(worker.number, self._who(worker))
-
-    def _who(self, worker: Worker) -> str:
-        what = worker.actor.name if worker.actor is not None else "tasks"
-        return f"{what} pid={worker.pid}"
-
-    def _take_unready(self, worker: Worker, why: str) -> None:
-        worker.unready = why
-
-    def _take_definition(self, worker: Worker, definition: Definition) -> None:
-        self.define(definition)
-        worker.known.add(definition.digest)
-
-    def _take_put(self, worker: Worker, number: int, packed: Packed) -> None:
-        self._forget_places(worker, (VALUE, packed))
-        self.objects.put(number, (VALUE, packed))
-        worker.held[number] += 1
-
-    def _take_item(self, worker: Worker, number: int, item: int, outcome: Outcome, waits: bool) -> None:
-        self._forget_places(worker, outcome)
-        call = self.calls.open.get(number)
-        if call is not None:
-            self.calls.yielded(call, item, outcome, waits=waits)
-
-    def _take_back(self, worker: Worker, numbers: list[int]) -> None:
-        if self.tasks.runs(worker):
-            self.tasks.take_back(worker, numbers)
-
-    def _take_results(self, worker: Worker, results: list[tuple[Any, ...]]) -> None:
-        for result in results:
-            self._take_result(worker, *result[1:])
-
-    def _take_result(self, worker: Worker, number: int, kind: int, packed: Any, seconds: float, again: bool) -> None:
-        call = worker.running.pop(number, None)
-        for one in packed if type(packed) is list else (packed,):
-            self._forget_places(worker, (kind, one))
-        if call is None or number not in self.calls.open:
-            return
-        if call.cancelled and kind == ERROR:
-            packed, again = pack_own(TaskCancelledError(f"{call.plan.name} was cancelled")), False
-        if call.actor is not None:
-            if again and call.tries_left:
-                self.actors.again(call)
-            else:
-                self.actors.finish(call, kind, packed)
-            return
-        if not again or not call.tries_left:
-            self.calls.end(call, kind, packed)
-        self.tasks.ended(worker, seconds)
-        if self._owed:
-            self._room_freed = True
-        if again and call.tries_left:
-            self.tasks.again(call)
-
-    def _forget_places(self, worker: Worker, outcome: Outcome) -> None:
-        """What a worker has allocated and hands over is not the worker's any more."""
-        if worker.places and type(outcome[1]) is tuple and type(outcome[1][1]) is Place:
-            worker.places.discard(outcome[1][1].segment)
-
-    def _take_submission(self, worker: Worker, parent: int, submission: Submission) -> None:
-        self._forget_places(worker, (VALUE, submission.arguments))
-        plan = submission.plan
-        if plan.spot is None and plan.inherits_spot and worker.spot is not None and worker.spot.captures:
-            plan = with_spot(plan, Spot(worker.spot.group))
-        submission = submission._replace(plan=self._plans.setdefault(plan, plan))
-        self._submit(submission, worker.number, parent)
-        for number in range(submission.number, submission.number + abs(submission.plan.num_returns)):
-            worker.held[number] += 1
-
-    def _take_request(self, worker: Worker, request: int, call: int, verb: str, arguments: tuple[Any, ...]) -> None:
-        if verb == "give_up":
-            if worker.asking.pop(arguments[0], False):
-                self._unblock(worker)
-            return
-        worker.asking[request] = False
-
-        def answer(well: bool, value: Any) -> None:
-            blocked = worker.asking.pop(request, None)
-            if blocked is None:
-                return  # given up in the meantime
-            if blocked:
-                self._unblock(worker)
-            self.workers.post(worker, (REPLY, request, well, value))
-
-        self.desk.serve(worker.number, call, verb, arguments, answer)
-        if request in worker.asking and self.desk.blocks(verb):
-            worker.asking[request] = True
-            self._block(worker)
-
-    def _block(self, worker: Worker) -> None:
-        worker.blocked += 1
-        if worker.blocked == 1 and worker.lease is not None:
-            if self.tasks.runs(worker):
-                self.tasks.blocked(worker)
-                self._room_freed = True
-            elif worker.actor is not None and min(len(worker.running), worker.actor.plan.max_concurrency) <= 1:
-                worker.lease.area.lend(worker.lease)
-                self._room_freed = True
-
-    def _unblock(self, worker: Worker) -> None:
-        worker.blocked -= 1
-        if not worker.blocked and worker.lease is not None and worker.lease.lent is not None:
-            self._owed.append(worker)
-            self._room_freed = True
-
-    def _take_held(self, worker: Worker, taken: Sequence[int], dropped: Sequence[int]) -> None:
-        for number in taken:
-            worker.held[number] += 1
-            self.objects.keep(number)
-        for number in dropped:
-            self._drop_held(worker, number)
-
-    def _drop_held(self, worker: Worker, number: int) -> None:
-        if worker.held[number] > 0:
-            worker.held[number] -= 1
-            self.objects.drop(number)
-        if not worker.held[number]:
-            del worker.held[number]
 
     # How workers end.
 
@@ -366,7 +213,7 @@ class Hub(Runtime):
                 self.objects.drop(number)
         for place in worker.places:
             self.store.give_back(place)
-        self._room_freed = True
+        self._lending.room_freed = True
 
     def _end_unready(self, worker: Worker) -> None:
         """Its surroundings could not be set up, and will not be the next time either."""
@@ -382,22 +229,9 @@ class Hub(Runtime):
     def _find_room(self) -> bool:
         return self.tasks.release_idle()
 
-    def _use_room(self) -> None:
-        self._room_freed = False
-        for worker in self._owed:
-            # Not one that has become idle meanwhile: it might be let go of to find the room that it is to have.
-            if (worker.running or worker.actor) and not worker.blocked and worker.lease is not None:
-                worker.lease.area.take_back(worker.lease, self._find_room)
-        self._owed = [
-            w for w in self._owed if (w.running or w.actor) and w.lease is not None and w.lease.lent is not None
-        ]
-        self.groups.place_waiting(self._find_room)
-        self.actors.place_waiting()
-        self.tasks.serve_all()
-
     def room_freed(self) -> None:
         """Something was given back: look who can use it, soon."""
-        self._room_freed = True
+        self._lending.room_freed = True
         self.pool.wake()
 
     def _cancel_unread(self, call: Call) -> None:
@@ -519,11 +353,12 @@ class Hub(Runtime):
                 self._check_open()
             if len(self._dropped) > 1000:
                 self._take_drops()
-            self._submit(submission, 0, 0)
+            self.hand_on(submission, 0, 0)
             if self._sleeps and self.tasks.crowded:
                 self.pool.wake()  # somebody has to see to it that nothing is stuck
 
-    def _submit(self, submission: Submission, caller: int, parent: int) -> None:
+    def hand_on(self, submission: Submission, caller: int, parent: int) -> None:
+        """Give a call to whom it is for."""
         if submission.method is None:
             call = self.calls.begin(submission, caller, parent, submission.plan.max_retries)
             if (spot := submission.plan.spot) is not None:
@@ -552,8 +387,8 @@ class Hub(Runtime):
         def serve() -> None:
             self._take_drops()
             self.desk.serve(0, 0, verb, arguments, lambda well, value: answers.append((well, value)))
-            if self._room_freed:
-                self._use_room()
+            if self._lending.room_freed:
+                self._lending.use_room()
 
         self._change(serve)
         if not answers:

@@ -16,14 +16,14 @@ CREATE = 6  # digest, arguments, values or None, options of the host, restart co
 # A worker to the hub.
 READY = 10  # process id; the surroundings are set up
 RESULT = 11  # call, VALUE or ERROR, packed (a list of packed for several returns), seconds, whether to be tried again
-ITEM = 12  # call, index, VALUE or ERROR, packed, whether it waits for an answer
+ITEM = 12  # call, number of the item, outcome, whether it waits for an answer
 REQUEST = 13  # number, call that asks, verb, arguments
 SUBMIT = 14  # call that asks, submission
 HELD = 15  # numbers of references that are newly held, numbers that are not held any more
 GAVE_BACK = 16  # [call, ...] that were not begun
 CREATED = 17  # VALUE or ERROR, packed exception
 PUT = 18  # number, packed
-UNREADY = 19  # packed exception: the surroundings could not be set up
+UNREADY = 19  # why the surroundings could not be set up
 RESULTS = 21  # [result, ...]: each as in `RESULT`
 LEAVING = 20  # the actor leaves of its own will
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from executor.library.values import Packed, numbers_in, place_of
 
@@ -152,9 +151,3 @@ class Objects:
         place = place_of(packed)
         if place is not None:
             self._give_back(place.segment)
-
-
-def sizes(entries: dict[int, Entry]) -> dict[str, Any]:
-    """How many objects are there and how many are awaited."""
-    there = sum(entry.outcome is not None for entry in entries.values())
-    return {"there": there, "awaited": len(entries) - there}

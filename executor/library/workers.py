@@ -58,6 +58,10 @@ class Worker:
         self.stuck = False
 
 
+def _unheard(worker: Worker, message: tuple[Any, ...]) -> None:
+    raise AssertionError(f"worker {worker.number} speaks before anybody listens: {message!r}")
+
+
 class Workers:
     """All workers by their numbers; those that nobody uses wait by what surrounds them."""
 
@@ -67,7 +71,6 @@ class Workers:
         node: Node,
         log_folder: str | None,
         echo: Echo | None,
-        take: Callable[[Worker, tuple[Any, ...]], None],
     ) -> None:
         self.pool = pool
         self.all: dict[int, Worker] = {}
@@ -75,7 +78,7 @@ class Workers:
         self._node = node
         self._log_folder = log_folder
         self._echo = echo
-        self._take = take
+        self.take: Callable[[Worker, tuple[Any, ...]], None] = _unheard
         self._source = pool.prepare(Host(), Host().preload(), {})
         self._preloaded: set[str] = set()
         self._warm: dict[Surrounding, list[Worker]] = {}
@@ -107,9 +110,15 @@ class Workers:
         seed = int.from_bytes(os.urandom(8), "little")
         order = Order(seed, True, log_path, dict(surrounding.environment), surrounding.threads, devices)
         argument = Post(link.number, surrounding, self._node)
-        call = RunningCall(f"worker-{link.number}", log_path, listener=partial(self._take, worker))
+        call = RunningCall(f"worker-{link.number}", log_path, listener=partial(self.take, worker))
         pool.begin(link, call, gathered(pack((ORDER, *order)), pack(argument)), last=True)
         return worker
+
+    def introduce(self, worker: Worker) -> None:
+        """A worker is there: what it prints is shown with its name."""
+        if self._echo is not None:
+            what = worker.actor.name if worker.actor is not None else "tasks"
+            self._echo.name(worker.number, f"{what} pid={worker.pid}")
 
     def log_path(self, worker: Worker) -> str | None:
         """Where a worker's output goes."""
