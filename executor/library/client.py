@@ -38,6 +38,7 @@ from executor.library.runtime import Runtime
 from executor.library.values import Packed, Place, pack_value, unpack_value
 from executor.processes.worker import SocketChannel
 from executor.resources import Node
+from executor.spinning import AdaptiveSpin
 
 __audition_internal__ = True
 
@@ -64,6 +65,7 @@ class Client(Runtime):
         self._channel = channel
         self._poller = select.poll()
         self._poller.register(channel.fileno(), select.POLLIN)
+        self._spin = AdaptiveSpin()
         self._begun = False
         self._condition = Condition()
         self._reading = False
@@ -120,6 +122,9 @@ class Client(Runtime):
         """Wait until there is something to read, and take nothing off the socket yet."""
         if self.interrupts.came:  # since the last look; nothing else would end the wait
             self.interrupts.catch_up()
+        return self._spin.wait(self._poll, timeout_s)
+
+    def _poll(self, timeout_s: float | None) -> bool:
         return bool(self._poller.poll(None if timeout_s is None else timeout_s * 1000))
 
     def _wait_for_others(self, timeout_s: float | None) -> None:

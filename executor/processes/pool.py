@@ -25,6 +25,7 @@ from executor.processes.link import Link, RunningCall
 from executor.processes.logs import Logs, tail
 from executor.processes.protocol import EMITTED, POSTED, RETURNED, TOLD, Notice
 from executor.processes.servers import Servers, Source
+from executor.spinning import AdaptiveSpin
 
 _LEAVING_S = 1.0
 _SERVER_S = 0.5
@@ -50,6 +51,7 @@ class Pool:
         self._on_gone = on_gone
         self._logs = Logs(log_cap_bytes)
         self._poller = here.poller()
+        self._spin = AdaptiveSpin()
         self._owners: dict[int, Link | Launcher] = {}
         self._servers = Servers(self._poller, self._own, scratch)
         self._links: dict[int, Link] = {}
@@ -187,7 +189,7 @@ class Pool:
         """What is ready to be read or written; None when the pool was closed meanwhile."""
         self._polling = True
         try:
-            return self._poller.poll(timeout_s)
+            return self._spin.wait(self._poller.poll, timeout_s)
         except (ValueError, OSError):
             if not self._closed:  # by another thread, just now
                 raise
