@@ -13,9 +13,15 @@ if TYPE_CHECKING:
     from searchers import (
         choice,
         create_searcher,
+        finrange,
         grid_search,
+        logfinrange,
+        lognormal,
         lograndint,
         loguniform,
+        normal,
+        ordinal,
+        qlognormal,
         qlograndint,
         qloguniform,
         qrandint,
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
         quniform,
         randint,
         randn,
+        reverseloguniform,
         sample_from,
         uniform,
     )
@@ -56,6 +63,7 @@ _MODULES = {
     "searchers": (
         *("create_searcher", "uniform", "quniform", "loguniform", "qloguniform", "randn", "qrandn", "randint"),
         *("qrandint", "lograndint", "qlograndint", "choice", "sample_from", "grid_search"),
+        *("reverseloguniform", "normal", "lognormal", "qlognormal", "finrange", "logfinrange", "ordinal"),
     ),
     "tune.callback": ("Callback",),
     "tune.errors": (
@@ -76,6 +84,7 @@ _MODULES = {
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = ["create_scheduler", "create_searcher", "uniform", "quniform", "loguniform", "qloguniform", "randn"]
 __all__ += ["qrandn", "randint", "qrandint", "lograndint", "qlograndint", "choice", "sample_from", "grid_search"]
+__all__ += ["reverseloguniform", "normal", "lognormal", "qlognormal", "finrange", "logfinrange", "ordinal"]
 __all__ += ["Callback", "TuneError", "InvalidArgumentError", "MetricNotReportedError", "TrialFailedError"]
 __all__ += [
     "SearcherError",
