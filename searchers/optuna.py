@@ -50,9 +50,9 @@ class OptunaSearch(Searcher):
     failed and is overlooked: it neither attracts nor repels. A running trial repels (TPE's constant liar), so that
     parallel trials spread out.
 
-    Choices that hold parameters of their own are told to Optuna as a conditional space. `randn`, `qrandn` and
-    `sample_from` have no counterpart there: they are drawn from the run's seed, and the sampler does not learn from
-    them. `qloguniform` and `qlograndint` are sampled on the logarithmic scale, then rounded.
+    Choices that hold parameters of their own are told to Optuna as a conditional space. `sample_from` has no
+    counterpart there: what it returns is not learned from. Normal distributions are told as the place of the value in
+    [0, 1], and `qloguniform` and `qlograndint` are sampled on the logarithmic scale, then rounded.
 
     Args:
         space: The search space, when the run's configuration holds none: a dict with domains, or a define-by-run
