@@ -63,8 +63,9 @@ class BasicVariantGenerator(Searcher):
         if mistakes := validate_space(context.space):
             raise ValueError("; ".join(mistakes))
         self._points = self._read_points()
-        self._grid = lay_out(context.space, context.constraints, NOTHING)
-        self._grids = [lay_out(context.space, context.constraints, point) for point in self._points]
+        known = context.constraints if context.define is None else ()  # what a function asks for is not known yet
+        self._grid = lay_out(context.space, known, NOTHING)
+        self._grids = [lay_out(context.space, known, point) for point in self._points]
         self._ends = list(accumulate(len(grid.cells) for grid in self._grids))
         self._points_end = self._ends[-1] if self._ends else 0
 
@@ -99,7 +100,7 @@ class BasicVariantGenerator(Searcher):
 
     def _read_points(self) -> list[Mapping[str, Any]]:
         context = self.context
-        if context.define is not None:  # what it will ask for is not known yet
+        if context.define is not None:
             return list(self.points_to_evaluate or ())
         points = read_points(context.space, self.points_to_evaluate)
         if mistakes := list(mistakes_in_points(context.constraints, context.space, points)):
