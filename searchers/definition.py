@@ -9,7 +9,7 @@ from typing import Any
 from searchers.constraints import Constraint
 from searchers.foreign import adopt
 from searchers.resolution import ConfigView
-from searchers.space import validate_space
+from searchers.space import validate_space, walk
 
 Condition = str | Callable[[ConfigView], Any]
 
@@ -88,6 +88,9 @@ def validate(space: Any) -> list[str]:
     """
     definition = read_definition(space)
     mistakes = validate_space(definition.tree)
+    for parts, leaf in walk(definition.tree):
+        if isinstance(leaf, Constrained):
+            mistakes.append(f"{'/'.join(parts)}: constraints stand around the whole space, not within it")
     if definition.define is None:
         for constraint in definition.constraints:
             mistakes.extend(constraint.unknown_names(definition.tree))

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from searchers.choices import Choice, SampleFrom, holds_domain, rebuild
 from searchers.domain import Domain
+from searchers.foreign import adopt
 from searchers.points import UNSET, nest
 from searchers.space import grid_values
 
@@ -28,6 +29,7 @@ def resolve(space: Mapping[str, Any], rng: Random, fixed: Mapping[str, Any] = NO
     Raises:
         ValueError: `fixed` does not fit the space, or `sample_from` functions need each other's values.
     """
+    space = adopt(space)
     return resolve_with(space, partial(draw, rng), rng, nest(space, fixed) if fixed else NOTHING)
 
 
@@ -141,7 +143,7 @@ def _call(item: _Pending, config: dict[str, Any]) -> Any:
     except Exception as error:
         error.add_note(f"raised by the sample_from function of {item.path!r}")
         raise
-    return _without_pending(value.plain) if isinstance(value, ConfigView) else value
+    return _without_pending(value.plain) if isinstance(value, ConfigView) else adopt(value)
 
 
 class UnresolvedError(Exception):

@@ -26,6 +26,8 @@ from searchers import (
     loguniform,
     randint,
     randn,
+    resolve,
+    sample_from,
     uniform,
     validate_space,
 )
@@ -128,6 +130,11 @@ def test_searchers_search_a_space_of_them(searcher: Any) -> None:
     assert {type(config["m"]) for config in configs} == {dict, int}
     encoding = Encoding(adopt(SPACE))
     assert all(encoding.decode(encoding.encode(config)) == config for config in configs)
+
+
+def test_a_distribution_may_come_from_sample_from() -> None:
+    config = resolve({"n": IntDistribution(4, 6), "x": sample_from(lambda c: FloatDistribution(0, c.n))}, Random(1))
+    assert 0 <= config["x"] <= config["n"] <= 6
 
 
 def test_neither_package_is_imported_for_a_space_without_them() -> None:

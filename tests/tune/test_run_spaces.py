@@ -84,6 +84,7 @@ def test_distributions_of_other_packages_are_kept_as_ours(run, tmp_path):
             tune.constrained({"a": tune.grid_search([1, 2])}, "a > 2"),
             "no configuration is allowed: 2 by the constraint",
         ),
+        ({"a": tune.constrained(SQUARE, "a < b")}, "a: constraints stand around the whole space"),
         (int, "config must be a dictionary that holds domains, or a function of a trial, got <class 'int'>"),
     ],
     ids=str,
