@@ -13,20 +13,25 @@ from searchers.points import UNSET
 from searchers.resolution import known_part
 from searchers.space import grid_axes
 
-MAX_CELLS: Final = 1_000_000
+MAX_CELLS: Final = 100_000
 """Of how many cells a grid may be when each has to be held against constraints: some seconds of work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """`axes` by their paths with their lengths, of which the first varies fastest, and the `cells` to try."""
+    """`axes` by their paths with their lengths, of which the first varies fastest; `allowed` cells, None for all."""
 
     axes: tuple[tuple[str, int], ...]
-    cells: Sequence[int]
+    allowed: Sequence[int] | None = None
 
-    def indexes(self, cell: int) -> dict[str, int]:
-        """Which value of each axis a cell has."""
-        return _indexes(self.axes, cell)
+    @property
+    def count(self) -> int:
+        """How many cells there are to try."""
+        return math.prod(length for _, length in self.axes) if self.allowed is None else len(self.allowed)
+
+    def indexes(self, at: int) -> dict[str, int]:
+        """Which value of each axis the cell has that is tried as number `at`, from 0."""
+        return _indexes(self.axes, at if self.allowed is None else self.allowed[at])
 
 
 def lay_out(space: Mapping[str, Any], constraints: Sequence[Constraint], point: Mapping[str, Any]) -> Grid:
@@ -38,9 +43,9 @@ def lay_out(space: Mapping[str, Any], constraints: Sequence[Constraint], point: 
         ValueError: no cell is left, or there are more than `MAX_CELLS` to be held against constraints.
     """
     axes = tuple((path, len(values)) for path, values in grid_axes(space).items() if not _is_set(point, path))
-    count = math.prod(length for _, length in axes)
     if not constraints:
-        return Grid(axes, range(count))
+        return Grid(axes)
+    count = Grid(axes).count
     if count > MAX_CELLS:
         raise ValueError(f"a grid of {count} cells is too large to hold each against constraints: use choice instead")
     refusals: Counter[str] = Counter()

@@ -66,7 +66,7 @@ class BasicVariantGenerator(Searcher):
         known = context.constraints if context.define is None else ()  # what a function asks for is not known yet
         self._grid = lay_out(context.space, known, NOTHING)
         self._grids = [lay_out(context.space, known, point) for point in self._points]
-        self._ends = list(accumulate(len(grid.cells) for grid in self._grids))
+        self._ends = list(accumulate(grid.count for grid in self._grids))
         self._points_end = self._ends[-1] if self._ends else 0
 
     @property
@@ -74,7 +74,7 @@ class BasicVariantGenerator(Searcher):
         if self.context.num_samples < 0:
             return None
         drawn = max(self.context.num_samples - len(self._points), 0)
-        return self._points_end + drawn * len(self._grid.cells)
+        return self._points_end + drawn * self._grid.count
 
     def suggest(self, trial_id: str) -> Suggestion:
         number = trial_number(trial_id)
@@ -83,10 +83,10 @@ class BasicVariantGenerator(Searcher):
             return FINISHED
         if self.max_concurrent and len(self._running - {trial_id}) >= self.max_concurrent:
             return None
-        sample, grid, cell = self._position(number)
+        sample, grid, at = self._position(number)
         point = self._points[sample] if sample < len(self._points) else NOTHING
         names = ("sample", str(sample)) if self.constant_grid_search else (trial_id,)
-        config = self.draw_allowed(partial(self._draw, grid.indexes(cell), point), *names)
+        config = self.draw_allowed(partial(self._draw, grid.indexes(at), point), *names)
         if self.max_concurrent:
             self._running.add(trial_id)
         return config
@@ -112,9 +112,9 @@ class BasicVariantGenerator(Searcher):
         if number < self._points_end:
             sample = bisect_right(self._ends, number)
             grid = self._grids[sample]
-            return sample, grid, grid.cells[number - self._ends[sample] + len(grid.cells)]
-        repetition, at = divmod(number - self._points_end, len(self._grid.cells))
-        return len(self._points) + repetition, self._grid, self._grid.cells[at]
+            return sample, grid, number - (self._ends[sample] - grid.count)
+        repetition, at = divmod(number - self._points_end, self._grid.count)
+        return len(self._points) + repetition, self._grid, at
 
     def _draw(self, indexes: Mapping[str, int], point: Mapping[str, Any], rng: Random) -> dict[str, Any]:
         draw_at = _draw_in_cell(indexes, rng)

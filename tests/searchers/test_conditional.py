@@ -59,7 +59,7 @@ def suggestions(searcher: Searcher, space: dict[str, Any], count: int) -> list[d
 
 @pytest.mark.parametrize("searcher", [RandomSearch, OptunaSearch])
 def test_every_branch_is_tried_and_what_is_inactive_is_absent(searcher: Any) -> None:
-    configs = suggestions(searcher(), SPACE, 60)
+    configs = suggestions(searcher(), SPACE, 40)
     assert all(matches(SPACE, config) for config in configs)
     names = [{parameter.name for parameter, _ in values(SPACE, config)} for config in configs]
     assert set().union(*names) == {column.name for column in Encoding(SPACE).columns}

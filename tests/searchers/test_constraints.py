@@ -152,8 +152,8 @@ def test_a_space_of_which_nothing_is_allowed_says_so() -> None:
         searcher.suggest("t0")
     with pytest.raises(ValueError, match="no configuration is allowed: 4 by the constraint 'a > b' of 4 in the grid"):
         bound(GridSearch(), {"a": grid_search([1, 2]), "b": grid_search([3, 4])}, "a > b")
-    with pytest.raises(ValueError, match="a grid of 2000000 cells is too large"):
-        bound(GridSearch(), {"a": grid_search(range(2_000_000))}, "a > 3")
+    with pytest.raises(ValueError, match="a grid of 200000 cells is too large"):
+        bound(GridSearch(), {"a": grid_search(range(200_000))}, "a > 3")
 
 
 def test_where_the_sampler_finds_nothing_allowed_a_draw_does() -> None:
