@@ -19,7 +19,7 @@ from executor.library.failures import pack_exception
 from executor.library.messages import CREATE, CREATED, GAVE_BACK, LEAVING, RECALL, RESULT, RESULTS
 from executor.library.objects import ERROR, VALUE
 from executor.library.plans import STREAMING
-from executor.library.values import Packed, pack_value
+from executor.library.values import Packed, pack_value, pack_values
 
 __audition_internal__ = True
 
@@ -272,7 +272,7 @@ class Serving:
         client = self.client
         try:
             while (item := next(value, _END)) is not _END:
-                client.stream(number, pack_value(item, client.allocate), window=window)
+                client.stream(number, item, window=window)
         finally:
             if hasattr(value, "close"):
                 value.close()
@@ -283,9 +283,8 @@ class Serving:
         Raises:
             TypeError: it cannot be sent, or is not as many values as the call returns.
         """
-        allocate = self.client.allocate
         if returns in (1, STREAMING):
-            return pack_value(value, allocate)
+            return pack_value(value, self.client)
         if returns == 0:
             return []
         if inspect.isgenerator(value):
@@ -293,7 +292,7 @@ class Serving:
         if not isinstance(value, list | tuple) or len(value) != returns:
             what = f"{len(value)} values" if isinstance(value, list | tuple) else f"a {type(value).__name__}"
             raise ValueError(f"a call with num_returns={returns} must return so many values, it returned {what}")
-        return [pack_value(one, allocate) for one in value]
+        return pack_values(value, self.client)
 
     def tell_error(self, number: int, error: BaseException, seconds: float, *, retry: bool | bytes) -> None:
         """Tell that a call raised."""
