@@ -213,10 +213,10 @@ class Crew:
             self._changed.notify_all()
         return taken
 
-    def join(self) -> None:
-        """Wait until all calls have ended and were told."""
+    def join(self, timeout_s: float | None = None) -> None:
+        """Wait until all calls have ended and were told, or until the time is over."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._unfinished)
+            self._changed.wait_for(lambda: not self._unfinished, timeout_s)
 
     def kill(self) -> list[Job]:
         """End the calls that run, with their processes; those that were not sent are returned."""
