@@ -72,6 +72,7 @@ class Client(Runtime):
         self._replies: dict[int, Any] = {}
         """Of each request that was answered: whether it went well, and what; of each that was given up: its verb."""
         self._callbacks: dict[int, Callable[[bool, Any], None]] = {}
+        self._reads_callbacks = False
         self._afterwards: deque[Callable[[], None]] = deque()
         self._answers: dict[int, tuple[ObjectRef[Any], Packed] | None] = {}
         self._proceed: dict[int, int] = {}
@@ -264,13 +265,25 @@ class Client(Runtime):
         self.flush()
         request = next(self._requests)
         self._callbacks[request] = lambda _, found: callback(found[0])
-        self.say((REQUEST, request, 0, "outcomes_later", ([number],)))
         if self.on_calls is None:  # nobody reads while the worker's own code runs: a thread has to
-            threading.Thread(target=self._read_callbacks, daemon=True, name="executor-futures").start()
+            self._have_callbacks_read()
+        self.say((REQUEST, request, 0, "outcomes_later", ([number],)))
+
+    @uninterrupted
+    def _have_callbacks_read(self) -> None:
+        """Have one thread read for all callbacks, as long as there are any."""
+        with self._lock:
+            if not self._reads_callbacks:
+                self._reads_callbacks = True
+                threading.Thread(target=self._read_callbacks, daemon=True, name="executor-futures").start()
 
     def _read_callbacks(self) -> None:
         try:
-            self.until(lambda: not self._callbacks)
+            while self.until(lambda: not self._callbacks):
+                with self._lock:
+                    if not self._callbacks:  # else somebody who saw this thread at work relies on it
+                        self._reads_callbacks = False
+                        return
         except EOFError:
             pass
 
