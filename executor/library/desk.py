@@ -236,6 +236,11 @@ class Desk:
             else:
                 self.cancel(call, force=True, recursive=False)
 
+    def _runs(self, caller: int, call: int, answer: Answer, number: int) -> None:
+        """Whether the worker that asks still has a call to run, or to tell of."""
+        worker = self._hub.workers.all.get(caller)
+        answer(True, worker is not None and number in worker.running)
+
     def cancel(self, call: Call, *, force: bool, recursive: bool) -> None:
         """End a call: at once when it has not begun, else by asking, or with `force` by ending its process."""
         hub = self._hub

@@ -70,13 +70,13 @@ class Serving:
         while (word := client.next_word()) is not None:
             try:
                 client.read_now()  # what is meant may not have been read yet
+                if word == RECALL:
+                    self.tell_held()
+                    self._give_back()
+                else:
+                    self._cancel(word)
             except EOFError:
                 return
-            if word == RECALL:
-                self.tell_held()
-                self._give_back()
-            else:
-                self._cancel(word)
 
     def _give_back(self) -> None:
         calls = self.client.calls
@@ -106,6 +106,9 @@ class Serving:
         elif number == self._current:
             self._interrupting = number
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        # A call that is over was told of before this is asked. Any other has its end still to come, which forgets it.
+        if not self.client.ask("runs", number):
+            self.cancelled.discard(number)
 
     def _interrupted(self) -> None:
         if self._interrupting and self._interrupting == self._current:
