@@ -14,12 +14,12 @@ from executor.library.client import Client, running
 from executor.library.functions import RemoteFunction
 from executor.library.handles import ActorClass, ActorHandle, actor_number
 from executor.library.hub import Hub
+from executor.library.mistakes import made_of
+from executor.library.opening import check_opening
 from executor.library.refs import ObjectRef, ObjectRefGenerator, number_of
 from executor.library.runtime import become, current, existing
 from executor.library.serving import Leave
 from executor.library.status import Status
-from executor.library.surroundings import surrounding_of
-from executor.resources import Resources
 
 __audition_internal__ = True
 
@@ -57,7 +57,7 @@ def init(
 
     Raises:
         ExecutorError: it is open already.
-        ValueError: an amount is no number of at least zero, or the address is not on this machine.
+        ValueError: the address is not on this machine, or something cannot be taken: says all that is wrong.
     """
     if address not in (None, "local", "auto"):
         raise ValueError(f"address={address!r}: there is 'local' only; clusters are not here yet")
@@ -68,8 +68,11 @@ def init(
         raise ExecutorError(
             "the executor is open already: call executor.shutdown() first, or pass ignore_reinit_error=True"
         )
-    if runtime_env:
-        surrounding_of(runtime_env, Resources())
+    given = {
+        "num_cpus": num_cpus, "num_gpus": num_gpus, "memory": memory, "resources": resources, "labels": labels,
+        "object_store_memory": object_store_memory, "spill_directory": spill_directory, "runtime_env": runtime_env,
+    }  # fmt: skip
+    made_of(check_opening, given)
     hub = Hub(
         cpus=num_cpus,
         gpus=num_gpus,
