@@ -11,6 +11,7 @@ from typing import Any
 
 from executor.errors import ExecutorError
 from executor.library.client import Client, running
+from executor.library.context import Context
 from executor.library.functions import RemoteFunction
 from executor.library.handles import ActorClass, ActorHandle, actor_number
 from executor.library.hub import Hub
@@ -37,8 +38,10 @@ def init(
     runtime_env: Mapping[str, Any] | None = None,
     log_to_driver: bool = True,
     ignore_reinit_error: bool = False,
-) -> Hub:
+) -> Context:
     """Open the executor on this machine; what is not given is discovered. Needless where the defaults will do.
+
+    What it returns shows what there is, and may be used in a ``with``, at whose end it is shut down.
 
     Args:
         address: ``None``, ``"local"`` or ``"auto"``, which are the same here.
@@ -64,7 +67,7 @@ def init(
     before = existing()
     if before is not None:
         if ignore_reinit_error and isinstance(before, Hub):
-            return before
+            return Context(before)
         raise ExecutorError(
             "the executor is open already: call executor.shutdown() first, or pass ignore_reinit_error=True"
         )
@@ -86,7 +89,7 @@ def init(
     hub.default_env = dict(runtime_env) if runtime_env else None
     become(hub)
     _tell_joblib()
-    return hub
+    return Context(hub)
 
 
 def _tell_joblib() -> None:
@@ -107,8 +110,7 @@ def shutdown() -> None:
     """End every task and actor and give everything back, within about two seconds; does nothing when none is open."""
     runtime = existing()
     if isinstance(runtime, Hub):
-        become(None)
-        runtime.close()
+        Context(runtime).disconnect()
 
 
 def is_initialized() -> bool:
