@@ -363,6 +363,7 @@ def status() -> Status:
 def stacks(target: ActorHandle | ObjectRef[Any] | ObjectRefGenerator, *, timeout: float = 5.0) -> str:
     """Where a live actor, or a call that runs, is right now: the stacks of all its threads, innermost frame first.
 
+    Before them the calls that its process was sent are named: one that is a C function has no frame of its own.
     It works inside a C call that holds the interpreter too. When the process gives no answer within `timeout` seconds,
     the text says so.
 
@@ -379,7 +380,8 @@ def stacks(target: ActorHandle | ObjectRef[Any] | ObjectRefGenerator, *, timeout
     found = runtime.ask("worker_of", number)
     if found is None:
         raise ExecutorError(f"{target!r} has no process just now: it has ended, or it has not begun")
-    return runtime.pool.stacks(f"worker-{found[0]}", timeout)
+    worker, calls = found
+    return f"Calls: {', '.join(calls) or 'none'}\n\n" + runtime.pool.stacks(f"worker-{worker}", timeout)
 
 
 @dataclass(frozen=True, slots=True)

@@ -313,8 +313,8 @@ class Desk:
         answer(True, status_of(self._hub))
 
     def _worker_of(self, caller: int, call: int, answer: Answer, number: int) -> None:
-        """The worker that an actor, or a call, runs in."""
+        """The worker that an actor, or a call, runs in, and the names of its calls in the order they were sent."""
         actor: Actor | None = self._hub.actors.all.get(number)
         running = self._hub.calls.open.get(number)
         worker = actor.worker if actor is not None else running.worker if running is not None else None
-        answer(True, None if worker is None else (worker.number, worker.pid))
+        answer(True, None if worker is None else (worker.number, [one.plan.name for one in worker.running.values()]))
