@@ -352,10 +352,10 @@ class Client(Runtime):
     @uninterrupted
     def put(self, value: Any) -> ObjectRef[Any]:
         packed = pack_value(value, self)
-        number = self.new_numbers(1)
+        ref = self.own(number := self.new_numbers(1))  # before: what has come meanwhile is raised once it is said
         self.flush()
         self.say((PUT, number, packed))
-        return self.own(number)
+        return ref
 
     def define(self, definition: Definition) -> None:
         if definition.digest not in self._definitions:

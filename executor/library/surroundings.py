@@ -35,7 +35,7 @@ def surrounding_of(
         variables = {}
     modules = environment.get("py_modules") or ()
     if isinstance(modules, str | PathLike | ModuleType):
-        mistakes.append(f"runtime_env['py_modules'] must be a list of modules and folders, got {modules!r}: [...] it")
+        mistakes.append(f"runtime_env['py_modules'] must be a list of modules and folders, got {modules!r} alone")
     if mistakes:
         raise ValueError("; ".join(mistakes))
     folder = environment.get("working_dir")
