@@ -125,6 +125,20 @@ class Searcher(ABC):
         """A value for one parameter that a running trial asks for (define-by-run). Asked once per trial and name."""
         return domain.sample(self.rng(trial_id, name))
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether suggestions take milliseconds or more: they are then made on a thread of their own.
+
+        Hooks are called on that thread too. Suggestions may be made ahead: the trial then exists a while later.
+        """
+        return False
+
+    def on_ask(self, trial_id: str) -> None:
+        """On resume: `suggest` was called here, and what it suggested is added later.
+
+        For searchers that take notes as they suggest: others have no use for it.
+        """
+
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         """A trial with `config` exists: one suggested just now, given from outside, or read back on resume."""
 

@@ -34,6 +34,13 @@ class ConcurrencyLimiter(Searcher):
     def total_trials(self) -> int | None:
         return self.searcher.total_trials
 
+    @property
+    def is_slow(self) -> bool:
+        return self.searcher.is_slow
+
+    def on_ask(self, trial_id: str) -> None:
+        self.searcher.on_ask(trial_id)
+
     def suggest(self, trial_id: str) -> Suggestion:
         taken = (self._running | self._ended.keys()) - {trial_id}
         if len(taken) >= self.max_concurrent:

@@ -165,6 +165,14 @@ class OptunaSearch(Searcher):
         rng = self.rng(trial_id, name)
         return resolve_with({name: domain}, partial(_draw_by, trial, rng), rng, NOTHING)[name]
 
+    @property
+    def is_slow(self) -> bool:
+        return True
+
+    def on_ask(self, trial_id: str) -> None:
+        if self._history.keeps_notes:
+            self.suggest(trial_id)
+
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         if trial_id in self._history:
             return
