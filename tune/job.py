@@ -230,8 +230,8 @@ class Job:
                 self.modes,
                 self.seed,
                 self.tune.num_samples,
-                space.constraints,
-                space.define,
+                constraints=space.constraints,
+                define=space.define,
             )
         )
         return searcher

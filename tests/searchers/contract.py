@@ -196,7 +196,7 @@ class SearcherContract:
     def test_it_keeps_to_constraints_or_refuses_them(self) -> None:
         searcher = self.make()
         half = Constraint(lambda config: loss_of(plain(config)) < 0.6)
-        context = SearchContext(self.space, ("loss",), ("min",), 3, self.num_samples, (half,))
+        context = SearchContext(self.space, ("loss",), ("min",), 3, self.num_samples, constraints=(half,))
         if not searcher.takes_constraints:
             with pytest.raises(ValueError, match="does not keep to constraints"):
                 searcher.bind(context)

@@ -37,7 +37,9 @@ SQUARE = {"a": uniform(0, 1), "b": uniform(0, 1)}
 def bound(
     searcher: Searcher, space: dict[str, Any], *constraints: Any, num_samples: int = 100, seed: int = 0
 ) -> Searcher:
-    searcher.bind(SearchContext(space, ("loss",), ("min",), seed, num_samples, tuple(map(Constraint, constraints))))
+    searcher.bind(
+        SearchContext(space, ("loss",), ("min",), seed, num_samples, constraints=tuple(map(Constraint, constraints)))
+    )
     return searcher
 
 

@@ -37,7 +37,7 @@ def define(trial: Any) -> dict[str, Any]:
 
 def bound(searcher: Searcher, *constraints: Any, num_samples: int = 60, seed: int = 0) -> Searcher:
     made = tuple(map(Constraint, constraints))
-    searcher.bind(SearchContext({"fixed": 1}, ("loss",), ("min",), seed, num_samples, made, define))
+    searcher.bind(SearchContext({"fixed": 1}, ("loss",), ("min",), seed, num_samples, constraints=made, define=define))
     return searcher
 
 
