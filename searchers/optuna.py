@@ -21,6 +21,7 @@ from searchers.domain import Domain
 from searchers.objectives import Names, agree_on_objectives, finite_values
 from searchers.points import read_points
 from searchers.resolution import NOTHING, draw, resolve_with
+from searchers.seen import Seen
 from searchers.space import grid_axes, validate_space, walk
 
 if TYPE_CHECKING:  # importing Optuna takes 150 ms: that is left until a searcher is bound
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 DefineByRun = Callable[["optuna.Trial"], Mapping[str, Any] | None]
 """A function that asks the trial for its parameters and may return constants to be added to them."""
+
+_REDRAWS = 4
 
 SAMPLERS = ("tpe", "random", "gp", "cmaes", "nsgaii", "nsgaiii", "qmc")
 
@@ -64,6 +67,8 @@ class OptunaSearch(Searcher):
         seed: In place of the run's seed.
         evaluated_rewards: The values of `points_to_evaluate`, when they are known: they are then learned from and not
             tried. One number each, or one for each metric.
+        skip_duplicate: Whether a configuration of a finite space that was tried is proposed anew, a few times, and then
+            replaced by one near it that was not; the search ends when each was tried.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class OptunaSearch(Searcher):
         sampler: BaseSampler | str | None = None,
         seed: int | None = None,
         evaluated_rewards: Sequence[float | Sequence[float]] | None = None,
+        skip_duplicate: bool = True,
     ) -> None:
         self.space = space
         self.metric, self.mode = metric, mode
@@ -83,6 +89,7 @@ class OptunaSearch(Searcher):
         self.sampler = sampler
         self.seed = seed
         self.evaluated_rewards = list(evaluated_rewards or ())
+        self.skip_duplicate = skip_duplicate
         _check_sampler(sampler)
         _check_packages(sampler)
         if self.evaluated_rewards and len(self.evaluated_rewards) != len(self.points_to_evaluate):
@@ -106,11 +113,24 @@ class OptunaSearch(Searcher):
         self._points = (
             self.points_to_evaluate if self._is_define_by_run else read_points(space, self.points_to_evaluate)
         )
+        # Whose parameters are asked for one by one has no space that could be counted.
+        self._seen = Seen(space if self.skip_duplicate and not self._is_define_by_run else {})
         self._learn_evaluated()
 
     def suggest(self, trial_id: str) -> Suggestion:
-        rng, point = self.rng(trial_id), self._point(trial_id)
-        trial = self._history.draft(self._seed(trial_id), fixed=point if self._define else None)
+        point = self._point(trial_id)
+        if point:  # a configuration that was asked for
+            return self._propose(trial_id, point)
+
+        def propose(attempt: int) -> dict[str, Any]:
+            return self._propose(trial_id, NOTHING, *(["again", str(attempt)] if attempt else []))
+
+        return self._seen.untried(propose, self.rng(trial_id, "near"), redraws=_REDRAWS)
+
+    def _propose(self, trial_id: str, point: Mapping[str, Any], *names: str) -> dict[str, Any]:
+        """What the sampler suggests, by random numbers that are this trial's and those of `names`."""
+        rng = self.rng(trial_id, *names)
+        trial = self._history.draft(self._seed(trial_id, *names), fixed=point if self._define else None)
         if self._define is not None:
             constants = self._define(trial) or {}
             config = {**resolve_with(self.context.space, partial(draw, rng), rng, NOTHING), **constants, **trial.params}
@@ -149,6 +169,7 @@ class OptunaSearch(Searcher):
             logger.warning("trial %s is outside the search space, the sampler will overlook it: %s", trial_id, error)
             return
         notes = self._notes_on(trial_id)
+        self._seen.add(config)
         if self._is_define_by_run and self._define is None:
             self._known_at_start[trial_id] = self._history.copy()
         self._history.add(trial_id, parameters, notes)
@@ -192,7 +213,7 @@ class OptunaSearch(Searcher):
             return None
         if trial_id not in self._notes:
             self.suggest(trial_id)
-        return self._notes.pop(trial_id)
+        return self._notes.pop(trial_id, None)
 
     def _learn_evaluated(self) -> None:
         if self.evaluated_rewards and self._is_define_by_run and self._define is None:
@@ -210,6 +231,7 @@ class OptunaSearch(Searcher):
                 raise ValueError(
                     f"points_to_evaluate[{index}] was evaluated, so it must be complete: {error}"
                 ) from None
+            self._seen.add(point)
             self._history.add(f"evaluated/{index}", parameters)
             self._history.complete(f"evaluated/{index}", values)
 

@@ -19,7 +19,10 @@ from searchers.choices import Choice
 from searchers.domain import Domain
 from searchers.points import UNSET, read_points
 from searchers.resolution import NOTHING, Draw, draw, resolve_with
+from searchers.seen import Seen
 from searchers.space import grid_axes, validate_space
+
+_REDRAWS = 50
 
 
 class BasicVariantGenerator(Searcher):
@@ -30,8 +33,10 @@ class BasicVariantGenerator(Searcher):
     place of one sample; the grid axes that it sets are not varied in it. ``num_samples=-1`` goes on for ever.
 
     A suggestion depends on the space, the seed and the number at the end of the trial's id, and on nothing else; the
-    grid is never laid out. `random_state` takes the place of the run's seed. With `max_concurrent` above 0, no more
-    than so many trials run at a time.
+    grid is never laid out. Only where no axis repeats on purpose and the space is finite, what was tried before is
+    drawn again, unless ``skip_duplicate=False``, and the search ends when each configuration was tried; that does not
+    hold for `points_to_evaluate`, which were asked for. `random_state` takes the place of the run's seed. With
+    `max_concurrent` above 0, no more than so many trials run at a time.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class BasicVariantGenerator(Searcher):
         max_concurrent: int = 0,
         constant_grid_search: bool = False,
         random_state: int | None = None,
+        skip_duplicate: bool = True,
     ) -> None:
         if max_concurrent < 0:
             raise ValueError(f"max_concurrent must be 0 (no limit) or more, not {max_concurrent}")
@@ -49,6 +55,7 @@ class BasicVariantGenerator(Searcher):
         self.max_concurrent = max_concurrent
         self.constant_grid_search = constant_grid_search
         self.random_state = random_state
+        self.skip_duplicate = skip_duplicate
         self._running: set[str] = set()
 
     def bind(self, context: SearchContext) -> None:
@@ -60,6 +67,7 @@ class BasicVariantGenerator(Searcher):
         self._free = [[axis for axis in self._axes if not _is_set(point, axis[0])] for point in self._points]
         self._point_ends = list(accumulate(_cells(axes) for axes in self._free))
         self._points_end = self._point_ends[-1] if self._points else 0
+        self._seen = Seen(context.space) if self.skip_duplicate and not self._axes else None
 
     @property
     def total_trials(self) -> int | None:
@@ -75,16 +83,29 @@ class BasicVariantGenerator(Searcher):
             return FINISHED
         if self.max_concurrent and len(self._running - {trial_id}) >= self.max_concurrent:
             return None
-        sample, cell, axes = self._position(number)
-        rng = self.rng("sample", str(sample)) if self.constant_grid_search else self.rng(trial_id)
-        point = self._points[sample] if sample < len(self._points) else NOTHING
-        if self.max_concurrent:
+        suggestion = self._suggestion(trial_id, number)
+        if self.max_concurrent and isinstance(suggestion, dict):
             self._running.add(trial_id)
-        return resolve_with(self.context.space, _draw_in_cell(axes, cell, rng), rng, point)
+        return suggestion
+
+    def _suggestion(self, trial_id: str, number: int) -> Suggestion:
+        sample, cell, axes = self._position(number)
+        names = ("sample", str(sample)) if self.constant_grid_search else (trial_id,)
+        point = self._points[sample] if sample < len(self._points) else NOTHING
+
+        def propose(attempt: int) -> dict[str, Any]:
+            rng = self.rng(*names, *(["again", str(attempt)] if attempt else []))
+            return resolve_with(self.context.space, _draw_in_cell(axes, cell, rng), rng, point)
+
+        if self._seen is None or number < self._points_end:
+            return propose(0)
+        return self._seen.untried(propose, self.rng(*names, "near"), redraws=_REDRAWS)
 
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         if self.max_concurrent:
             self._running.add(trial_id)
+        if self._seen is not None:
+            self._seen.add(config)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         self._running.discard(trial_id)
@@ -107,8 +128,9 @@ class RandomSearch(BasicVariantGenerator):
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         max_concurrent: int = 0,
         random_state: int | None = None,
+        skip_duplicate: bool = True,
     ) -> None:
-        super().__init__(points_to_evaluate, max_concurrent, random_state=random_state)
+        super().__init__(points_to_evaluate, max_concurrent, random_state=random_state, skip_duplicate=skip_duplicate)
 
     def bind(self, context: SearchContext) -> None:
         if axes := ", ".join(grid_axes(context.space)):

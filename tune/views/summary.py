@@ -76,7 +76,16 @@ def _counts(tally: Tally, total: int | None) -> str:
     known = len(experiment.trials)
     of_all = f" of {total}" if total is not None and total > known else ""
     told = f"{known}{of_all} in {duration_text(experiment.time)}" + (f": {', '.join(parts)}" if parts else "")
-    return told + (f" ({one_line(experiment.closing.reason)})" if experiment.closing else "")
+    return told + (f" ({why})" if (why := _why_over(tally, total)) else "")
+
+
+def _why_over(tally: Tally, total: int | None) -> str:
+    """Why the run ended before all of its trials were suggested."""
+    experiment = tally.experiment
+    if experiment.closing:
+        return one_line(experiment.closing.reason)
+    early = experiment.search_over and (total is None or len(experiment.trials) < total)
+    return "the searcher has nothing else to try" if early and not experiment.search_error else ""
 
 
 def _failures(tally: Tally) -> list[str]:
