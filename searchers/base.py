@@ -10,6 +10,7 @@ from random import Random
 from typing import Any, Final, Literal, Self
 
 from searchers.domain import Domain
+from searchers.outcomes import OutcomeConstraint
 
 
 class _Finished(Enum):
@@ -28,7 +29,7 @@ class SearchContext:
 
     `space` is the user's configuration with `Domain` values anywhere in its nesting; `metrics` and `modes` (each
     ``min`` or ``max``) go in pairs and are empty when the run names none; `num_samples` is how often the space is
-    sampled, -1 for ever.
+    sampled, -1 for ever. A result that breaks one of `outcome_constraints` is of no use, however good it is.
     """
 
     space: Mapping[str, Any] = field(default_factory=dict)
@@ -36,6 +37,7 @@ class SearchContext:
     modes: tuple[str, ...] = ()
     seed: int = 0
     num_samples: int = 1
+    outcome_constraints: tuple[OutcomeConstraint, ...] = ()
 
 
 def trial_number(trial_id: str) -> int:
@@ -58,7 +60,7 @@ class Searcher(ABC):
     searcher is told the whole history, in order, by the same hooks.
 
     Results told are complete dictionaries whose decisive metrics are finite; a trial without such a result completes
-    with ``result=None``.
+    with ``result=None``. The metrics of outcome constraints are finite in the last one.
     """
 
     init_arguments: tuple[tuple[Any, ...], dict[str, Any]]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from searchers.base import SearchContext, Searcher, Suggestion, trial_number
 from searchers.choices import Choice, holds_domain
 from searchers.domain import Domain
-from searchers.objectives import Names, agree_on_objectives, finite_values
+from searchers.objectives import Names, agree_on_objectives, finite_values, refuse_several
 from searchers.points import read_points
 from searchers.resolution import NOTHING, draw, resolve_with
 from searchers.seen import Seen
@@ -51,7 +51,8 @@ class OptunaSearch(Searcher):
     How a trial ended counts so. A value, also of a trial stopped early, is told as complete: Optuna's PRUNED would rank
     below every finished trial however good its value, and the last value says more. A trial without a finite value has
     failed and is overlooked: it neither attracts nor repels. A running trial repels (TPE's constant liar), so that
-    parallel trials spread out.
+    parallel trials spread out. What breaks an outcome constraint ranks below what keeps all of them, by how far it
+    does in all, each in units of its bound.
 
     Choices that hold parameters of their own are told to Optuna as a conditional space. `randn`, `qrandn` and
     `sample_from` have no counterpart there: they are drawn from the run's seed, and the sampler does not learn from
@@ -102,6 +103,8 @@ class OptunaSearch(Searcher):
         from searchers.optuna_history import History, make_sampler
 
         metrics, modes = agree_on_objectives(context, self.metric, self.mode)
+        if self.sampler == "cmaes" or type(self.sampler).__name__ == "CmaEsSampler":
+            refuse_several("Optuna's CMA-ES", context, metrics)
         space, self._define = _search_space(self.space, context.space)
         seed = context.seed if self.seed is None else self.seed
         super().bind(replace(context, space=space, metrics=metrics, modes=modes, seed=seed))
@@ -187,8 +190,14 @@ class OptunaSearch(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         self._known_at_start.pop(trial_id, None)
         if trial_id in self._history:
-            values = None if error or result is None else finite_values(result, self.context.metrics)
-            self._history.complete(trial_id, values)
+            self._history.complete(trial_id, *self._outcome({} if error or result is None else result))
+
+    def _outcome(self, result: Mapping[str, Any]) -> tuple[list[float] | None, dict[str, float]]:
+        """The values that Optuna is told, None unless all are known, and how far the constraints are exceeded."""
+        values = finite_values(result, self.context.metrics)
+        excesses = {str(one): one.excess(result) for one in self.context.outcome_constraints}
+        known = {text: excess for text, excess in excesses.items() if excess is not None}
+        return (values, known) if len(known) == len(excesses) else (None, {})
 
     def _seed(self, *names: str) -> int:
         return self.rng("optuna", *names).getrandbits(32)

@@ -76,12 +76,20 @@ class History:
         trial = self.trials[self._numbers[trial_id]]
         return [Parameter(name, value, trial.distributions[name]) for name, value in trial.params.items()]
 
-    def complete(self, trial_id: str, values: Sequence[float] | None) -> None:
-        """A trial ended with `values`, or failed with None, which makes samplers overlook it."""
+    def complete(
+        self, trial_id: str, values: Sequence[float] | None, constraints: Mapping[str, float] | None = None
+    ) -> None:
+        """A trial ended with `values`, or failed with None, which makes samplers overlook it.
+
+        Of `constraints` each is kept when it is at most 0.
+        """
         trial = self.trials[self._numbers[trial_id]]
         if trial.state is TrialState.RUNNING:
             state = TrialState.FAIL if values is None else TrialState.COMPLETE
-            self._replace(_frozen(trial.number, state, self.parameters(trial_id), trial.system_attrs, values))
+            ended = _frozen(trial.number, state, self.parameters(trial_id), trial.system_attrs, values)
+            for name, excess in (constraints or {}).items():
+                ended.set_constraint(name, excess)
+            self._replace(ended)
 
     def _replace(self, trial: FrozenTrial) -> None:
         self.trials[trial.number] = trial

@@ -28,6 +28,7 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
     config: Mapping[str, Any] | None = None,
     metric: Metric = None,
     mode: Metric = None,
+    outcome_constraints: str | Sequence[str] | None = None,
     num_samples: int = 1,
     search_alg: Searcher | str | None = None,
     scheduler: TrialScheduler | str | None = None,
@@ -57,8 +58,11 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
         trainable: a function of a configuration that calls `tune.report` or returns metrics, a `tune.Trainable` class,
             or an Optuna objective (its first parameter is called ``trial``).
         config: the search space: a dictionary that holds domains such as `tune.loguniform(1e-5, 1e-1)` anywhere in it.
-        metric: what to compare trials by: the name of what they report.
-        mode: whether less of it is better (``min``) or more (``max``).
+        metric: what to compare trials by: the name of what they report; a list for several objectives, of which the
+            first names the best trial, and all of them the results' `pareto_front`.
+        mode: whether less of it is better (``min``) or more (``max``); as many as there are metrics.
+        outcome_constraints: what a trial must keep to be of use, such as ``["latency_ms <= 20"]``: metrics that trials
+            report, with ``<=``, ``<``, ``>=`` or ``>`` and a number.
         num_samples: how often the space is sampled; a grid is run through that many times. -1: until stopped.
         search_alg: which configuration to try next: a `Searcher` or its name; random and grid search by default.
         scheduler: which trials to stop early: a `TrialScheduler` or its name; none by default.
@@ -95,6 +99,7 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
         TuneConfig(
             metric=metric,
             mode=mode,
+            outcome_constraints=outcome_constraints,
             search_alg=search_alg,
             scheduler=scheduler,
             num_samples=num_samples,

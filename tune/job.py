@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from schedulers.fifo import FIFOScheduler
 from searchers import create_searcher
 from searchers.base import SearchContext, Searcher
 from searchers.limiter import ConcurrencyLimiter
+from searchers.outcomes import OutcomeConstraint, read_constraints
 from searchers.variants import BasicVariantGenerator
 from tune import checks
 from tune.errors import InvalidArgumentError, NotRebuildableError
@@ -27,6 +29,8 @@ from tune.settings import RunConfig, TuneConfig
 from tune.storage import data, journal, recipe
 from tune.worker.objective import is_objective
 from tune.wrappers import Fitted, as_fitted, as_request
+
+log = logging.getLogger(__name__)
 
 STORAGE_VARIABLE = "AUDITION_STORAGE"
 
@@ -66,6 +70,11 @@ class Job:
         """The experiment's own directory."""
         return self.storage_path / self.name
 
+    @property
+    def constraints(self) -> tuple[OutcomeConstraint, ...]:
+        """The constraints on outcomes, read."""
+        return read_constraints(self.tune.outcome_constraints)
+
     def check(self) -> None:
         """Find every mistake that can be found before anything starts.
 
@@ -76,6 +85,7 @@ class Job:
         named_elsewhere = any(getattr(policy, "metric", None) for policy in policies)
         mistakes = [
             *checks.of_objectives(self.metrics, self.modes, named_elsewhere=named_elsewhere),
+            *checks.of_constraints(self.tune.outcome_constraints, self.metrics, named_elsewhere=named_elsewhere),
             *checks.of_trainable(self.fitted, self.trainable_name),
             *checks.of_parameters(self.fitted, self.trainable_name),
             *checks.of_search(self.tune),
@@ -96,8 +106,10 @@ class Job:
             InvalidArgumentError: lists what does not go together.
         """
         mistakes: list[str] = []
-        scheduler = checks.attempt(mistakes, self._scheduler)
         searcher = checks.attempt(mistakes, self._searcher)
+        if searcher is not None and not self.metrics:
+            self.metrics, self.modes = searcher.context.metrics, searcher.context.modes
+        scheduler = checks.attempt(mistakes, self._scheduler)
         stopper = checks.attempt(mistakes, self._stopper)
         if mistakes:
             raise InvalidArgumentError(mistakes)
@@ -107,7 +119,9 @@ class Job:
         if not self.metrics and own[0] and own[1]:
             self.metrics, self.modes = (own[0],), (own[1],)
         decisive = scheduler if not isinstance(scheduler, FIFOScheduler) else None
-        return Policies(scheduler, searcher, stopper, self.metrics, getattr(decisive, "time_attr", None))
+        constrained = tuple(dict.fromkeys(one.metric for one in self.constraints))
+        time_attr = getattr(decisive, "time_attr", None)
+        return Policies(scheduler, searcher, stopper, self.metrics, time_attr, constrained)
 
     def plan(self) -> Plan:
         """The settings that the machine decides by."""
@@ -115,6 +129,7 @@ class Job:
         return Plan(
             metrics=self.metrics,
             modes=self.modes,
+            outcome_constraints=self.constraints,
             seed=self.seed,
             request=self.request(),
             max_concurrent=self.tune.max_concurrent_trials or None,
@@ -144,6 +159,7 @@ class Job:
             "created": time.time(),
             "metrics": list(self.metrics),
             "modes": list(self.modes),
+            "outcome_constraints": [str(one) for one in self.constraints],
             "seed": self.seed,
             "recipe": {
                 "trainable": recipe.trainable_to_data(self.fitted.trainable),
@@ -209,9 +225,23 @@ class Job:
         scheduler = create_scheduler(given) if isinstance(given, str) else given or FIFOScheduler()
         if not isinstance(scheduler, TrialScheduler):
             raise TypeError(f"scheduler must be a TrialScheduler or its name, got {scheduler!r}")
-        metric, mode = (self.metrics or (None,))[0], (self.modes or (None,))[0]
-        scheduler.bind(ScheduleContext(metric, mode, self.seed))
+        scheduler.bind(ScheduleContext(*self._compared(scheduler), self.seed))
         return scheduler
+
+    def _compared(self, scheduler: TrialScheduler) -> tuple[str | None, str | None]:
+        """The metric that `scheduler` compares trials by, with its mode: its own among several, else the first."""
+        known = dict(zip(self.metrics, self.modes, strict=False))
+        own: str | None = getattr(scheduler, "metric", None)
+        if own in known and len(known) > 1:
+            return own, known[own]
+        if len(known) > 1 and not isinstance(scheduler, FIFOScheduler):
+            name, first = type(scheduler).__name__, self.metrics[0]
+            log.warning(
+                "%s compares trials by one metric: by %s, the first of %s; make it with metric=... and mode=... to have"
+                " another",
+                *(name, first, ", ".join(self.metrics)),
+            )
+        return next(iter(known.items()), (None, None))
 
     def _searcher(self) -> Searcher:
         given = self.tune.search_alg
@@ -221,7 +251,9 @@ class Job:
         if isinstance(searcher, ConcurrencyLimiter) and self.tune.max_concurrent_trials:
             raise ValueError("max_concurrent_trials and a ConcurrencyLimiter exclude each other: give one of them")
         space = dict(self.space)
-        searcher.bind(SearchContext(space, self.metrics, self.modes, self.seed, self.tune.num_samples))
+        searcher.bind(
+            SearchContext(space, self.metrics, self.modes, self.seed, self.tune.num_samples, self.constraints)
+        )
         return searcher
 
     def _stopper(self) -> Stopper | None:

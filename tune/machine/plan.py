@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from executor.resources import Request
+from searchers.outcomes import OutcomeConstraint
 
 RequestRule = Request | Callable[[Mapping[str, Any]], Request]
 
@@ -37,6 +38,7 @@ class Plan:
 
     metrics: tuple[str, ...] = ()
     modes: tuple[str, ...] = ()
+    outcome_constraints: tuple[OutcomeConstraint, ...] = ()
     seed: int = 0
     request: RequestRule = field(default_factory=Request)
     max_concurrent: int | None = None
@@ -46,6 +48,11 @@ class Plan:
     retention: Retention = field(default_factory=Retention)
     grace_s: float = 10.0
     suspend_s: float = 30.0
+
+    @property
+    def decisive(self) -> tuple[str, ...]:
+        """The metrics that a trial is compared by, and those that constraints are on."""
+        return tuple(dict.fromkeys((*self.metrics, *(one.metric for one in self.outcome_constraints))))
 
     def request_for(self, config: Mapping[str, Any]) -> Request:
         """What a trial with `config` needs."""

@@ -63,6 +63,7 @@ def _job(file: SweepFile, trainable: Any) -> Job:
         TuneConfig(
             metric=_one_or_all([goal.name for goal in file.metric]),
             mode=_one_or_all([goal.mode for goal in file.metric if goal.mode] or list(file.mode)),
+            outcome_constraints=file.outcome_constraints or None,
             search_alg=_searcher(file),
             scheduler=_scheduler(file),
             num_samples=file.num_samples or file.run_cap or 1,
