@@ -97,6 +97,14 @@ class Searcher(ABC):
         """A value for one parameter that a running trial asks for (define-by-run). Asked once per trial and name."""
         return domain.sample(self.rng(trial_id, name))
 
+    def on_evaluated(self, trial_id: str, config: dict[str, Any], result: dict[str, Any]) -> None:
+        """A result is known that no trial of this run has: told after `bind`, before anything is suggested.
+
+        `config` is complete, `trial_id` no trial's. By default it is learned from as a trial that was added and ended.
+        """
+        self.on_trial_add(trial_id, config)
+        self.on_trial_complete(trial_id, result)
+
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         """A trial with `config` exists: one suggested just now, given from outside, or read back on resume."""
 

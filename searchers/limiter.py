@@ -44,6 +44,9 @@ class ConcurrencyLimiter(Searcher):
     def suggest_parameter(self, trial_id: str, name: str, domain: Domain) -> Any:
         return self.searcher.suggest_parameter(trial_id, name, domain)
 
+    def on_evaluated(self, trial_id: str, config: dict[str, Any], result: dict[str, Any]) -> None:
+        self.searcher.on_evaluated(trial_id, config, result)
+
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         self._running.add(trial_id)
         self.searcher.on_trial_add(trial_id, config)

@@ -163,6 +163,15 @@ class OptunaSearch(Searcher):
         rng = self.rng(trial_id, name)
         return resolve_with({name: domain}, partial(_draw_by, trial, rng), rng, NOTHING)[name]
 
+    def on_evaluated(self, trial_id: str, config: dict[str, Any], result: dict[str, Any]) -> None:
+        try:
+            self._history.add(trial_id, self._parameters(config))
+        except ValueError as error:
+            logger.warning("a known result is outside the search space, the sampler will overlook it: %s", error)
+            return
+        self._seen.add(config)
+        self.on_trial_complete(trial_id, result)
+
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         if trial_id in self._history:
             return

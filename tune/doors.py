@@ -32,6 +32,7 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
     num_samples: int = 1,
     search_alg: Searcher | str | None = None,
     scheduler: TrialScheduler | str | None = None,
+    warm_start: Any = None,
     stop: StopCriterion | Sequence[StopCriterion] | None = None,
     time_budget_s: float | timedelta | None = None,
     max_concurrent_trials: int | None = None,
@@ -66,6 +67,10 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
         num_samples: how often the space is sampled; a grid is run through that many times. -1: until stopped.
         search_alg: which configuration to try next: a `Searcher` or its name; random and grid search by default.
         scheduler: which trials to stop early: a `TrialScheduler` or its name; none by default.
+        warm_start: results known already, from which the searcher learns before it suggests anything, as far as they
+            fit the space: the directory of an experiment (Ray Tune's too) or its `ResultGrid`, an Optuna study or its
+            storage's URL (with several studies: URL and name), a dataframe as `ResultGrid.get_dataframe` makes it, or
+            a list of (configuration, result).
         stop: when a trial has done enough: ``{"training_iteration": 27}``, a function of (trial id, result), or a
             `Stopper`. A value stops its trial from below; the metric itself under ``mode="min"`` from above.
         time_budget_s: seconds of the experiment's life after which it ends.
@@ -103,6 +108,7 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
             search_alg=search_alg,
             scheduler=scheduler,
             num_samples=num_samples,
+            warm_start=warm_start,
             max_concurrent_trials=max_concurrent_trials,
             time_budget_s=time_budget_s,
             reuse_actors=reuse_actors,

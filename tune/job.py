@@ -20,7 +20,7 @@ from searchers.base import SearchContext, Searcher
 from searchers.limiter import ConcurrencyLimiter
 from searchers.outcomes import OutcomeConstraint, read_constraints
 from searchers.variants import BasicVariantGenerator
-from tune import checks
+from tune import checks, warm_start
 from tune.errors import InvalidArgumentError, NotRebuildableError
 from tune.machine.plan import Plan, RequestRule, Retention
 from tune.machine.policies import Policies
@@ -107,6 +107,8 @@ class Job:
         """
         mistakes: list[str] = []
         searcher = checks.attempt(mistakes, self._searcher)
+        if searcher is not None and self.tune.warm_start is not None:
+            checks.attempt(mistakes, lambda: self._warm_up(searcher))
         if searcher is not None and not self.metrics:
             self.metrics, self.modes = searcher.context.metrics, searcher.context.modes
         scheduler = checks.attempt(mistakes, self._scheduler)
@@ -255,6 +257,12 @@ class Job:
             SearchContext(space, self.metrics, self.modes, self.seed, self.tune.num_samples, self.constraints)
         )
         return searcher
+
+    def _warm_up(self, searcher: Searcher) -> None:
+        """Tell `searcher` what is known, and keep that instead of where it was found."""
+        known = warm_start.read_known(self.tune.warm_start, searcher.context)
+        warm_start.tell(searcher, known)
+        self.tune = replace(self.tune, warm_start=known)
 
     def _stopper(self) -> Stopper | None:
         falling = [metric for metric, mode in zip(self.metrics, self.modes, strict=False) if mode == "min"]

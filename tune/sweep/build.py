@@ -67,6 +67,7 @@ def _job(file: SweepFile, trainable: Any) -> Job:
             search_alg=_searcher(file),
             scheduler=_scheduler(file),
             num_samples=file.num_samples or file.run_cap or 1,
+            warm_start=file.warm_start,
             max_concurrent_trials=file.max_concurrent_trials,
             time_budget_s=file.time_budget_s,
             reuse_actors=file.reuse_actors,

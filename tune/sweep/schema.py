@@ -87,6 +87,7 @@ class SweepFile(Section):
     parameters: dict[str, Parameter] = Field(default_factory=dict)
     searcher: Annotated[Policy, _from_word(SHORT_FORMS["searcher"])] | None = None
     scheduler: Annotated[Policy, _from_word(SHORT_FORMS["scheduler"])] | None = None
+    warm_start: str | None = None
     num_samples: Annotated[int, AfterValidator(_count)] | None = None
     max_concurrent_trials: Annotated[int, Field(ge=0)] | None = None
     resources_per_trial: dict[str, Any] | None = None

@@ -19,6 +19,7 @@ from tune.views.snapshot import Snapshot
 from tune.views.wording import flatten
 
 if TYPE_CHECKING:
+    from optuna import Study
     from pandas import DataFrame
 
 log = logging.getLogger(__name__)
@@ -170,6 +171,22 @@ class ResultGrid(ExperimentNames):
             if not (values := snapshot.values(chosen[0])):
                 raise self._no_best(snapshot, chosen[0], values)
         return tables.frame(_row(self._result(snapshot, record), snapshot, chosen) for record in snapshot.trials)
+
+    def to_optuna(self, storage: Any = None) -> Study:
+        """An Optuna study with all trials, for its plots and its dashboard; in memory, or in a new study of `storage`.
+
+        With values, parameters and their distributions, states, intermediate values of a single metric, constraints,
+        and times; the trial's id, its configuration and its other numbers are user attributes. What was cut short is
+        ``PRUNED``, what failed or has no finite value ``FAIL``.
+
+        Raises:
+            InvalidArgumentError: the experiment has no metric.
+        """
+        from tune.views.study import to_study
+
+        if not self._snapshot.objectives.modes:
+            raise InvalidArgumentError(["a study needs a metric, and the experiment has none"])
+        return to_study(self._snapshot, storage)
 
     # What became of them.
 
