@@ -51,8 +51,9 @@ class OptunaSearch(Searcher):
     How a trial ended counts so. A value, also of a trial stopped early, is told as complete: Optuna's PRUNED would rank
     below every finished trial however good its value, and the last value says more. A trial without a finite value has
     failed and is overlooked: it neither attracts nor repels. A running trial repels (TPE's constant liar), so that
-    parallel trials spread out. What breaks an outcome constraint ranks below what keeps all of them, by how far it
-    does in all, each in units of its bound.
+    parallel trials spread out. One that was paused counts with its last value, as one that ended, until it says more:
+    under a scheduler that promotes, most never do. What breaks an outcome constraint ranks below what keeps all of
+    them, by how far it does in all, each in units of its bound.
 
     Choices that hold parameters of their own are told to Optuna as a conditional space. `randn`, `qrandn` and
     `sample_from` have no counterpart there: they are drawn from the run's seed, and the sampler does not learn from
@@ -98,6 +99,7 @@ class OptunaSearch(Searcher):
             raise ValueError(f"evaluated_rewards must give one value for each of points_to_evaluate, not {counts}")
         self._notes: dict[str, Notes] = {}
         self._known_at_start: dict[str, History] = {}
+        self._last: dict[str, Mapping[str, Any]] = {}
 
     def bind(self, context: SearchContext) -> None:
         from searchers.optuna_history import History, make_sampler
@@ -196,7 +198,17 @@ class OptunaSearch(Searcher):
         except ValueError as error:
             logger.warning("trial %s: the sampler will overlook a parameter: %s", trial_id, error)
 
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        if trial_id in self._history:
+            self._last[trial_id] = result
+
+    def on_trial_pause(self, trial_id: str) -> None:
+        values, excesses = self._outcome(self._last.get(trial_id, {}))
+        if trial_id in self._history and values is not None:
+            self._history.complete_for_now(trial_id, values, excesses)
+
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        self._last.pop(trial_id, None)
         self._known_at_start.pop(trial_id, None)
         if trial_id in self._history:
             self._history.complete(trial_id, *self._outcome({} if error or result is None else result))

@@ -6,10 +6,11 @@ A trial that was cut short counts as pruned, one that failed or has no finite va
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from searchers.base import SearchContext
 from tune.machine.trial import TrialState, is_finite
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from tune.views.distributions import Distributions
 
+_DIRECTIONS: dict[str, Literal["minimize", "maximize"]] = {"min": "minimize", "max": "maximize"}
 CONFIG = "config"
 """The user attribute of an exported trial that keeps the whole configuration, as far as it is data."""
 
@@ -37,7 +39,7 @@ def to_study(snapshot: Snapshot, storage: Any) -> Study:
 
     configs = {trial.trial_id: trial.config() for trial in snapshot.trials}
     distributions = Distributions(_space(snapshot.facts), configs.values())
-    directions = ["minimize" if mode == "min" else "maximize" for mode in snapshot.objectives.modes.values()]
+    directions = [_DIRECTIONS[mode] for mode in snapshot.objectives.modes.values()]
     with reading.reading(snapshot.directory) as connection:
         cut_short, spans = reading.read_cut_short(connection), reading.read_spans(connection)
     with _quiet():
@@ -101,9 +103,9 @@ def _trial(
 
     objectives = snapshot.objectives
     last = snapshot.last_metrics.get(record.trial_id, {})
-    merits = objectives.merits(last)
-    state = _state(record, merits is not None, cut_short and len(objectives.modes) == 1)
-    values = [ranking.metric_of(last, name) for name in objectives.modes] if merits is not None else None
+    found = [ranking.metric_of(last, name) for name in objectives.modes]
+    values = [value for value in found if value is not None and math.isfinite(value)]
+    state = _state(record, len(values) == len(found), cut_short and len(found) == 1)
     known = {one.metric: ranking.metric_of(last, one.metric) for one in objectives.constraints}
     excesses = {str(one): one.excess(known) for one in objectives.constraints}
     params, of = distributions.of(config)
