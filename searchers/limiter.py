@@ -25,8 +25,8 @@ class ConcurrencyLimiter(Searcher):
         self._ended: dict[str, tuple[dict[str, Any] | None, bool]] = {}
 
     def bind(self, context: SearchContext) -> None:
-        super().bind(context)
         self.searcher.bind(context)
+        super().bind(self.searcher.context)  # which may have a space and metrics of its own
 
     @property
     def total_trials(self) -> int | None:

@@ -54,6 +54,8 @@ def conduct(job: Job, *, resume: bool = False, raise_on_failed_trial: bool = Fal
     if resume:
         _recall(job)
     policies = job.policies()
+    for remark in job.remarks:
+        log.warning("%s", remark)
     experiment = Experiment(job.plan(), policies)
     with _claimed(job), _held(job, resume), _tidied(job), _executor(job) as executor:
         setting = Setting(str(job.directory), job.name, experiment.plan.metrics, job.tune.reuse_actors)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -30,14 +29,15 @@ from tune.storage import data, journal, recipe
 from tune.worker.objective import is_objective
 from tune.wrappers import Fitted, as_fitted, as_request
 
-log = logging.getLogger(__name__)
-
 STORAGE_VARIABLE = "AUDITION_STORAGE"
 
 
 @dataclass
 class Job:
-    """A run as the user asked for it. `check` finds every mistake; the other methods make the parts of the run."""
+    """A run as the user asked for it. `check` finds every mistake; the other methods make the parts of the run.
+
+    `remarks` are what a user should hear of choices that were made for him, once.
+    """
 
     trainable: Any
     space: Mapping[str, Any] = field(default_factory=dict)
@@ -52,6 +52,7 @@ class Job:
         self.metrics, self.modes = self._objectives()
         plain = f"{self.trainable_name}_{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
         self.name = plain if self.run.name is None else self.run.name
+        self.remarks: list[str] = []
         self.seed = int.from_bytes(os.urandom(4)) if self.tune.seed is None else self.tune.seed
 
     @property
@@ -237,11 +238,9 @@ class Job:
         if own in known and len(known) > 1:
             return own, known[own]
         if len(known) > 1 and not isinstance(scheduler, FIFOScheduler):
-            name, first = type(scheduler).__name__, self.metrics[0]
-            log.warning(
-                "%s compares trials by one metric: by %s, the first of %s; make it with metric=... and mode=... to have"
-                " another",
-                *(name, first, ", ".join(self.metrics)),
+            self.remarks.append(
+                f"{type(scheduler).__name__} compares trials by one metric: by {self.metrics[0]}, the first of"
+                f" {', '.join(self.metrics)}; make it with metric=... to have another"
             )
         return next(iter(known.items()), (None, None))
 
@@ -260,7 +259,8 @@ class Job:
 
     def _warm_up(self, searcher: Searcher) -> None:
         """Tell `searcher` what is known, and keep that instead of where it was found."""
-        known = warm_start.read_known(self.tune.warm_start, searcher.context)
+        known, remark = warm_start.read_known(self.tune.warm_start, searcher.context)
+        self.remarks += [remark] if remark else []
         warm_start.tell(searcher, known)
         self.tune = replace(self.tune, warm_start=known)
 

@@ -8,7 +8,6 @@ its result.
 from __future__ import annotations
 
 import json
-import logging
 import math
 import os
 from collections import Counter
@@ -27,8 +26,6 @@ from tune.storage.journal import DATABASE
 from tune.views.results import Result, ResultGrid
 from tune.views.study import load_study, read_study
 
-log = logging.getLogger(__name__)
-
 Pair = tuple[Mapping[str, Any], Mapping[str, Any]]
 """A configuration and its result; the result is empty when the trial failed."""
 
@@ -46,8 +43,8 @@ class Known:
     result: Mapping[str, Any]
 
 
-def read_known(source: Any, context: SearchContext) -> list[Known]:
-    """What of `source` fits the search; how many others there were, and why they do not fit, is said in one line.
+def read_known(source: Any, context: SearchContext) -> tuple[list[Known], str]:
+    """What of `source` fits the search, and in a line how many others there were and why they do not fit.
 
     Raises:
         ValueError: `source` is nothing that can be read, or what it names is not there.
@@ -61,13 +58,11 @@ def read_known(source: Any, context: SearchContext) -> list[Known]:
             found.append(_known(config, result, context))
         except ValueError as error:
             misfits[str(error)] += 1
-    if misfits:
-        reason, count = misfits.most_common(1)[0]
-        log.warning(
-            "warm_start: %d of %d earlier results are left out; of %d the reason is that %s",
-            *(misfits.total(), misfits.total() + len(found), count, reason),
-        )
-    return found
+    if not misfits:
+        return found, ""
+    (reason, count), left_out = misfits.most_common(1)[0], misfits.total()
+    told = f"{left_out} of {left_out + len(found)} earlier results are left out"
+    return found, f"warm_start: {told}; of {count} the reason is that {reason}"
 
 
 def tell(searcher: Searcher, known: Sequence[Known]) -> None:

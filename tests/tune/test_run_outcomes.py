@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 import tune
@@ -86,16 +84,15 @@ def test_what_does_not_go_together_is_refused_before_anything_starts(tmp_path, s
     assert not list(tmp_path.iterdir())
 
 
-def test_a_scheduler_compares_the_metric_it_names_and_else_the_first_and_says_so(tmp_path, caplog):
-    with caplog.at_level(logging.WARNING):
-        named = job(tmp_path, **BOTH, scheduler=ASHAScheduler(metric="ms")).policies().scheduler
-        assert not caplog.messages
-        first = job(tmp_path, **BOTH, scheduler="asha").policies().scheduler
-    assert (named.context.metric, first.context.metric) == ("ms", "loss")
-    assert len(caplog.messages) == 1
-    assert caplog.messages[0].startswith("ASHAScheduler compares trials by one metric: by loss, the first of loss, ms")
-    job(tmp_path, **BOTH).policies()
-    assert len(caplog.messages) == 1
+def test_a_scheduler_compares_the_metric_it_names_and_else_the_first_and_says_so(tmp_path):
+    named, first, none = (
+        job(tmp_path, **BOTH, scheduler=scheduler) for scheduler in (ASHAScheduler(metric="ms"), "asha", None)
+    )
+    assert named.policies().scheduler.context.metric == "ms"
+    assert first.policies().scheduler.context.metric == "loss"
+    none.policies()
+    assert (named.remarks, none.remarks) == ([], [])
+    assert first.remarks[0].startswith("ASHAScheduler compares trials by one metric: by loss, the first of loss, ms")
 
 
 def test_constraints_are_data_in_the_recipe(run, tmp_path):

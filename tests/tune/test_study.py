@@ -151,7 +151,7 @@ def test_a_study_comes_back_as_the_results_it_was_made_of(story):
     tell_all(story)
     study = ResultGrid(story.directory).to_optuna()
     context = SearchContext(SPACE, ("loss",), ("min",), outcome_constraints=read_constraints("ms <= 20"))
-    direct, back = read_known(story.directory, context), read_known(study, context)
+    (direct, _), (back, _) = read_known(story.directory, context), read_known(study, context)
     assert [one.parameters for one in back] == [one.parameters for one in direct if one.result["loss"] != 4.0]
     assert [one.result["loss"] for one in back] == [1.0, 9.0, 3.0]
 

@@ -180,6 +180,12 @@ def test_a_constraint_that_cannot_be_read_is_shown_at_its_place(read: Read) -> N
     assert ":4:" in str(refused.value)
 
 
+def test_what_is_known_already_is_named_by_its_directory_and_missed_at_its_place(read: Read) -> None:
+    with pytest.raises(SweepError, match="there is no experiment in .*nowhere") as refused:
+        read(f"{MINIMAL}parameters: {{x: {{min: 0.0, max: 1.0}}}}\nwarm_start: nowhere\n")
+    assert ":5:" in str(refused.value)
+
+
 def test_searcher_and_scheduler_may_be_one_word(read: Read) -> None:
     job = read(MINIMAL + "searcher: tpe\nscheduler: asha")
     assert isinstance(job.tune.search_alg, OptunaSearch)

@@ -30,7 +30,7 @@ def train(config):
 
 
 def known(source, context=CONTEXT):
-    return [(one.parameters, one.result["loss"]) for one in read_known(source, context)]
+    return [(one.parameters, one.result["loss"]) for one in read_known(source, context)[0]]
 
 
 @pytest.fixture
@@ -60,27 +60,40 @@ def test_an_experiment_is_read_by_its_directory_its_results_and_its_dataframe(ea
     results = ResultGrid(earlier)
     assert known(earlier) == known(str(earlier)) == known(results) == known(list(results)[:4]) == FOUND
     assert known(results.get_dataframe()) == [({"x": x, "m": {"k": one["m"]["k"]}}, x) for one, x in FOUND]
-    assert read_known(earlier, CONTEXT)[0].result == {"loss": 0.1, "ms": 9, "training_iteration": 2, "time_total_s": 2}
+    assert read_known(earlier, CONTEXT)[0][0].result == {
+        "loss": 0.1,
+        "ms": 9,
+        "training_iteration": 2,
+        "time_total_s": 2,
+    }
 
 
-def test_what_does_not_fit_is_counted_and_said_in_one_line(earlier, caplog):
+def test_what_does_not_fit_is_counted_and_said_in_one_line(earlier):
     narrow = SearchContext({**SPACE, "x": tune.uniform(0, 0.15)}, ("loss",), ("min",))
-    assert len(known(earlier, narrow)) == 1
-    assert caplog.messages == [
+    found, told = read_known(earlier, narrow)
+    assert len(found) == 1
+    assert told == (
         "warm_start: 4 of 5 earlier results are left out; of 1 the reason is that x = 0.2 is not in uniform(0.0, 0.15)"
-    ]
+    )
     constrained = SearchContext(SPACE, ("loss",), ("min",), outcome_constraints=read_constraints("mb <= 1"))
-    assert known(earlier, constrained) == []
-    assert "5 of 5 earlier results are left out; of 3 the reason is that there is no finite mb" in caplog.messages[1]
+    found, told = read_known(earlier, constrained)
+    assert found == []
+    assert "5 of 5 earlier results are left out; of 3 the reason is that there is no finite mb" in told
 
 
-def test_pairs_of_configuration_and_result_are_read(caplog):
+def test_what_is_left_out_is_said_when_the_run_begins(run, caplog):
+    pairs = [({"x": 2.0, "m/k": "a"}, {"loss": 1})]
+    run(train, config=SPACE, metric="loss", mode="min", warm_start=pairs)
+    assert len([one for one in caplog.messages if "1 of 1 earlier results are left out" in one]) == 1
+
+
+def test_pairs_of_configuration_and_result_are_read():
     pairs = [({"x": 0.5, "m/k": "a"}, {"loss": 1}), {"config": {"x": 0.5, "m": {"k": "b"}}, "result": {"loss": 2}}]
     assert known(pairs) == [({"x": 0.5, "m": {"k": "a"}}, 1), ({"x": 0.5, "m": {"k": "b"}}, 2)]
-    assert not caplog.messages
+    assert read_known(pairs, CONTEXT)[1] == ""
     frame = pandas.DataFrame({"config/x": [0.5, None], "config/m/k": ["a", "b"], "loss": [1.0, 2.0]})
     assert known(frame) == [({"x": 0.5, "m": {"k": "a"}}, 1)]
-    assert "the reason is that it has no x" in caplog.messages[0]
+    assert "the reason is that it has no x" in read_known(frame, CONTEXT)[1]
 
 
 def test_a_directory_of_ray_tune_is_read_from_its_json(tmp_path):
