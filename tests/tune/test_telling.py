@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from schedulers import ASHAScheduler
 from schedulers.base import Pause, Stop
 from searchers import OptunaSearch, SearchContext, Searcher, uniform
 from searchers.outcomes import read_constraints
-from tests.tune.arena import bound
+from tests.tune.arena import Arena, bound
 from tests.tune.test_machine import DIED, KILLED, RAISED, Bench, Script, make_plan
 from tune.machine.events import Closing, Dismissed, Entry, Finished, Opened, Overdue, Suggested
 from tune.machine.experiment import Experiment
@@ -208,3 +210,20 @@ def test_a_trial_paused_without_a_value_counts_as_running() -> None:
     searcher.on_trial_add("t0", {"x": 0.5})
     searcher.on_trial_pause("t0")
     assert searcher._history.trials[0].state.name == "RUNNING"
+
+
+def curve(config: dict[str, Any]) -> Any:
+    for step in range(3):
+        yield {"loss": (config["x"] - 0.3) ** 2 + (config["y"] - 0.3) ** 2 + 1 / (step + 1)}
+
+
+def test_a_model_learns_under_a_scheduler_that_pauses_most_trials_for_good(tmp_path: Path) -> None:
+    def policies() -> Any:
+        promoting = ASHAScheduler(max_t=3, grace_period=1, reduction_factor=3, type="promotion")
+        space = {"x": uniform(0, 1), "y": uniform(0, 1)}
+        return bound(space, 45, searcher=OptunaSearch(), scheduler=promoting)
+
+    (tmp_path / "e").mkdir()
+    trials = Arena(tmp_path / "e", curve, policies, cpus=4).run().trials.values()
+    late = [(one.config["x"] - 0.3) ** 2 + (one.config["y"] - 0.3) ** 2 for one in trials][-15:]
+    assert sum(late) / len(late) < 0.1  # at random it is 0.25
