@@ -5,7 +5,6 @@ The sampler's own view of them is another (`searchers.optuna_space`): there choi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,9 +14,11 @@ from searchers.choices import Choice, holds_domain
 from searchers.domain import Domain, Float, Integer
 from searchers.space import grid_values, walk
 from searchers.stepped import Stepped
+from tune.machine.trial import is_finite
 from tune.views.wording import cut, flatten
 
 _LONGEST = 60
+_Plain = bool | int | float | str | None
 
 
 class Distributions:
@@ -29,17 +30,16 @@ class Distributions:
     def __init__(self, space: Mapping[str, Any], configs: Iterable[Mapping[str, Any]]) -> None:
         self._domains: dict[str, Domain | None] = {}
         self._gather(dict(space), "")
-        seen: dict[str, list[Any]] = {}
+        found = {name: _distribution_of(domain) for name, domain in self._domains.items() if domain is not None}
+        self._known = {name: one for name, one in found.items() if one is not None}
+        seen: dict[str, dict[_Plain, None]] = {}
         for config in configs:
             for name, value in flatten(config).items():
-                values = seen.setdefault(name, [])
-                if value not in values:
-                    values.append(value)
-        self._known: dict[str, BaseDistribution] = {}
-        for name in {**self._domains, **seen}:
-            found = self._distribution(name, seen.get(name, []))
-            if found is not None:
-                self._known[name] = found
+                if name not in self._known:
+                    seen.setdefault(name, {})[_category(value)] = None
+        for name, values in seen.items():
+            if name in self._domains or len(values) > 1:
+                self._known[name] = _distribution_of_values(list(values))
 
     def of(self, config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
         """The parameters of `config` with their distributions; without values that lie outside of these."""
@@ -60,12 +60,6 @@ class Distributions:
                 for option in node.options:
                     if holds_domain(option) and isinstance(option, Mapping):
                         self._gather(option, f"{path}/")
-
-    def _distribution(self, name: str, seen: list[Any]) -> BaseDistribution | None:
-        known = _distribution_of(domain) if (domain := self._domains.get(name)) is not None else None
-        if known is not None or (name not in self._domains and len(seen) < 2):
-            return known
-        return _distribution_of_values(seen)
 
     def _chosen(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The option taken of each choice between dictionaries, which a flat configuration has no value for."""
@@ -99,19 +93,18 @@ def _distribution_of(domain: Domain) -> BaseDistribution | None:
     return None
 
 
-def _distribution_of_values(values: list[Any]) -> BaseDistribution | None:
-    if not values:
-        return None
-    if all(isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) for value in values):
-        return FloatDistribution(min(values), max(values))
-    return CategoricalDistribution(tuple(dict.fromkeys(map(_category, values))))
+def _distribution_of_values(values: list[_Plain]) -> BaseDistribution:
+    numbers = [value for value in values if is_finite(value) and not isinstance(value, bool)]
+    if len(numbers) == len(values):
+        return FloatDistribution(min(numbers), max(numbers))
+    return CategoricalDistribution(values)
 
 
 def _value(distribution: BaseDistribution, value: Any) -> Any:
     return _category(value) if isinstance(distribution, CategoricalDistribution) else value
 
 
-def _category(value: Any) -> bool | int | float | str | None:
+def _category(value: Any) -> _Plain:
     """An option as Optuna takes it: what is no plain value by its text."""
     return value if value is None or isinstance(value, bool | int | float | str) else cut(str(value), _LONGEST)
 
