@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 DefineByRun = Callable[["optuna.Trial"], Mapping[str, Any] | None]
 """A function that asks the trial for its parameters and may return constants to be added to them."""
 
-_REDRAWS = 4
+_REDRAWS = 2
 
 SAMPLERS = ("tpe", "random", "gp", "cmaes", "nsgaii", "nsgaiii", "qmc")
 

@@ -12,18 +12,26 @@ from searchers.cells import Cells, Position
 _STEPS = 30
 
 
+def _anything(_config: dict[str, Any]) -> bool:
+    return True
+
+
 class Seen:
     """The configurations told by `add`, of a space whose configurations can be counted; else it knows none.
 
     What it answers is a function of what was told and of the generator that it is given: a searcher that tells it each
     trial in `on_trial_add`, and each result known beforehand, says the same again after a resume. A search keeps one
     number for each trial, and nothing where the space has no end.
+
+    Where not every configuration of the space is `allowed`, what is proposed must be.
     """
 
-    def __init__(self, space: Mapping[str, Any]) -> None:
+    def __init__(self, space: Mapping[str, Any], allowed: Callable[[dict[str, Any]], bool] = _anything) -> None:
         self._cells = Cells(space)
+        self._allowed = allowed
         self._numbers: set[int] = set()
-        # Numbers that stand for no configuration of their own: options of a choice that overlap. Found on the way.
+        # Numbers of no configuration to be tried: not allowed, or (where options of a choice overlap) that of another.
+        # Found on the way.
         self._holes: set[int] = set()
 
     @property
@@ -76,7 +84,7 @@ class Seen:
                 continue
             # What the old option of a choice held is of no use to the new one, whose own parameters are drawn.
             config = self._cells.config({**positions, path: Position(index, count)}, rng)
-            if config not in self:
+            if config not in self and self._allowed(config):
                 return config
             following = self._cells.number_of(config)
             assert following is not None
@@ -90,7 +98,7 @@ class Seen:
             if number in self._numbers or number in self._holes:
                 continue
             config = self._cells.config(self._cells.positions(number), rng)
-            if self._cells.number_of(config) == number:
+            if self._cells.number_of(config) == number and self._allowed(config):
                 return config
             self._holes.add(number)
         return FINISHED

@@ -108,6 +108,16 @@ def test_options_that_overlap_are_counted_once_in_the_end() -> None:
     assert sorted(found) == [0, 1, 2, 3, 4]
 
 
+def test_what_is_not_allowed_is_never_found_and_does_not_keep_the_search_open() -> None:
+    seen = Seen({"a": randint(0, 9), "b": randint(0, 9)}, lambda config: bool(config["a"] < config["b"]))
+    found = []
+    while (config := seen.untried(lambda attempt: {"a": 0, "b": 1}, Random(0), redraws=0)) is not FINISHED:
+        assert isinstance(config, dict)
+        found.append((config["a"], config["b"]))
+        seen.add(config)
+    assert sorted(found) == [(a, b) for a in range(9) for b in range(a + 1, 9)]
+
+
 def test_what_takes_the_place_of_a_proposal_is_near_it() -> None:
     space = {name: randint(0, 10) for name in "abcd"}
     seen, proposed = Seen(space), dict.fromkeys("abcd", 5)
