@@ -72,7 +72,7 @@ class Job:
         return self.storage_path / self.name
 
     @property
-    def constraints(self) -> tuple[OutcomeConstraint, ...]:
+    def outcome_constraints(self) -> tuple[OutcomeConstraint, ...]:
         """The constraints on outcomes, read."""
         return read_constraints(self.tune.outcome_constraints)
 
@@ -122,7 +122,7 @@ class Job:
         if not self.metrics and own[0] and own[1]:
             self.metrics, self.modes = (own[0],), (own[1],)
         decisive = scheduler if not isinstance(scheduler, FIFOScheduler) else None
-        constrained = tuple(dict.fromkeys(one.metric for one in self.constraints))
+        constrained = tuple(dict.fromkeys(one.metric for one in self.outcome_constraints))
         time_attr = getattr(decisive, "time_attr", None)
         return Policies(scheduler, searcher, stopper, self.metrics, time_attr, constrained)
 
@@ -132,7 +132,7 @@ class Job:
         return Plan(
             metrics=self.metrics,
             modes=self.modes,
-            outcome_constraints=self.constraints,
+            outcome_constraints=self.outcome_constraints,
             seed=self.seed,
             request=self.request(),
             max_concurrent=self.tune.max_concurrent_trials or None,
@@ -162,7 +162,7 @@ class Job:
             "created": time.time(),
             "metrics": list(self.metrics),
             "modes": list(self.modes),
-            "outcome_constraints": [str(one) for one in self.constraints],
+            "outcome_constraints": [str(one) for one in self.outcome_constraints],
             "seed": self.seed,
             "recipe": {
                 "trainable": recipe.trainable_to_data(self.fitted.trainable),
@@ -253,7 +253,14 @@ class Job:
             raise ValueError("max_concurrent_trials and a ConcurrencyLimiter exclude each other: give one of them")
         space = dict(self.space)
         searcher.bind(
-            SearchContext(space, self.metrics, self.modes, self.seed, self.tune.num_samples, self.constraints)
+            SearchContext(
+                space,
+                self.metrics,
+                self.modes,
+                self.seed,
+                self.tune.num_samples,
+                outcome_constraints=self.outcome_constraints,
+            )
         )
         return searcher
 

@@ -75,6 +75,7 @@ def tell(searcher: Searcher, known: Sequence[Known]) -> None:
 def _known(config: Mapping[str, Any], result: Mapping[str, Any], context: SearchContext) -> Known:
     if not result:
         raise ValueError("the trial failed or reported nothing")
+    result = {name: value.item() if getattr(value, "shape", None) == () else value for name, value in result.items()}
     decisive = [*context.metrics, *(one.metric for one in context.outcome_constraints)]
     values = {name: result[name] if name in result else nested(result, name) for name in decisive}
     for name, value in values.items():

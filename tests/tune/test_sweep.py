@@ -171,7 +171,7 @@ def test_several_metrics_have_a_goal_each(read: Read) -> None:
 @pytest.mark.parametrize("written", ['["ms <= 20", "mb < 8e9"]', "\n- ms <= 20\n- mb < 8e9"])
 def test_outcomes_may_be_constrained(read: Read, written: str) -> None:
     job = read(f"{MINIMAL}outcome_constraints: {written}\n")
-    assert [str(one) for one in job.constraints] == ["ms <= 20", "mb < 8000000000"]
+    assert [str(one) for one in job.outcome_constraints] == ["ms <= 20", "mb < 8000000000"]
 
 
 def test_a_constraint_that_cannot_be_read_is_shown_at_its_place(read: Read) -> None:

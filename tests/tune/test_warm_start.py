@@ -7,6 +7,7 @@ import logging
 import math
 import shutil
 
+import numpy as np
 import optuna
 import pandas
 import pytest
@@ -88,7 +89,10 @@ def test_what_is_left_out_is_said_when_the_run_begins(run, caplog):
 
 
 def test_pairs_of_configuration_and_result_are_read():
-    pairs = [({"x": 0.5, "m/k": "a"}, {"loss": 1}), {"config": {"x": 0.5, "m": {"k": "b"}}, "result": {"loss": 2}}]
+    pairs = [
+        ({"x": np.float64(0.5), "m/k": "a"}, {"loss": np.int64(1)}),
+        {"config": {"x": 0.5, "m": {"k": "b"}}, "result": {"loss": 2}},
+    ]
     assert known(pairs) == [({"x": 0.5, "m": {"k": "a"}}, 1), ({"x": 0.5, "m": {"k": "b"}}, 2)]
     assert read_known(pairs, CONTEXT)[1] == ""
     frame = pandas.DataFrame({"config/x": [0.5, None], "config/m/k": ["a", "b"], "loss": [1.0, 2.0]})
