@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from searchers.outcomes import read_constraints
 from tests.tune.story import Story
 from tune.errors import InvalidArgumentError
+from tune.machine.merit import NO_MERIT, merit_of
 from tune.machine.plan import Plan
-from tune.machine.standing import NOWHERE, standing
 from tune.views.objectives import Objectives, undominated
 from tune.views.progress import progress
 from tune.views.results import ResultGrid
@@ -56,14 +56,14 @@ def test_what_breaks_a_constraint_is_on_no_front_and_says_which_it_breaks() -> N
     assert objectives.violation(slow) == 1
 
 
-def test_a_result_stands_first_by_its_constraints_and_then_by_the_first_metric() -> None:
+def test_a_results_merit_is_first_by_its_constraints_and_then_by_the_first_metric() -> None:
     plan = Plan(("loss", "size"), ("min", "min"), read_constraints("eval/ms <= 20"))
     kept, better, broken = (
-        standing(plan, {"loss": loss, "size": 1, "eval": {"ms": ms}}) for loss, ms in ((2.0, 20), (1.0, 10), (0.0, 30))
+        merit_of(plan, {"loss": loss, "size": 1, "eval": {"ms": ms}}) for loss, ms in ((2.0, 20), (1.0, 10), (0.0, 30))
     )
     assert broken < kept < better
-    assert standing(plan, {"loss": math.nan, "eval/ms": 1}) == NOWHERE
-    assert standing(plan, {"loss": 0.0}) == (-math.inf, 0)
+    assert merit_of(plan, {"loss": math.nan, "eval/ms": 1}) == NO_MERIT
+    assert merit_of(plan, {"loss": 0.0}) == (-math.inf, 0)
 
 
 @pytest.fixture

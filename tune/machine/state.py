@@ -43,8 +43,8 @@ from tune.machine.events import (
     TrialEvent,
     Verdict,
 )
+from tune.machine.merit import NO_MERIT, merit_of
 from tune.machine.plan import Plan
-from tune.machine.standing import NOWHERE, standing
 from tune.machine.trial import Trial, TrialState, Turn
 
 
@@ -72,7 +72,7 @@ class State:
         self.results = 0
         self.best: Trial | None = None
         self.best_result: dict[str, Any] | None = None
-        self.best_standing = NOWHERE
+        self.best_merit = NO_MERIT
 
     def apply(self, event: Event, verdict: Verdict | None, result: dict[str, Any] | None) -> list[Command]:
         """Take in one event; `verdict` and `result` go with reports and are None otherwise."""
@@ -205,11 +205,11 @@ class State:
         trial.last_result = result
         self.results += 1
         if self.plan.metrics:
-            reached = standing(self.plan, result)
+            merit = merit_of(self.plan, result)
             # Of equals the one that was suggested first, as the results have it.
-            earlier = self.best is not None and reached == self.best_standing and trial.number < self.best.number
-            if reached > self.best_standing or earlier:
-                self.best, self.best_standing, self.best_result = trial, reached, result
+            earlier = self.best is not None and merit == self.best_merit > NO_MERIT and trial.number < self.best.number
+            if merit > self.best_merit or earlier:
+                self.best, self.best_merit, self.best_result = trial, merit, result
 
     def _answer(self, trial: Trial, free_until: int = 0) -> Answer:
         if trial.state is TrialState.RUNNING:

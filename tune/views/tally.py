@@ -28,7 +28,7 @@ from tune.machine.events import (
     Suggested,
 )
 from tune.machine.experiment import Experiment
-from tune.machine.standing import NOWHERE, Standing, standing
+from tune.machine.merit import NO_MERIT, Merit, merit_of
 from tune.machine.trial import Trial, TrialState
 from tune.views.varying import Varying
 
@@ -66,7 +66,7 @@ class Tally:
         self.experiment = experiment
         self.varying = Varying()
         self.done = self.stopped = self.failed = self.dismissed = 0
-        self.best: tuple[tuple[Standing, Trial], ...] = ()
+        self.best: tuple[tuple[Merit, Trial], ...] = ()
         self.recent: deque[Trial] = deque(maxlen=_MOST_RECENT)
         self.failures: tuple[FailureKind, ...] = ()
         self._reasons: dict[str, str] = {}
@@ -166,15 +166,15 @@ class Tally:
         plan = self.experiment.plan
         if not plan.metrics:
             return
-        reached = standing(plan, metrics)
+        merit = merit_of(plan, metrics)
         full = len(self.best) >= _MOST_BEST
-        if reached == NOWHERE or (full and reached <= self.best[-1][0]):
+        if merit == NO_MERIT or (full and merit <= self.best[-1][0]):
             return
         before = next((pair[0] for pair in self.best if pair[1] is trial), None)
-        if before is not None and reached <= before:
+        if before is not None and merit <= before:
             return
-        ranked = sorted([*(pair for pair in self.best if pair[1] is not trial), (reached, trial)], key=_best_first)
-        self.best = tuple(ranked[:_MOST_BEST])
+        others = [pair for pair in self.best if pair[1] is not trial]
+        self.best = tuple(sorted([*others, (merit, trial)], key=_best_first)[:_MOST_BEST])
 
     def _take_up(self, trial: Trial) -> None:
         """Count a trial of an experiment that goes on."""
@@ -191,9 +191,9 @@ class Tally:
             self.done += 1
 
 
-def _best_first(pair: tuple[Standing, Trial]) -> tuple[float, float, int]:
-    (kept, merit), trial = pair
-    return -kept, -merit, trial.number
+def _best_first(pair: tuple[Merit, Trial]) -> tuple[float, float, int]:
+    (kept, value), trial = pair
+    return -kept, -value, trial.number
 
 
 def _looks(failure: Failure) -> tuple[str, str, str]:
