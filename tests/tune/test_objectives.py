@@ -57,7 +57,7 @@ def test_what_breaks_a_constraint_is_on_no_front_and_says_which_it_breaks() -> N
 
 
 def test_a_results_merit_is_first_by_its_constraints_and_then_by_the_first_metric() -> None:
-    plan = Plan(("loss", "size"), ("min", "min"), read_constraints("eval/ms <= 20"))
+    plan = Plan(("loss", "size"), ("min", "min"), outcome_constraints=read_constraints("eval/ms <= 20"))
     kept, better, broken = (
         merit_of(plan, {"loss": loss, "size": 1, "eval": {"ms": ms}}) for loss, ms in ((2.0, 20), (1.0, 10), (0.0, 30))
     )

@@ -38,7 +38,6 @@ class Plan:
 
     metrics: tuple[str, ...] = ()
     modes: tuple[str, ...] = ()
-    outcome_constraints: tuple[OutcomeConstraint, ...] = ()
     seed: int = 0
     request: RequestRule = field(default_factory=Request)
     max_concurrent: int | None = None
@@ -48,6 +47,7 @@ class Plan:
     retention: Retention = field(default_factory=Retention)
     grace_s: float = 10.0
     suspend_s: float = 30.0
+    outcome_constraints: tuple[OutcomeConstraint, ...] = ()
 
     @property
     def decisive(self) -> tuple[str, ...]:
