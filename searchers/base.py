@@ -13,6 +13,7 @@ from searchers.constraints import Constraint, draw_allowed
 from searchers.define import DefineByRun
 from searchers.domain import Domain
 from searchers.foreign import adopt
+from searchers.outcomes import OutcomeConstraint
 
 
 class _Finished(Enum):
@@ -32,7 +33,8 @@ class SearchContext:
     `space` is the user's configuration with `Domain` values anywhere in its nesting; `metrics` and `modes` (each
     ``min`` or ``max``) go in pairs and are empty when the run names none; `num_samples` is how often the space is
     sampled, -1 for ever. No configuration is tried that breaks one of `constraints`. `define` is a function of a trial
-    that asks it for parameters, which come to those of `space`.
+    that asks it for parameters, which come to those of `space`. A result that breaks one of `outcome_constraints` is of
+    no use, however good it is.
     """
 
     space: Mapping[str, Any] = field(default_factory=dict)
@@ -42,6 +44,7 @@ class SearchContext:
     num_samples: int = 1
     constraints: tuple[Constraint, ...] = ()
     define: DefineByRun | None = None
+    outcome_constraints: tuple[OutcomeConstraint, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "space", adopt(self.space))
@@ -67,7 +70,7 @@ class Searcher(ABC):
     searcher is told the whole history, in order, by the same hooks.
 
     Results told are complete dictionaries whose decisive metrics are finite; a trial without such a result completes
-    with ``result=None``.
+    with ``result=None``. The metrics of outcome constraints are finite in the last one.
     """
 
     takes_constraints: ClassVar[bool] = False
@@ -138,6 +141,14 @@ class Searcher(ABC):
 
         For searchers that take notes as they suggest: others have no use for it.
         """
+
+    def on_evaluated(self, trial_id: str, config: dict[str, Any], result: dict[str, Any]) -> None:
+        """A result is known that no trial of this run has: told after `bind`, before anything is suggested.
+
+        `config` is complete, `trial_id` no trial's. By default it is learned from as a trial that was added and ended.
+        """
+        self.on_trial_add(trial_id, config)
+        self.on_trial_complete(trial_id, result)
 
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         """A trial with `config` exists: one suggested just now, given from outside, or read back on resume."""

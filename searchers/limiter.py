@@ -27,8 +27,8 @@ class ConcurrencyLimiter(Searcher):
         self._ended: dict[str, tuple[dict[str, Any] | None, bool]] = {}
 
     def bind(self, context: SearchContext) -> None:
-        super().bind(context)
         self.searcher.bind(context)
+        super().bind(self.searcher.context)  # which may have a space and metrics of its own
 
     @property
     def total_trials(self) -> int | None:
@@ -52,6 +52,9 @@ class ConcurrencyLimiter(Searcher):
 
     def suggest_parameter(self, trial_id: str, name: str, domain: Domain) -> Any:
         return self.searcher.suggest_parameter(trial_id, name, domain)
+
+    def on_evaluated(self, trial_id: str, config: dict[str, Any], result: dict[str, Any]) -> None:
+        self.searcher.on_evaluated(trial_id, config, result)
 
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         self._running.add(trial_id)

@@ -15,13 +15,16 @@ from typing import Any
 
 from searchers.base import FINISHED, SearchContext, Searcher, Suggestion, trial_number
 from searchers.choices import Choice
-from searchers.constraints import mistakes_in_points
+from searchers.constraints import is_allowed, mistakes_in_points
 from searchers.define import DrawnTrial, ask_all
 from searchers.domain import Domain
 from searchers.grid import Grid, lay_out
 from searchers.points import read_points
 from searchers.resolution import NOTHING, Draw, draw, resolve_with
+from searchers.seen import Seen
 from searchers.space import grid_axes, validate_space
+
+_REDRAWS = 50
 
 
 class BasicVariantGenerator(Searcher):
@@ -34,7 +37,10 @@ class BasicVariantGenerator(Searcher):
     Cells of the grid that break a constraint are left out; what breaks one by what was drawn is drawn again.
 
     A suggestion depends on the space, the seed and the number at the end of the trial's id, and on nothing else; the
-    grid is never laid out, unless there are constraints. `random_state` takes the place of the run's seed. With
+    grid is never laid out, unless there are constraints. Only where no axis repeats on purpose and the space is finite,
+    what was tried before is drawn again, unless ``skip_duplicate=False``, and the search ends when each configuration
+    was tried; that does not hold for `points_to_evaluate`, which were asked for. `random_state` takes the place of the
+    run's seed. With
     `max_concurrent` above 0, no more than so many trials run at a time.
     """
 
@@ -46,6 +52,7 @@ class BasicVariantGenerator(Searcher):
         max_concurrent: int = 0,
         constant_grid_search: bool = False,
         random_state: int | None = None,
+        skip_duplicate: bool = True,
     ) -> None:
         if max_concurrent < 0:
             raise ValueError(f"max_concurrent must be 0 (no limit) or more, not {max_concurrent}")
@@ -55,6 +62,7 @@ class BasicVariantGenerator(Searcher):
         self.max_concurrent = max_concurrent
         self.constant_grid_search = constant_grid_search
         self.random_state = random_state
+        self.skip_duplicate = skip_duplicate
         self._running: set[str] = set()
 
     def bind(self, context: SearchContext) -> None:
@@ -68,6 +76,9 @@ class BasicVariantGenerator(Searcher):
         self._grids = [lay_out(context.space, known, point) for point in self._points]
         self._ends = list(accumulate(grid.count for grid in self._grids))
         self._points_end = self._ends[-1] if self._ends else 0
+        can_repeat = bool(self._grid.axes) or context.define is not None
+        allowed = partial(is_allowed, context.constraints)
+        self._seen = Seen(context.space, allowed) if self.skip_duplicate and not can_repeat else None
 
     @property
     def total_trials(self) -> int | None:
@@ -83,17 +94,29 @@ class BasicVariantGenerator(Searcher):
             return FINISHED
         if self.max_concurrent and len(self._running - {trial_id}) >= self.max_concurrent:
             return None
+        suggestion = self._suggestion(trial_id, number)
+        if self.max_concurrent and isinstance(suggestion, dict):
+            self._running.add(trial_id)
+        return suggestion
+
+    def _suggestion(self, trial_id: str, number: int) -> Suggestion:
         sample, grid, at = self._position(number)
         point = self._points[sample] if sample < len(self._points) else NOTHING
         names = ("sample", str(sample)) if self.constant_grid_search else (trial_id,)
-        config = self.draw_allowed(partial(self._draw, grid.indexes(at), point), *names)
-        if self.max_concurrent:
-            self._running.add(trial_id)
-        return config
+        draw_within = partial(self._draw, grid.indexes(at), point)
+
+        def propose(attempt: int) -> dict[str, Any]:
+            return self.draw_allowed(draw_within, *names, *(["again", str(attempt)] if attempt else []))
+
+        if self._seen is None or number < self._points_end:
+            return propose(0)
+        return self._seen.untried(propose, self.rng(*names, "near"), redraws=_REDRAWS)
 
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         if self.max_concurrent:
             self._running.add(trial_id)
+        if self._seen is not None:
+            self._seen.add(config)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         self._running.discard(trial_id)
@@ -132,8 +155,9 @@ class RandomSearch(BasicVariantGenerator):
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         max_concurrent: int = 0,
         random_state: int | None = None,
+        skip_duplicate: bool = True,
     ) -> None:
-        super().__init__(points_to_evaluate, max_concurrent, random_state=random_state)
+        super().__init__(points_to_evaluate, max_concurrent, random_state=random_state, skip_duplicate=skip_duplicate)
 
     def bind(self, context: SearchContext) -> None:
         if axes := ", ".join(grid_axes(context.space)):

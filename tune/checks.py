@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from executor.resources import Request
 from searchers.definition import read_definition, validate
+from searchers.outcomes import read_constraints
 from tune.callback import Callback
 from tune.errors import InvalidArgumentError, nearest
 from tune.settings import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
@@ -60,6 +61,15 @@ def of_objectives(metrics: Sequence[Any], modes: Sequence[Any], *, named_elsewhe
         yield f"mode {modes[0]!r} needs a metric: the name of what trials report"
     if metrics and modes and len(metrics) != len(modes):
         yield f"{len(metrics)} metrics need as many modes, got {len(modes)}"
+
+
+def of_constraints(texts: Any, metrics: Sequence[str], *, named_elsewhere: bool) -> Iterator[str]:
+    """Whether constraints on outcomes can be read, and there is something to be best at."""
+    mistakes: list[str] = []
+    constraints = attempt(mistakes, lambda: read_constraints(texts))
+    yield from mistakes
+    if constraints and not metrics and not named_elsewhere:
+        yield f"outcome_constraints {', '.join(map(str, constraints))} need a metric and a mode beside them"
 
 
 def of_trainable(fitted: Fitted, name: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ import logging
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -53,8 +54,10 @@ def conduct(job: Job, *, resume: bool = False, raise_on_failed_trial: bool = Fal
     """
     job.check()
     if resume:
-        job.seed = _recorded_seed(job)
+        _recall(job)
     policies = job.policies()
+    for remark in job.remarks:
+        log.warning("%s", remark)
     experiment = Experiment(job.plan(), policies)
     with _claimed(job), _held(job, resume), _tidied(job), _executor(job) as executor:
         setting = Setting(str(job.directory), job.name, experiment.plan.metrics, job.tune.reuse_actors)
@@ -145,10 +148,13 @@ def _held(job: Job, resume: bool) -> Iterator[None]:
         hold.release()
 
 
-def _recorded_seed(job: Job) -> int:
+def _recall(job: Job) -> None:
+    """Take what the run must not be given anew: its seed, and the results that it knew before it began."""
     with journal.reading(job.directory) as connection:
-        seed: int = journal.facts(connection)["seed"]
-    return seed
+        facts = journal.facts(connection)
+    job.seed = facts["seed"]
+    if (known := facts["recipe"].get("tune", {}).get("warm_start")) is not None:
+        job.tune = replace(job.tune, warm_start=data.decode(known, code=True))
 
 
 def _read_back(job: Job, experiment: Experiment) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from optuna.trial import FixedTrial, TrialState
 
 from searchers import (
+    FINISHED,
     Domain,
     OptunaSearch,
     Ordered,
@@ -109,7 +110,7 @@ def test_tpe_learns_which_branch_is_good() -> None:
     ids=repr,
 )
 def test_every_domain_is_suggested_within_itself(domain: Domain) -> None:
-    searcher = bound({"p": domain, "n": [{"q": domain}]})
+    searcher = bound({"p": domain, "n": [{"q": domain}]}, OptunaSearch(skip_duplicate=False))
     configs = run(searcher, lambda c: len(repr(c)), 25)
     assert all(domain.contains(config["p"]) and domain.contains(config["n"][0]["q"]) for config in configs)
     assert states(searcher) == [TrialState.COMPLETE] * 25
@@ -131,9 +132,29 @@ def test_tpe_learns_which_of_ordered_categories_is_good() -> None:
     assert sum(config["size"] in "ghi" and abs(config["noise"]) < 1.5 for config in configs[-20:]) >= 12
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random", "nsgaii", "qmc"])
+def test_no_configuration_of_a_finite_space_comes_twice_and_then_the_search_ends(sampler: str) -> None:
+    space = {
+        "a": choice(["p", "q"]),
+        "b": choice([{"kind": "x", "n": randint(0, 3)}, {"kind": "y"}]),
+        "c": quniform(0, 1, 1),
+    }
+    searcher = bound(space, OptunaSearch(sampler=sampler), num_samples=99)
+    configs = run(searcher, lambda c: len(repr(c)) + c["c"], 2 * 4 * 2)
+    assert len({repr(config) for config in configs}) == len(configs)
+    assert searcher.suggest("t16") is FINISHED
+
+
+def test_what_was_asked_for_is_tried_twice() -> None:
+    points = [{"a": 1}, {"a": 1}]
+    configs = run(bound({"a": randint(0, 3)}, OptunaSearch(points_to_evaluate=points)), lambda c: 0.0, 4)
+    assert [config["a"] for config in configs[:2]] == [1, 1]
+    assert sorted(config["a"] for config in configs[1:]) == [0, 1, 2]
+
+
 def test_options_of_a_choice_are_the_very_objects() -> None:
     options = [object(), [64, 64]]
-    configs = run(bound({"p": choice(options)}), lambda c: 0.0, 20)
+    configs = run(bound({"p": choice(options), "x": uniform(0, 1)}), lambda c: 0.0, 20)
     assert {id(config["p"]) for config in configs} == set(map(id, options))
 
 

@@ -731,7 +731,7 @@ def test_a_nested_metric_is_named_by_its_path() -> None:
     experiment.handle(Suggested("t0", {}), 0.0, 0.0)
     experiment.handle(experiment.launch("t0"), 0.0, 0.0)
     experiment.handle(Reported("t0", 1, 1, {"eval": {"loss": 0.5}}, 1.0), 1.0, 1.0)
-    assert experiment.best_merit == -0.5
+    assert experiment.best_merit == (0, -0.5)
     assert experiment.closing is None
 
 

@@ -176,6 +176,24 @@ def test_several_metrics_have_a_goal_each(read: Read) -> None:
     assert (job.metrics, job.modes) == (("a", "b"), ("max", "min"))
 
 
+@pytest.mark.parametrize("written", ['["ms <= 20", "mb < 8e9"]', "\n- ms <= 20\n- mb < 8e9"])
+def test_outcomes_may_be_constrained(read: Read, written: str) -> None:
+    job = read(f"{MINIMAL}outcome_constraints: {written}\n")
+    assert [str(one) for one in job.outcome_constraints] == ["ms <= 20", "mb < 8000000000"]
+
+
+def test_a_constraint_that_cannot_be_read_is_shown_at_its_place(read: Read) -> None:
+    with pytest.raises(SweepError, match="'ms = 20' is not a metric") as refused:
+        read(f"{MINIMAL}outcome_constraints: ms = 20\n")
+    assert ":4:" in str(refused.value)
+
+
+def test_what_is_known_already_is_named_by_its_directory_and_missed_at_its_place(read: Read) -> None:
+    with pytest.raises(SweepError, match="there is no experiment in .*nowhere") as refused:
+        read(f"{MINIMAL}parameters: {{x: {{min: 0.0, max: 1.0}}}}\nwarm_start: nowhere\n")
+    assert ":5:" in str(refused.value)
+
+
 def test_searcher_and_scheduler_may_be_one_word(read: Read) -> None:
     job = read(MINIMAL + "searcher: tpe\nscheduler: asha")
     assert isinstance(job.tune.search_alg, OptunaSearch)

@@ -205,7 +205,7 @@ class Experiment(State):
         result = trial.result(event.metrics, event.seconds, wall)
         if event.pid is not None:
             result["pid"], result["hostname"] = event.pid, event.hostname
-        for name in self.plan.metrics:
+        for name in self.plan.decisive:
             if name not in result and (value := nested(result, name)) is not None:
                 result[name] = value
         return result

@@ -23,13 +23,18 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Policies:
-    """Scheduler, searcher and stopper; `metrics` are the names their decisions rest on."""
+    """Scheduler, searcher and stopper; `metrics` are the names their decisions rest on.
+
+    `constrained` are the metrics that outcome constraints are on: a trial whose last result lacks one completes without
+    a result.
+    """
 
     scheduler: TrialScheduler
     searcher: Searcher
     stopper: Stopper | None = None
     metrics: tuple[str, ...] = ()
     time_attr: str | None = None
+    constrained: tuple[str, ...] = ()
 
     def judge(self, trial: Trial, result: dict[str, Any]) -> Decision:
         """What a running trial shall do after `result`; the stop criteria come first, and the searcher is told."""
@@ -97,7 +102,7 @@ class Policies:
     def completed(self, trial: Trial) -> None:
         """A trial ended for good, with its last result."""
         result = trial.last_result
-        usable = result if result is not None and self.finite(result) else None
+        usable = result if result is not None and self.finite(result) and self._constrained(result) else None
         self._guard(trial, lambda: self.searcher.on_trial_complete(trial.trial_id, usable))
         self._guard(trial, lambda: self.scheduler.on_trial_complete(trial, result))
 
@@ -121,7 +126,9 @@ class Policies:
     def missing(self, trial_id: str, result: dict[str, Any]) -> str:
         """Which name that decisions rest on a result lacks, with the nearest that it has; empty when it has all."""
         reported = [name for name in result if name not in AUTOMATIC]
-        for name, role in [(metric, "metric") for metric in self.metrics] + [(self.time_attr, "time_attr")]:
+        roles = [(name, "metric") for name in self.metrics]
+        roles += [(name, "an outcome constraint's metric") for name in self.constrained]
+        for name, role in [*roles, (self.time_attr, "time_attr")]:
             if name and name not in result:
                 return never_reported(role, name, trial_id, reported)
         return ""
@@ -133,6 +140,9 @@ class Policies:
     def finite(self, result: dict[str, Any]) -> bool:
         """Whether `result` can be fed to a model: every decisive metric is there and a finite number."""
         return all(is_finite(result.get(name)) for name in self.metrics)
+
+    def _constrained(self, result: dict[str, Any]) -> bool:
+        return all(is_finite(result.get(name)) for name in self.constrained)
 
     def _guard(self, trial: Trial | str | None, call: Callable[[], T]) -> T | None:
         try:

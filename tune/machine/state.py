@@ -6,7 +6,6 @@ This is the only code that changes the state, live and on resume. It calls no po
 from __future__ import annotations
 
 import hashlib
-import math
 from typing import Any, assert_never
 
 from schedulers.base import Continue, Pause, Save, Stop
@@ -44,6 +43,7 @@ from tune.machine.events import (
     TrialEvent,
     Verdict,
 )
+from tune.machine.merit import NO_MERIT, merit_of
 from tune.machine.plan import Plan
 from tune.machine.trial import Trial, TrialState, Turn
 
@@ -72,7 +72,7 @@ class State:
         self.results = 0
         self.best: Trial | None = None
         self.best_result: dict[str, Any] | None = None
-        self.best_merit = -math.inf
+        self.best_merit = NO_MERIT
 
     def apply(self, event: Event, verdict: Verdict | None, result: dict[str, Any] | None) -> list[Command]:
         """Take in one event; `verdict` and `result` go with reports and are None otherwise."""
@@ -87,9 +87,8 @@ class State:
     def _apply_to_experiment(self, event: ExperimentEvent) -> list[Command]:
         match event:
             case Opened():
-                self.closing, self.finished = None, False
-                if self.search_error:
-                    self.search_over, self.search_error = False, ""
+                # The searcher is asked again: it may have been mended, or the space that was exhausted has grown.
+                self.closing, self.finished, self.search_over, self.search_error = None, False, False, ""
             case SearchEnded():
                 self.search_over, self.search_error = True, event.error
             case Closing():
@@ -206,9 +205,9 @@ class State:
         trial.last_result = result
         self.results += 1
         if self.plan.metrics:
-            merit = retention.merit(self.plan, result)
+            merit = merit_of(self.plan, result)
             # Of equals the one that was suggested first, as the results have it.
-            earlier = self.best is not None and merit == self.best_merit > -math.inf and trial.number < self.best.number
+            earlier = self.best is not None and merit == self.best_merit > NO_MERIT and trial.number < self.best.number
             if merit > self.best_merit or earlier:
                 self.best, self.best_merit, self.best_result = trial, merit, result
 

@@ -64,9 +64,11 @@ def _job(file: SweepFile, trainable: Any) -> Job:
         TuneConfig(
             metric=_one_or_all([goal.name for goal in file.metric]),
             mode=_one_or_all([goal.mode for goal in file.metric if goal.mode] or list(file.mode)),
+            outcome_constraints=file.outcome_constraints or None,
             search_alg=_searcher(file),
             scheduler=_scheduler(file),
             num_samples=file.num_samples or file.run_cap or 1,
+            warm_start=file.warm_start,
             max_concurrent_trials=file.max_concurrent_trials,
             time_budget_s=file.time_budget_s,
             reuse_actors=file.reuse_actors,
