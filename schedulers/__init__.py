@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Candidates,
         Continue,
         Decision,
+        Decisions,
         Pause,
         Save,
         ScheduleContext,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from schedulers.registry import SCHEDULERS, create_scheduler
 
 __all__ = ["ASHAScheduler", "AsyncHyperBandScheduler", "FIFOScheduler"]
-__all__ += ["Candidates", "Decision", "ScheduleContext", "Trial", "TrialScheduler"]
+__all__ += ["Candidates", "Decision", "Decisions", "ScheduleContext", "Trial", "TrialScheduler"]
 __all__ += ["Continue", "Pause", "Save", "Stop"]
 __all__ += ["SCHEDULERS", "create_scheduler"]
 

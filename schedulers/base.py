@@ -37,6 +37,9 @@ class Stop:
 
 Decision = Continue | Save | Pause | Stop
 
+Decisions = Mapping[str, Decision]
+"""Decisions by the ids of the trials that they are about, for those that the scheduler decides together."""
+
 
 class Trial(Protocol):
     """What a scheduler sees of a trial."""
@@ -75,6 +78,11 @@ class TrialScheduler:
     A decision is a function of the context and the history told so far: on resume the scheduler is told the whole
     history, in order, by the same hooks, and its answers are dropped. `result` holds the trial's metrics and
     ``training_iteration``, ``time_total_s`` and the other automatic ones; a metric may be NaN, or missing.
+
+    Decisions about other trials than the one that reported are by their ids, and carried out in that order. `Stop` ends
+    a trial that waits or is paused at once. One that runs goes by them at its next report; it may be told of as many
+    results as it sends until then. Whatever is decided about a trial that is over is dropped, and so is `Pause` of one
+    that does not run.
     """
 
     init_arguments: tuple[tuple[Any, ...], dict[str, Any]]
@@ -100,8 +108,11 @@ class TrialScheduler:
     def on_trial_start(self, trial: Trial) -> None:
         """A trial starts: for the first time, after a pause, or again after a failure."""
 
-    def on_trial_result(self, trial: Trial, result: Mapping[str, Any]) -> Decision:
-        """A running trial reported: what shall it do? Told once for each of its iterations."""
+    def on_trial_result(self, trial: Trial, result: Mapping[str, Any]) -> Decision | Decisions:
+        """A running trial reported: what shall it do, or several of them? Told once for each of its iterations.
+
+        One that is not named among several goes on.
+        """
         return Continue()
 
     def free_until(self, trial: Trial, iteration: int) -> int:
@@ -112,11 +123,14 @@ class TrialScheduler:
         """
         return NEVER if type(self).on_trial_result is TrialScheduler.on_trial_result else 0
 
-    def on_trial_complete(self, trial: Trial, result: Mapping[str, Any] | None) -> None:
-        """A trial ended for good, by itself, by a decision or by a stop criterion, with its last result."""
+    def on_trial_complete(self, trial: Trial, result: Mapping[str, Any] | None) -> Decisions | None:
+        """A trial ended for good, by itself, by a decision or by a stop criterion, with its last result.
 
-    def on_trial_error(self, trial: Trial) -> None:
-        """A trial failed for good."""
+        Others may have waited for it: what becomes of them is answered by their ids.
+        """
+
+    def on_trial_error(self, trial: Trial) -> Decisions | None:
+        """A trial failed for good; answered as `on_trial_complete`."""
 
     def choose_trial_to_run(self, trials: Candidates) -> str | None:
         """Which of the candidates starts next in the room that is free; None to leave it to a new trial.

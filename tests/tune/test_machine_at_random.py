@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from schedulers.base import Continue, Decision, Pause, Save, Stop, TrialScheduler
+from schedulers.base import Continue, Decision, Decisions, Pause, Save, Stop, TrialScheduler
 from searchers.base import Searcher, Suggestion
 from tests.tune.arena import bound
 from tune.machine.events import (
@@ -62,17 +62,26 @@ class Erratic(TrialScheduler):
     def on_trial_start(self, trial) -> None:
         self.told.append(f"start {trial.trial_id}")
 
-    def on_trial_result(self, trial, result: Mapping[str, Any]) -> Decision:
+    def on_trial_result(self, trial, result: Mapping[str, Any]) -> Decision | Decisions:
         self.told.append(f"result {trial.trial_id} {result!r}")
         self.iterations.setdefault(trial.trial_id, []).append(result["training_iteration"])
         coin = Random(f"{self.context.seed}/{trial.trial_id}/{result['training_iteration']}")
+        decision = self.draw(coin)
+        return decision if coin.random() < 0.7 else {trial.trial_id: decision, **self.about_another(coin)}
+
+    def on_trial_complete(self, trial, result) -> Decisions:
+        self.told.append(f"complete {trial.trial_id} {result!r}")
+        return self.about_another(Random(f"{self.context.seed}/{trial.trial_id}"))
+
+    def on_trial_error(self, trial) -> Decisions | None:
+        self.told.append(f"error {trial.trial_id}")
+        return None
+
+    def draw(self, coin: Random) -> Decision:
         return coin.choices([Continue(), Save(), Pause("waits"), Stop("bad")], [6, 1, 2, 1])[0]
 
-    def on_trial_complete(self, trial, result) -> None:
-        self.told.append(f"complete {trial.trial_id} {result!r}")
-
-    def on_trial_error(self, trial) -> None:
-        self.told.append(f"error {trial.trial_id}")
+    def about_another(self, coin: Random) -> Decisions:
+        return {f"t{coin.randrange(5)}": self.draw(coin)}
 
     def choose_trial_to_run(self, trials):
         favourites = [trials.paused, trials.waiting]

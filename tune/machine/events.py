@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from schedulers.base import Continue, Pause, Save, Stop
+from schedulers.base import Continue, Decision
 from searchers.domain import Domain
 
 
@@ -40,7 +40,7 @@ class Verdict:
     Results before iteration `free_until` will be answered by nothing but to go on, so the trial need not wait.
     """
 
-    decision: Continue | Save | Pause | Stop = Continue()
+    decision: Decision = Continue()
     save: bool = False
     free_until: int = 0
 
@@ -133,6 +133,15 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """What the scheduler decided about a trial when another, `by`, reported or ended."""
+
+    trial_id: str
+    decision: Decision
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Saved:
     """A checkpoint that was asked for is complete."""
 
@@ -207,6 +216,7 @@ TrialEvent = (
     | Launched
     | ParameterGiven
     | Reported
+    | Decided
     | Saved
     | CheckpointRefused
     | Ended

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from executor.resources import Request
-from schedulers.base import Continue, Pause, Save, Stop
+from schedulers.base import Continue, Decision, Decisions, Pause, Save, Stop
 from tune.machine.events import (
     CheckpointRefused,
     Closing,
     Command,
+    Decided,
     Dismissed,
     Ended,
     Entry,
@@ -75,7 +76,7 @@ class Experiment(State):
         self.time = max(time, self.time)
         event = self._complete(event)
         result = self._result_of(event, wall)
-        decision = self._ask(event, result)
+        decision, others = self._ask(event, result)
         commands: list[Command] = []
         if closing := self._closing_by(event, result):  # first, so that this very report is answered by it
             commands += self.handle(closing, self.time, wall)
@@ -83,8 +84,9 @@ class Experiment(State):
         iteration = self._iteration(event, result)
         commands += self.apply(event, verdict, result)
         self._fresh.append(Entry(self.time, wall, event, verdict, iteration, self._state(event)))
-        self._tell(event)
-        return commands + self._consequences(event, wall)
+        others = {**others, **self._tell(event)}
+        commands += self._consequences(event, wall)
+        return commands + self._carry_out(others, event, wall)
 
     def replay(self, entry: Entry) -> None:
         """Take in an entry read back; the policies are told what they were told then, and their answers dropped."""
@@ -211,9 +213,7 @@ class Experiment(State):
         trial_id = getattr(event, "trial_id", None)
         return None if trial_id is None else self.trials[trial_id].state.value
 
-    def _verdict(
-        self, event: Event, result: dict[str, Any] | None, decision: Continue | Save | Pause | Stop | None
-    ) -> Verdict | None:
+    def _verdict(self, event: Event, result: dict[str, Any] | None, decision: Decision | None) -> Verdict | None:
         if not isinstance(event, Reported) or result is None or decision is None:
             return None
         if not event.seq:
@@ -229,19 +229,36 @@ class Experiment(State):
         """How far a trial that stands at `iteration` may go on without waiting for answers."""
         return self.policies.free_until(trial, iteration) if self.names_known or not self.plan.metrics else 0
 
-    def _ask(self, event: Event, result: dict[str, Any] | None) -> Continue | Save | Pause | Stop | None:
-        """The policies' decision on a report; iterations repeated after a restart are not told twice, and go on."""
+    def _ask(self, event: Event, result: dict[str, Any] | None) -> tuple[Decision | None, Decisions]:
+        """The policies' decisions on a report, about its trial and about others.
+
+        Iterations repeated after a restart are not told twice, and go on.
+        """
         if not isinstance(event, Reported) or result is None:
-            return None
+            return None, {}
         trial = self.trials[event.trial_id]
         if trial.totals.iteration + 1 <= trial.told_iteration:
-            return self.policies.done(result) or Continue()
+            return self.policies.done(result) or Continue(), {}
         return self.policies.judge(trial, result)
 
-    def _save_wanted(self, trial: Trial, decision: Continue | Save | Pause | Stop) -> bool:
+    def _carry_out(self, decisions: Decisions, event: Event, wall: float) -> list[Command]:
+        """Let each decision that `event` led to about another trial be an event of its own."""
+        commands: list[Command] = []
+        for trial_id, decision in decisions.items():
+            trial = self.trials.get(trial_id)
+            if trial is None:
+                log.error("the scheduler decided %r about trial %r, which does not exist", decision, trial_id)
+            elif not trial.state.final and not isinstance(decision, Continue):
+                decided = Decided(trial_id, decision, getattr(event, "trial_id", ""))
+                commands += self.handle(decided, self.time, wall)
+        return commands
+
+    def _save_wanted(self, trial: Trial, decision: Decision) -> bool:
         keep = self.plan.retention
         if trial.told_to_leave:  # and reports all the same: it had its chance
             return False
+        if trial.save_due and trial.state is TrialState.RUNNING:
+            return True
         match decision:
             case Save() | Pause():
                 return True
@@ -282,8 +299,8 @@ class Experiment(State):
             return None
         return Closing("a name was never reported", keep=True, error=missing) if missing else Closing(_STOPPED)
 
-    def _tell(self, event: Event) -> None:
-        """Tell the policies what became of trials."""
+    def _tell(self, event: Event) -> Decisions:
+        """Tell the policies what became of trials; what they decide on that about others."""
         if isinstance(event, Suggested):
             self.policies.added(self.trials[event.trial_id])
         elif isinstance(event, Launched):
@@ -292,7 +309,7 @@ class Experiment(State):
             self.policies.given(event)
         elif isinstance(event, Ended | Failed | Interrupted):
             self._tell_of_ending(event)
-        self._tell_of_the_ended()
+        return self._tell_of_the_ended()
 
     def _tell_of_ending(self, event: Ended | Failed | Interrupted) -> None:
         trial = self.trials[event.trial_id]
@@ -301,10 +318,11 @@ class Experiment(State):
         if isinstance(event, Ended) and event.metrics is not None and trial.last_result is not None:
             self.policies.returned(trial, trial.last_result)
 
-    def _tell_of_the_ended(self) -> None:
+    def _tell_of_the_ended(self) -> Decisions:
+        decisions: Decisions = {}
         while self.just_ended:
             trial = self.just_ended.pop(0)
-            if trial.state is TrialState.ERROR:
-                self.policies.failed(trial)
-            else:
-                self.policies.completed(trial)
+            failed = trial.state is TrialState.ERROR
+            more = self.policies.failed(trial) if failed else self.policies.completed(trial)
+            decisions = {**decisions, **more}
+        return decisions

@@ -9,7 +9,7 @@ import hashlib
 import math
 from typing import Any, assert_never
 
-from schedulers.base import Continue, Pause, Save, Stop
+from schedulers.base import Continue, Decision, Pause, Save, Stop
 from tune.machine import retention
 from tune.machine.events import (
     Answer,
@@ -17,6 +17,7 @@ from tune.machine.events import (
     CheckpointRefused,
     Closing,
     Command,
+    Decided,
     DeleteCheckpoint,
     Dismissed,
     Ended,
@@ -108,6 +109,8 @@ class State:
                 assert verdict is not None
                 assert result is not None
                 return self._report(trial, event, verdict, result)
+            case Decided():
+                return self._decide(trial, event.decision)
             case Saved():
                 deleted = self._keep(trial, event.checkpoint)
                 return [*deleted, Reply(trial.trial_id, event.attempt, event.seq, self._answer(trial))]
@@ -142,6 +145,7 @@ class State:
     def _launch(self, trial: Trial, event: Launched) -> list[Command]:
         trial.attempt = event.attempt
         trial.reason, trial.cut_short, trial.told_to_leave, trial.pid = "", False, False, None
+        trial.save_due = False
         trial.restore(event.checkpoint)
         self._move(trial, Turn.LAUNCHED)
         seed = derive_seed(self.plan.seed, trial.number)
@@ -150,7 +154,15 @@ class State:
     def _report(self, trial: Trial, event: Reported, verdict: Verdict, result: dict[str, Any]) -> list[Command]:
         self._take_result(trial, event, result)
         commands: list[Command] = self._keep(trial, event.checkpoint) if event.checkpoint else []
-        match verdict.decision:
+        self._tell_running(trial, verdict.decision)
+        if not event.seq:  # it went on; should it end all the same, its next report waits
+            nudge = [] if trial.state is TrialState.RUNNING else [Nudge(trial.trial_id, trial.attempt)]
+            return [*commands, *nudge]
+        answer = self._ask_to_save(trial) if verdict.save else self._answer(trial, verdict.free_until)
+        return [*commands, Reply(trial.trial_id, event.attempt, event.seq, answer)]
+
+    def _tell_running(self, trial: Trial, decision: Decision) -> None:
+        match decision:
             case Pause(reason):
                 self._move(trial, Turn.TOLD_TO_PAUSE)
                 trial.reason = reason
@@ -159,11 +171,19 @@ class State:
                 trial.reason, trial.cut_short = reason, not complete
             case Continue() | Save():
                 pass
-        if not event.seq:  # it went on; should it end all the same, its next report waits
-            nudge = [] if trial.state is TrialState.RUNNING else [Nudge(trial.trial_id, trial.attempt)]
-            return [*commands, *nudge]
-        answer = self._ask_to_save(trial) if verdict.save else self._answer(trial, verdict.free_until)
-        return [*commands, Reply(trial.trial_id, event.attempt, event.seq, answer)]
+            case _:
+                assert_never(decision)
+
+    def _decide(self, trial: Trial, decision: Decision) -> list[Command]:
+        """Take in a decision about a trial that did not ask; one that runs learns of it at its next report."""
+        if trial.state.live:
+            self._tell_running(trial, decision)
+            trial.save_due = trial.save_due or isinstance(decision, Save)
+            return [Nudge(trial.trial_id, trial.attempt)] if trial.state is not TrialState.RUNNING else []
+        if isinstance(decision, Stop):
+            trial.reason, trial.cut_short = decision.reason, not decision.complete
+            self._move(trial, Turn.DISMISSED)
+        return []
 
     def _refuse(self, trial: Trial, event: CheckpointRefused) -> list[Command]:
         trial.checkpoints = [one for one in trial.checkpoints if one.path != event.checkpoint.path]
@@ -227,6 +247,7 @@ class State:
         return SaveNow()
 
     def _keep(self, trial: Trial, checkpoint: CheckpointRef) -> list[Command]:
+        trial.save_due = False
         trial.checkpoints.append(checkpoint)
         trial.saved_totals[checkpoint.path] = trial.totals
         trial.scores[checkpoint.path] = retention.score(self.plan, trial.last_result or {})

@@ -162,6 +162,7 @@ class Trial:
     cut_short: bool = False
     deadline: float | None = None
     told_to_leave: bool = False
+    save_due: bool = False
     pid: int | None = None
     hostname: str = ""
 

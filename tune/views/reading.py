@@ -161,13 +161,15 @@ def read_reason(connection: sqlite3.Connection, trial_id: str) -> str:
     query = "SELECT position, kind, state, data FROM events WHERE trial = ? ORDER BY position DESC"
     events = connection.execute(query, (trial_id,))
     position, kind, state, text = events.fetchone()
+    if kind == "decided" and state in ("PAUSED", "TERMINATED"):
+        return str(data.loads(text).get("reason", ""))
     told = kind == "dismissed" or (kind == "ended" and data.loads(text).get("by_order", False))
     if not told and not (kind == "failed" and state == "TERMINATED") and state != "PAUSED":
         return ""
     for _, earlier, _, text in events:
         if earlier == "launched":
             break
-        if earlier == "reported" and data.loads(text).get("decision") in ("stop", "pause"):
+        if earlier in ("reported", "decided") and data.loads(text).get("decision") in ("stop", "pause"):
             return str(data.loads(text).get("reason", ""))
     return _closing_reason(connection, position)
 

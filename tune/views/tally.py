@@ -11,6 +11,7 @@ from tune.machine import retention
 from tune.machine.events import (
     CheckpointRefused,
     Closing,
+    Decided,
     Dismissed,
     Ended,
     Entry,
@@ -86,6 +87,8 @@ class Tally:
             case Reported() | Suggested() | ParameterGiven():
                 self._take_values(entry, event)
                 return None
+            case Decided():
+                return self._decided(entry, event, self.experiment.trials[event.trial_id])
             case Launched() | Ended() | Failed() | Interrupted() | Dismissed():
                 return self._change(entry, event, self.experiment.trials[event.trial_id])
             case Opened() | SearchEnded() | Closing() | Finished() | Saved() | CheckpointRefused() | Overdue():
@@ -107,6 +110,12 @@ class Tally:
             reason = getattr(entry.verdict.decision, "reason", "") if entry.verdict else ""
             if reason:
                 self._reasons[event.trial_id] = reason
+
+    def _decided(self, entry: Entry, event: Decided, trial: Trial) -> Change | None:
+        if reason := getattr(event.decision, "reason", ""):
+            self._reasons[event.trial_id] = reason
+        state = TrialState(entry.state or trial.state)
+        return self._left(trial, event, state) if state.final else None
 
     def _change(self, entry: Entry, event: Event, trial: Trial) -> Change | None:
         match event:
