@@ -15,7 +15,9 @@ if TYPE_CHECKING:
         Continue,
         Decision,
         Decisions,
+        Exploit,
         Pause,
+        Resize,
         Save,
         ScheduleContext,
         Stop,
@@ -23,16 +25,19 @@ if TYPE_CHECKING:
         TrialScheduler,
     )
     from schedulers.fifo import FIFOScheduler
+    from schedulers.pbt import PopulationBasedTraining
     from schedulers.registry import SCHEDULERS, create_scheduler
 
 __all__ = ["ASHAScheduler", "AsyncHyperBandScheduler", "FIFOScheduler"]
+__all__ += ["PopulationBasedTraining"]
 __all__ += ["Candidates", "Decision", "Decisions", "ScheduleContext", "Trial", "TrialScheduler"]
-__all__ += ["Continue", "Pause", "Save", "Stop"]
+__all__ += ["Continue", "Exploit", "Pause", "Resize", "Save", "Stop"]
 __all__ += ["SCHEDULERS", "create_scheduler"]
 
 _MODULES = {
     "schedulers.asha": ("ASHAScheduler", "AsyncHyperBandScheduler"),
     "schedulers.fifo": ("FIFOScheduler",),
+    "schedulers.pbt": ("PopulationBasedTraining",),
     "schedulers.registry": ("SCHEDULERS", "create_scheduler"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}  # the rest lives in schedulers.base

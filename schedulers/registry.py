@@ -14,6 +14,7 @@ SCHEDULERS = {
     "asha": "schedulers.asha:ASHAScheduler",
     "async_hyperband": "schedulers.asha:AsyncHyperBandScheduler",
     "asynchyperband": "schedulers.asha:AsyncHyperBandScheduler",
+    "pbt": "schedulers.pbt:PopulationBasedTraining",
 }
 
 
