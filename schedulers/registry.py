@@ -15,6 +15,9 @@ SCHEDULERS = {
     "async_hyperband": "schedulers.asha:AsyncHyperBandScheduler",
     "asynchyperband": "schedulers.asha:AsyncHyperBandScheduler",
     "pbt": "schedulers.pbt:PopulationBasedTraining",
+    "pbt_replay": "schedulers.replay:PopulationBasedTrainingReplay",
+    "pb2": "schedulers.pb2:PB2",
+    "resource_changing": "schedulers.resizing:ResourceChangingScheduler",
 }
 
 

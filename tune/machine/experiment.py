@@ -249,18 +249,29 @@ class Experiment(State):
         match decision:
             case Exploit(donor, config):
                 if donor in self.trials:
+                    offers = not isinstance(event, Reported) or event.offers or event.checkpoint
+                    if not offers and self.trials[donor].checkpoint is None:
+                        self._say_once(
+                            f"{event.trial_id} shall copy {donor}, but trials without checkpoints cannot be copied, nor"
+                            " others like them: give one to tune.report(..., checkpoint=...)",
+                            "no checkpoint",
+                        )
                     return replace(decision, config=dict(config))
                 log.error("%s shall copy trial %r, which does not exist", event.trial_id, donor)
                 return Continue()
             case Resize(resources):
                 decision = replace(decision, resources=dict(resources))
                 why = self._unfit(event, decision)
-                if why and why not in self._said:
-                    self._said.add(why)
-                    log.warning("%s keeps its resources, and so will others: %s", event.trial_id, why)
+                if why:
+                    self._say_once(f"{event.trial_id} keeps its resources, and so will others: {why}", why)
                 return Continue() if why is not None else decision
             case _:
                 return decision
+
+    def _say_once(self, words: str, about: str) -> None:
+        if about not in self._said:
+            self._said.add(about)
+            log.warning("%s", words)
 
     def _unfit(self, event: Reported | Decided, resize: Resize) -> str | None:
         """Why a trial cannot be given other resources; empty when it has them already."""
