@@ -21,6 +21,7 @@ from tune.machine.events import (
     Ended,
     Entry,
     Event,
+    ExploitDropped,
     Exploited,
     Failed,
     Finished,
@@ -249,13 +250,8 @@ class Experiment(State):
         match decision:
             case Exploit(donor, config):
                 if donor in self.trials:
-                    offers = not isinstance(event, Reported) or event.offers or event.checkpoint
-                    if not offers and self.trials[donor].checkpoint is None:
-                        self._say_once(
-                            f"{event.trial_id} shall copy {donor}, but trials without checkpoints cannot be copied, nor"
-                            " others like them: give one to tune.report(..., checkpoint=...)",
-                            "no checkpoint",
-                        )
+                    if isinstance(event, Reported) and not (event.offers or event.checkpoint):
+                        self._warn_of_copying(event.trial_id, donor)
                     return replace(decision, config=dict(config))
                 log.error("%s shall copy trial %r, which does not exist", event.trial_id, donor)
                 return Continue()
@@ -267,6 +263,11 @@ class Experiment(State):
                 return Continue() if why is not None else decision
             case _:
                 return decision
+
+    def _warn_of_copying(self, trial_id: str, donor: str) -> None:
+        if self.trials[donor].checkpoint is None:
+            words = "trials without checkpoints cannot be copied; give one to tune.report(..., checkpoint=...)"
+            self._say_once(f"{trial_id} shall copy {donor}, but {words}", words)
 
     def _say_once(self, words: str, about: str) -> None:
         if about not in self._said:
@@ -361,7 +362,11 @@ class Experiment(State):
     def _copies_following(self, event: Event) -> list[Event]:
         """What becomes of planned copies by what happened to a trial or to its donor."""
         changes = isinstance(event, Reported | Saved | Decided | Ended | Failed | Interrupted | Dismissed)
-        return [*self.copies_due()] if changes and self.copying else []
+        due = self.copies_due() if changes and self.copying else []
+        for dropped in due:
+            if isinstance(dropped, ExploitDropped):
+                self._warn_of_copying(dropped.trial_id, dropped.donor)
+        return [*due]
 
     def _closing_by(self, event: Event, result: dict[str, Any] | None) -> Closing | None:
         """How a result ends the whole experiment: it lacks a name that decisions rest on, or the stopper says so."""
