@@ -9,12 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from schedulers.allocation import DistributeResources, DistributeResourcesToTopJob, Holdings
     from schedulers.asha import ASHAScheduler, AsyncHyperBandScheduler
     from schedulers.base import (
         Candidates,
         Continue,
         Decision,
+        Decisions,
+        Exploit,
         Pause,
+        Resize,
         Save,
         ScheduleContext,
         Stop,
@@ -22,16 +26,27 @@ if TYPE_CHECKING:
         TrialScheduler,
     )
     from schedulers.fifo import FIFOScheduler
+    from schedulers.pb2 import PB2
+    from schedulers.pbt import PopulationBasedTraining
     from schedulers.registry import SCHEDULERS, create_scheduler
+    from schedulers.replay import PopulationBasedTrainingReplay
+    from schedulers.resizing import ResourceChangingScheduler
 
 __all__ = ["ASHAScheduler", "AsyncHyperBandScheduler", "FIFOScheduler"]
-__all__ += ["Candidates", "Decision", "ScheduleContext", "Trial", "TrialScheduler"]
-__all__ += ["Continue", "Pause", "Save", "Stop"]
+__all__ += ["PB2", "PopulationBasedTraining", "PopulationBasedTrainingReplay"]
+__all__ += ["DistributeResources", "DistributeResourcesToTopJob", "Holdings", "ResourceChangingScheduler"]
+__all__ += ["Candidates", "Decision", "Decisions", "ScheduleContext", "Trial", "TrialScheduler"]
+__all__ += ["Continue", "Exploit", "Pause", "Resize", "Save", "Stop"]
 __all__ += ["SCHEDULERS", "create_scheduler"]
 
 _MODULES = {
     "schedulers.asha": ("ASHAScheduler", "AsyncHyperBandScheduler"),
+    "schedulers.allocation": ("DistributeResources", "DistributeResourcesToTopJob", "Holdings"),
     "schedulers.fifo": ("FIFOScheduler",),
+    "schedulers.pb2": ("PB2",),
+    "schedulers.pbt": ("PopulationBasedTraining",),
+    "schedulers.replay": ("PopulationBasedTrainingReplay",),
+    "schedulers.resizing": ("ResourceChangingScheduler",),
     "schedulers.registry": ("SCHEDULERS", "create_scheduler"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}  # the rest lives in schedulers.base

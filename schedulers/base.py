@@ -35,7 +35,34 @@ class Stop:
     complete: bool = False
 
 
-Decision = Continue | Save | Pause | Stop
+@dataclass(frozen=True, slots=True)
+class Exploit:
+    """Become a copy of `donor`, a trial's id: go on from where it stands, with `config`, under the same id.
+
+    The trial's own attempt ends; iteration and totals continue from the donor's checkpoint. A donor that has not saved
+    since its last report is told to, and the trial goes on meanwhile; if the donor ends first, its latest checkpoint
+    will do, and without any nothing comes of it. With the trial
+    itself as `donor`, it saves and goes on with `config`. With `pause` the copy waits to be chosen.
+    """
+
+    donor: str
+    config: Mapping[str, Any]
+    reason: str = ""
+    pause: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Save a checkpoint, and go on with `resources` (amounts by kind, all of them), or the old ones if it cannot."""
+
+    resources: Mapping[str, float]
+    reason: str = ""
+
+
+Decision = Continue | Save | Pause | Stop | Exploit | Resize
+
+Decisions = Mapping[str, Decision]
+"""Decisions by the ids of the trials that they are about, for those that the scheduler decides together."""
 
 
 class Trial(Protocol):
@@ -45,6 +72,10 @@ class Trial(Protocol):
     def trial_id(self) -> str: ...
     @property
     def config(self) -> Mapping[str, Any]: ...
+    @property
+    def resources(self) -> Mapping[str, float]:
+        """What the trial runs with, or would if it started now, by kind; empty when its configuration decides."""
+        ...
 
 
 class Candidates(Protocol):
@@ -54,15 +85,23 @@ class Candidates(Protocol):
     def waiting(self) -> Mapping[str, Trial]: ...
     @property
     def paused(self) -> Mapping[str, Trial]: ...
+    @property
+    def search_open(self) -> bool:
+        """Whether a trial that does not exist yet could start instead of them."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleContext:
-    """What a scheduler is given before it is asked anything; `mode` is ``min`` or ``max``."""
+    """What a scheduler is given before it is asked anything; `mode` is ``min`` or ``max``.
+
+    `total_trials` is how many trials the run consists of, None when that is not known.
+    """
 
     metric: str | None = None
     mode: str | None = None
     seed: int = 0
+    total_trials: int | None = None
 
 
 NEVER = 2**53
@@ -75,6 +114,11 @@ class TrialScheduler:
     A decision is a function of the context and the history told so far: on resume the scheduler is told the whole
     history, in order, by the same hooks, and its answers are dropped. `result` holds the trial's metrics and
     ``training_iteration``, ``time_total_s`` and the other automatic ones; a metric may be NaN, or missing.
+
+    Decisions about other trials than the one that reported are by their ids, and carried out in that order. `Stop` ends
+    a trial that waits or is paused at once. One that runs goes by them at its next report; it may be told of as many
+    results as it sends until then. Whatever is decided about a trial that is over is dropped, and so is `Pause` of one
+    that does not run.
     """
 
     init_arguments: tuple[tuple[Any, ...], dict[str, Any]]
@@ -94,14 +138,24 @@ class TrialScheduler:
         """
         self.context = context
 
+    def on_open(self, resources: Mapping[str, float]) -> None:
+        """The run begins, or goes on after a resume, on nodes that have `resources` together, by kind."""
+
+    def complete_config(self, trial_id: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The configuration of a new trial, with what this scheduler itself varies added where it is missing."""
+        return config
+
     def on_trial_add(self, trial: Trial) -> None:
         """A trial exists; it has not started."""
 
     def on_trial_start(self, trial: Trial) -> None:
-        """A trial starts: for the first time, after a pause, or again after a failure."""
+        """A trial starts: for the first time, after a pause, again after a failure, or as a copy."""
 
-    def on_trial_result(self, trial: Trial, result: Mapping[str, Any]) -> Decision:
-        """A running trial reported: what shall it do? Told once for each of its iterations."""
+    def on_trial_result(self, trial: Trial, result: Mapping[str, Any]) -> Decision | Decisions:
+        """A running trial reported: what shall it do, or several of them? Told once for each of its iterations.
+
+        One that is not named among several goes on. A copy's iterations are counted on from the donor's checkpoint.
+        """
         return Continue()
 
     def free_until(self, trial: Trial, iteration: int) -> int:
@@ -112,11 +166,14 @@ class TrialScheduler:
         """
         return NEVER if type(self).on_trial_result is TrialScheduler.on_trial_result else 0
 
-    def on_trial_complete(self, trial: Trial, result: Mapping[str, Any] | None) -> None:
-        """A trial ended for good, by itself, by a decision or by a stop criterion, with its last result."""
+    def on_trial_complete(self, trial: Trial, result: Mapping[str, Any] | None) -> Decisions | None:
+        """A trial ended for good, by itself, by a decision or by a stop criterion, with its last result.
 
-    def on_trial_error(self, trial: Trial) -> None:
-        """A trial failed for good."""
+        Others may have waited for it: what becomes of them is answered by their ids.
+        """
+
+    def on_trial_error(self, trial: Trial) -> Decisions | None:
+        """A trial failed for good; answered as `on_trial_complete`."""
 
     def choose_trial_to_run(self, trials: Candidates) -> str | None:
         """Which of the candidates starts next in the room that is free; None to leave it to a new trial.

@@ -14,6 +14,10 @@ SCHEDULERS = {
     "asha": "schedulers.asha:ASHAScheduler",
     "async_hyperband": "schedulers.asha:AsyncHyperBandScheduler",
     "asynchyperband": "schedulers.asha:AsyncHyperBandScheduler",
+    "pbt": "schedulers.pbt:PopulationBasedTraining",
+    "pbt_replay": "schedulers.replay:PopulationBasedTrainingReplay",
+    "pb2": "schedulers.pb2:PB2",
+    "resource_changing": "schedulers.resizing:ResourceChangingScheduler",
 }
 
 

@@ -6,7 +6,18 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from tune.machine.events import CheckpointRef, Dismissed, Ended, Entry, Failed, Finished, Launched, Reported, Saved
+from tune.machine.events import (
+    CheckpointRef,
+    Decided,
+    Dismissed,
+    Ended,
+    Entry,
+    Failed,
+    Finished,
+    Launched,
+    Reported,
+    Saved,
+)
 from tune.machine.experiment import Experiment
 from tune.machine.trial import Trial, TrialState
 
@@ -73,14 +84,17 @@ class Dispatcher:
         event = entry.event
         if isinstance(event, Finished):
             self._each(lambda callback: callback.on_experiment_end(trials=self._trials()))
-        elif isinstance(event, Launched | Reported | Saved | Ended | Failed | Dismissed):
-            self._trial(event, self._experiment.trials[event.trial_id])
+        elif isinstance(event, Launched | Reported | Decided | Saved | Ended | Failed | Dismissed):
+            ended = entry.state == TrialState.TERMINATED
+            self._trial(event, self._experiment.trials[event.trial_id], ended=ended)
 
     def setup(self, directory: str, name: str) -> None:
         """The run begins, or goes on."""
         self._each(lambda callback: callback.setup(directory=directory, name=name))
 
-    def _trial(self, event: Launched | Reported | Saved | Ended | Failed | Dismissed, trial: Trial) -> None:
+    def _trial(
+        self, event: Launched | Reported | Decided | Saved | Ended | Failed | Dismissed, trial: Trial, *, ended: bool
+    ) -> None:
         about: dict[str, Any] = {"iteration": self._experiment.results, "trials": self._trials(), "trial": trial}
         if isinstance(event, Launched):
             self._each(lambda callback: callback.on_trial_start(**about))
@@ -91,7 +105,7 @@ class Dispatcher:
             checkpoint = event.checkpoint
             self._each(lambda callback: callback.on_trial_save(**about))
             self._each(lambda callback: callback.on_checkpoint(**about, checkpoint=checkpoint))
-        if isinstance(event, Ended | Failed | Dismissed) and trial.state is TrialState.TERMINATED:
+        if ended:
             self._each(lambda callback: callback.on_trial_complete(**about))
         if isinstance(event, Failed) and trial.state is TrialState.ERROR:
             self._each(lambda callback: callback.on_trial_error(**about))

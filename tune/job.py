@@ -114,7 +114,7 @@ class Job:
             checks.attempt(mistakes, lambda: self._warm_up(searcher))
         if searcher is not None and not self.metrics:
             self.metrics, self.modes = searcher.context.metrics, searcher.context.modes
-        scheduler = checks.attempt(mistakes, self._scheduler)
+        scheduler = checks.attempt(mistakes, lambda: self._scheduler(searcher.total_trials if searcher else None))
         stopper = checks.attempt(mistakes, self._stopper)
         if mistakes:
             raise InvalidArgumentError(mistakes)
@@ -225,12 +225,12 @@ class Job:
             return metrics or ("value",), modes or ("min",)
         return metrics, modes
 
-    def _scheduler(self) -> TrialScheduler:
+    def _scheduler(self, total_trials: int | None) -> TrialScheduler:
         given = self.tune.scheduler
         scheduler = create_scheduler(given) if isinstance(given, str) else given or FIFOScheduler()
         if not isinstance(scheduler, TrialScheduler):
             raise TypeError(f"scheduler must be a TrialScheduler or its name, got {scheduler!r}")
-        scheduler.bind(ScheduleContext(*self._compared(scheduler), self.seed))
+        scheduler.bind(ScheduleContext(*self._compared(scheduler), self.seed, total_trials))
         return scheduler
 
     def _compared(self, scheduler: TrialScheduler) -> tuple[str | None, str | None]:

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from schedulers import Continue, Decision, Pause, ScheduleContext, Stop, TrialScheduler
+from schedulers import Continue, Decision, Exploit, Pause, Save, ScheduleContext, Stop, TrialScheduler
 
 
 @dataclass(frozen=True)
 class StubTrial:
     trial_id: str
     config: Mapping[str, Any] = field(default_factory=dict)
+    resources: Mapping[str, float] = field(default_factory=lambda: {"cpu": 1})
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Standing:
 
     waiting: dict[str, StubTrial] = field(default_factory=dict)
     paused: dict[str, StubTrial] = field(default_factory=dict)
+    search_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,15 @@ class Told:
     answer: Any
 
 
-def bound(scheduler: TrialScheduler, *, metric: str = "accuracy", mode: str = "max", seed: int = 0) -> Any:
-    scheduler.bind(ScheduleContext(metric, mode, seed))
+def bound(
+    scheduler: TrialScheduler,
+    *,
+    metric: str = "accuracy",
+    mode: str = "max",
+    seed: int = 0,
+    total_trials: int | None = None,
+) -> Any:
+    scheduler.bind(ScheduleContext(metric, mode, seed, total_trials))
     return scheduler
 
 
@@ -50,7 +59,10 @@ def report(scheduler: TrialScheduler, trial: StubTrial, t: float, accuracy: floa
 
 
 class Driver:
-    """Runs `count` trials in `slots` places; `score` tells what a trial reports at an iteration."""
+    """Runs `count` trials in `slots` places, each for `length` iterations if it says so.
+
+    `score` tells what a trial reports at an iteration.
+    """
 
     def __init__(
         self,
@@ -61,10 +73,13 @@ class Driver:
         chance: Random,
         *,
         accidents: bool = True,
+        length: int | None = None,
     ) -> None:
         self.scheduler, self.slots, self.score, self.chance = scheduler, slots, score, chance
         self.accidents = accidents
+        self.length = length
         self.fresh: Iterator[StubTrial] = iter(trials(count))
+        self.to_come = count
         self.waiting: dict[str, StubTrial] = {}
         self.paused: dict[str, StubTrial] = {}
         self.running: dict[str, StubTrial] = {}
@@ -74,14 +89,15 @@ class Driver:
         self.told: dict[str, int] = {}
         self.history: list[Told] = []
         self.starts_of_paused: list[tuple[int, str]] = []
+        self.copies: list[tuple[str, str]] = []
 
     def run(self, at_most: int = 100_000) -> None:
         for _ in range(at_most):
             self._fill()
             live = [*self.running.values(), *self.pausing.values()]
             if not live:
-                for trial in list(self.paused.values()):
-                    self._end(trial, "dismissed")
+                while self.paused:
+                    self._end(next(iter(self.paused.values())), "dismissed")
                 assert not self.waiting
                 return
             self._happen(self.chance.choice(live))
@@ -96,6 +112,7 @@ class Driver:
         while len(self.running) + len(self.pausing) < self.slots:
             chosen = self._choose()
             if chosen is None and (new := next(self.fresh, None)) is not None:
+                self.to_come -= 1
                 self._tell("on_trial_add", new)
                 self.waiting[new.trial_id] = new
                 chosen = new.trial_id
@@ -108,7 +125,9 @@ class Driver:
     def _choose(self) -> str | None:
         if not self.waiting and not self.paused:
             return None
-        chosen: str | None = self._tell("choose_trial_to_run", Standing(dict(self.waiting), dict(self.paused)))
+        chosen: str | None = self._tell(
+            "choose_trial_to_run", Standing(dict(self.waiting), dict(self.paused), self.to_come > 0)
+        )
         assert chosen is None or chosen in self.waiting or chosen in self.paused
         return chosen
 
@@ -131,7 +150,7 @@ class Driver:
                 self.paused[trial.trial_id] = trial
         elif luck < 0.03:
             self._fail(trial)
-        elif luck < 0.05:
+        elif luck < 0.05 or (self.length and self.iteration.get(trial.trial_id, 0) >= self.length):
             self._end(trial, "returned")
         else:
             self._report(trial)
@@ -140,7 +159,7 @@ class Driver:
         del self.running[trial.trial_id]
         if self.chance.random() < 0.3:
             self.ended[trial.trial_id] = "error"
-            self._tell("on_trial_error", trial)
+            self._decide(self._tell("on_trial_error", trial))
             return
         self.waiting[trial.trial_id] = trial
         lost = self.chance.randint(0, 2)
@@ -155,16 +174,41 @@ class Driver:
         result: dict[str, Any] = {"training_iteration": t, "accuracy": self.score(name, t)}
         if self.accidents and self.chance.random() < 0.02:
             del result["accuracy"]
-        match self._tell("on_trial_result", trial, result):
-            case Stop(reason):
-                self._end(trial, reason)
-            case Pause():
-                self.pausing[name] = self.running.pop(name)
-            case other:
-                assert other == Continue()
+        answer = self._tell("on_trial_result", trial, result)
+        self._decide({name: answer} if isinstance(answer, Decision) else answer)
+
+    def _decide(self, decisions: Mapping[str, Decision] | None) -> None:
+        """Carry out what was decided, as far as it concerns trials that are not over."""
+        for name, decision in (decisions or {}).items():
+            everyone = {**self.waiting, **self.paused, **self.running, **self.pausing}
+            match decision:
+                case _ if name not in everyone:
+                    continue
+                case Stop(reason):
+                    self._end(everyone[name], reason)
+                case Pause() if name in self.running:
+                    self.pausing[name] = self.running.pop(name)
+                case Exploit(donor, config):
+                    self._copy(name, donor, config, pause=decision.pause)
+                case other:
+                    assert isinstance(other, Continue | Save | Pause)
+
+    def _copy(self, name: str, donor: str, config: Mapping[str, Any], *, pause: bool) -> None:
+        """Let a trial go on as another stood at its last result, here at once."""
+        copy = StubTrial(name, dict(config))
+        self.copies.append((name, donor))
+        self.iteration[name] = self.told[name] = self.iteration.get(donor, 0)
+        for group in (self.running, self.pausing, self.paused, self.waiting):
+            if name in group:
+                group[name] = copy
+        if name in self.running:
+            if pause:
+                self.paused[name] = self.running.pop(name)
+            else:
+                self._tell("on_trial_start", copy)
 
     def _end(self, trial: StubTrial, why: str) -> None:
-        for group in (self.running, self.pausing, self.paused):
+        for group in (self.waiting, self.running, self.pausing, self.paused):
             group.pop(trial.trial_id, None)
         self.ended[trial.trial_id] = why
-        self._tell("on_trial_complete", trial, None)
+        self._decide(self._tell("on_trial_complete", trial, None))

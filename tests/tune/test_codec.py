@@ -6,13 +6,14 @@ import dataclasses
 import json
 import math
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedulers.base import Continue, Pause, Save, Stop
+from schedulers.base import Decision
 from searchers.domain import Domain
 from searchers.space import choice, uniform
 from tune.machine import events
@@ -33,6 +34,10 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     float: st.floats(0, 1e12),
     bool: st.booleans(),
     int | None: st.none() | COUNTS,
+    float | None: st.none() | st.floats(0, 1e12),
+    Mapping[str, Any]: st.dictionaries(st.text(), VALUES, max_size=3),
+    Mapping[str, float]: st.dictionaries(st.text(), st.floats(0, 1e12), max_size=2),
+    dict[str, float]: st.dictionaries(st.text(), st.floats(0, 1e12), max_size=2),
     Any: VALUES,
     dict[str, Any]: st.dictionaries(st.text(), VALUES, max_size=3),
     dict[str, Any] | None: st.none() | st.dictionaries(st.text(), VALUES, max_size=3),
@@ -41,7 +46,6 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     Failure: st.builds(Failure, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS),
     Domain: st.sampled_from([uniform(0, 1), choice([1, "a", (2, 3)])]),
 }
-KINDS_OF_EVENTS = [*typing.get_args(ExperimentEvent), *typing.get_args(TrialEvent)]
 
 
 def built(kind: type) -> st.SearchStrategy[Any]:
@@ -49,7 +53,8 @@ def built(kind: type) -> st.SearchStrategy[Any]:
     return st.builds(kind, **{each.name: BY_TYPE[hints[each.name]] for each in dataclasses.fields(kind)})
 
 
-DECISIONS = st.one_of(built(Continue), built(Save), built(Pause), built(Stop))
+BY_TYPE[Decision] = st.one_of(*(built(kind) for kind in typing.get_args(Decision)))
+KINDS_OF_EVENTS = [*typing.get_args(ExperimentEvent), *typing.get_args(TrialEvent)]
 
 
 def is_same(one: Any, other: Any) -> bool:
@@ -67,7 +72,7 @@ def test_every_event_comes_back_with_every_field(kind: type, data: st.DataObject
     event = data.draw(built(kind))
     verdict = None
     if kind is events.Reported:
-        verdict = data.draw(st.builds(Verdict, DECISIONS, st.booleans()))
+        verdict = data.draw(st.builds(Verdict, BY_TYPE[Decision], st.booleans()))
     state = "RUNNING" if hasattr(event, "trial_id") else None
     entry = Entry(data.draw(BY_TYPE[float]), 1.5e9, event, verdict, data.draw(st.none() | COUNTS), state)
     row = to_row(entry)

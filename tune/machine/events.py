@@ -6,10 +6,10 @@ the entries, in order, gives the experiment's state: nothing else is kept.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from schedulers.base import Continue, Pause, Save, Stop
+from schedulers.base import Continue, Decision
 from searchers.domain import Domain
 
 
@@ -40,7 +40,7 @@ class Verdict:
     Results before iteration `free_until` will be answered by nothing but to go on, so the trial need not wait.
     """
 
-    decision: Continue | Save | Pause | Stop = Continue()
+    decision: Decision = Continue()
     save: bool = False
     free_until: int = 0
 
@@ -50,9 +50,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A process on `host` took the experiment up: for the first time, or again. Whatever ran before is gone."""
+    """A process on `host` took the experiment up: for the first time, or again. Whatever ran before is gone.
+
+    `resources` is what all nodes have together, by kind.
+    """
 
     host: str
+    resources: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,48 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """What the scheduler decided about a trial when another, `by`, reported or ended."""
+
+    trial_id: str
+    decision: Decision
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exploited:
+    """A trial that does not run became a copy: its next attempt starts from the donor's `checkpoint` with `config`.
+
+    `seconds`, `timesteps` and `episodes` are the donor's totals when it saved the checkpoint: the copy counts on.
+    """
+
+    trial_id: str
+    donor: str
+    checkpoint: CheckpointRef
+    config: dict[str, Any]
+    seconds: float = 0.0
+    timesteps: float | None = None
+    episodes: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExploitDropped:
+    """A trial will not become a copy of `donor` after all."""
+
+    trial_id: str
+    donor: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeDropped:
+    """A trial goes on with the resources that it had: the others cannot be had."""
+
+    trial_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Saved:
     """A checkpoint that was asked for is complete."""
 
@@ -208,6 +254,10 @@ TrialEvent = (
     | Launched
     | ParameterGiven
     | Reported
+    | Decided
+    | Exploited
+    | ExploitDropped
+    | ResizeDropped
     | Saved
     | CheckpointRefused
     | Ended

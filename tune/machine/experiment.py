@@ -11,15 +11,18 @@ from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from executor.resources import Request
-from schedulers.base import Continue, Pause, Save, Stop
+from schedulers.base import Continue, Decision, Decisions, Exploit, Pause, Resize, Save, Stop
 from tune.machine.events import (
     CheckpointRefused,
     Closing,
     Command,
+    Decided,
     Dismissed,
     Ended,
     Entry,
     Event,
+    ExploitDropped,
+    Exploited,
     Failed,
     Finished,
     Interrupted,
@@ -32,6 +35,7 @@ from tune.machine.events import (
     Suggested,
     Verdict,
 )
+from tune.machine.orders import request_of
 from tune.machine.plan import Plan
 from tune.machine.policies import Policies
 from tune.machine.state import State
@@ -49,11 +53,13 @@ _STOPPED = "the stopper ended the experiment"
 class Wanted:
     """What should start next: a known trial, or a new one (`trial_id` is None).
 
-    `request` is None when a new trial's configuration decides what it needs.
+    `request` is None when a new trial's configuration decides what it needs. One that `grows` goes back to what it had
+    when it cannot have it.
     """
 
     trial_id: str | None
     request: Request | None
+    grows: bool = False
 
 
 class Experiment(State):
@@ -68,6 +74,7 @@ class Experiment(State):
         self.names_known = False
         self.position = 0
         self._fresh: list[Entry] = []
+        self._said: set[str] = set()
 
     # What happened, and what to do about it.
 
@@ -76,7 +83,7 @@ class Experiment(State):
         self.time = max(time, self.time)
         event = self._complete(event)
         result = self._result_of(event, wall)
-        decision = self._ask(event, result)
+        decision, others = self._ask(event, result)
         commands: list[Command] = []
         if closing := self._closing_by(event, result):  # first, so that this very report is answered by it
             commands += self.handle(closing, self.time, wall)
@@ -85,8 +92,9 @@ class Experiment(State):
         commands += self.apply(event, verdict, result)
         self.position += 1
         self._fresh.append(Entry(self.time, wall, event, verdict, iteration, self._state(event)))
-        self._tell(event)
-        return commands + self._consequences(event, wall)
+        others = {**others, **self._tell(event)}
+        commands += self._consequences(event, wall)
+        return commands + self._carry_out(others, event, wall)
 
     def replay(self, entry: Entry) -> None:
         """Take in an entry read back; the policies are told what they were told then, and their answers dropped."""
@@ -117,12 +125,21 @@ class Experiment(State):
         if self._over or (limit and len(self.live) >= limit):
             return None
         # Who ran when the run was interrupted goes on first: then all happens in the order in which it would have.
-        chosen = next(iter(self.displaced), None) or self.policies.choose(self) or self._unplaced()
-        if chosen is None and self._search_open():
+        chosen = self._displaced_first() or self.policies.choose(self) or self._unplaced()
+        if chosen is None and self.search_open:
             return Wanted(None, self.plan.request if isinstance(self.plan.request, Request) else None)
         if chosen is None and not self.live:
             chosen = next(iter(self.waiting), None)
-        return None if chosen is None else Wanted(chosen, self.plan.request_for(self.trials[chosen].config))
+        if chosen is None:
+            return None
+        trial = self.trials[chosen]
+        request = trial.wished or trial.request or self.plan.request_for(trial.config)
+        return Wanted(chosen, request, grows=trial.wished is not None)
+
+    def _displaced_first(self) -> str | None:
+        """Who left in order to go on; who asks for other resources after those whose own room was just freed."""
+        same = (name for name, trial in self.displaced.items() if trial.wished is None)
+        return next(same, None) or next(iter(self.displaced), None)
 
     def _unplaced(self) -> str | None:
         """A trial that was suggested to learn what it needs, and did not fit: no other is until it has started."""
@@ -183,9 +200,11 @@ class Experiment(State):
     @property
     def takes_new(self) -> bool:
         """Whether a new trial may be suggested, were there room for it."""
-        return not self._over and self._search_open()
+        return not self._over and self.search_open
 
-    def _search_open(self) -> bool:
+    @property
+    def search_open(self) -> bool:
+        """Whether there may be another new trial."""
         total = self.policies.searcher.total_trials
         return not self.search_over and (total is None or len(self.trials) < total)
 
@@ -217,17 +236,18 @@ class Experiment(State):
         if isinstance(event, CheckpointRefused):  # where it goes on instead
             earlier = self.trials[event.trial_id].checkpoint_before(event.checkpoint)
             return earlier.iteration if earlier else None
-        return event.checkpoint.iteration if isinstance(event, Launched | Saved) and event.checkpoint else None
+        if isinstance(event, Launched | Saved | Exploited) and event.checkpoint:
+            return event.checkpoint.iteration
+        return None
 
     def _state(self, event: Event) -> str | None:
         trial_id = getattr(event, "trial_id", None)
         return None if trial_id is None else self.trials[trial_id].state.value
 
-    def _verdict(
-        self, event: Event, result: dict[str, Any] | None, decision: Continue | Save | Pause | Stop | None
-    ) -> Verdict | None:
+    def _verdict(self, event: Event, result: dict[str, Any] | None, decision: Decision | None) -> Verdict | None:
         if not isinstance(event, Reported) or result is None or decision is None:
             return None
+        decision = self._feasible(event, decision)
         if not event.seq:
             if not isinstance(decision, Continue):
                 log.error("%s: %r on a result that needed no answer, by its scheduler", event.trial_id, decision)
@@ -237,38 +257,107 @@ class Experiment(State):
         going_on = isinstance(decision, Continue) and not save
         return Verdict(decision, save, self._free_until(trial, result["training_iteration"]) if going_on else 0)
 
+    def _feasible(self, event: Reported | Decided, decision: Decision) -> Decision:
+        """`decision` as data, if it can be carried out; otherwise the trial goes on, and the log says why."""
+        match decision:
+            case Exploit(donor, config):
+                if donor in self.trials:
+                    if isinstance(event, Reported) and not (event.offers or event.checkpoint):
+                        self._warn_of_copying(event.trial_id, donor)
+                    return replace(decision, config=dict(config))
+                log.error("%s shall copy trial %r, which does not exist", event.trial_id, donor)
+                return Continue()
+            case Resize(resources):
+                decision = replace(decision, resources=dict(resources))
+                why = self._unfit(event, decision)
+                if why:
+                    self._say_once(f"{event.trial_id} keeps its resources, and so will others: {why}", why)
+                return Continue() if why is not None else decision
+            case _:
+                return decision
+
+    def _warn_of_copying(self, trial_id: str, donor: str) -> None:
+        if self.trials[donor].checkpoint is None:
+            words = "trials without checkpoints cannot be copied; give one to tune.report(..., checkpoint=...)"
+            self._say_once(f"{trial_id} shall copy {donor}, but {words}", words)
+
+    def _say_once(self, words: str, about: str) -> None:
+        if about not in self._said:
+            self._said.add(about)
+            log.warning("%s", words)
+
+    def _unfit(self, event: Reported | Decided, resize: Resize) -> str | None:
+        """Why a trial cannot be given other resources; empty when it has them already."""
+        request = self.trials[event.trial_id].request
+        if request is None or len(request.bundles) > 1 or request.gang:
+            return "only trials of one bundle, the same for all, can be given others"
+        try:
+            wished = request_of(resize.resources)
+        except ValueError as error:
+            return str(error)
+        if wished == request:
+            return ""
+        if self.trials[event.trial_id].state.live and not (
+            isinstance(event, Reported) and (event.offers or event.checkpoint)
+        ):
+            return "a trial is given others only when it reports with a checkpoint"
+        return None
+
     def _free_until(self, trial: Trial, iteration: int) -> int:
         """How far a trial that stands at `iteration` may go on without waiting for answers."""
         return self.policies.free_until(trial, iteration) if self.names_known or not self.plan.metrics else 0
 
-    def _ask(self, event: Event, result: dict[str, Any] | None) -> Continue | Save | Pause | Stop | None:
-        """The policies' decision on a report; iterations repeated after a restart are not told twice, and go on."""
+    def _ask(self, event: Event, result: dict[str, Any] | None) -> tuple[Decision | None, Decisions]:
+        """The policies' decisions on a report, about its trial and about others.
+
+        Iterations repeated after a restart are not told twice, and go on.
+        """
         if not isinstance(event, Reported) or result is None:
-            return None
+            return None, {}
         trial = self.trials[event.trial_id]
         if trial.totals.iteration + 1 <= trial.told_iteration:
-            return self.policies.done(result) or Continue()
+            return self.policies.done(result) or Continue(), {}
         return self.policies.judge(trial, result)
 
-    def _save_wanted(self, trial: Trial, decision: Continue | Save | Pause | Stop) -> bool:
+    def _carry_out(self, decisions: Decisions, event: Event, wall: float) -> list[Command]:
+        """Let each decision that `event` led to about another trial be an event of its own."""
+        commands: list[Command] = []
+        for trial_id, decision in decisions.items():
+            trial = self.trials.get(trial_id)
+            if trial is None:
+                log.error("the scheduler decided %r about trial %r, which does not exist", decision, trial_id)
+                continue
+            decided = Decided(trial_id, decision, getattr(event, "trial_id", ""))
+            decided = replace(decided, decision=self._feasible(decided, decision))
+            if not trial.state.final and not isinstance(decided.decision, Continue):
+                commands += self.handle(decided, self.time, wall)
+        return commands
+
+    def _save_wanted(self, trial: Trial, decision: Decision) -> bool:
         keep = self.plan.retention
         if trial.told_to_leave:  # and reports all the same: it had its chance
             return False
+        if trial.save_due and trial.state is TrialState.RUNNING and not isinstance(decision, Exploit):
+            return True
         match decision:
-            case Save() | Pause():
+            case Save() | Pause() | Resize():
                 return True
+            case Exploit(donor):
+                return donor == trial.trial_id
             case Stop():
                 return keep.at_end
             case Continue():
                 if trial.state is not TrialState.RUNNING:
-                    return keep.at_end if trial.state is TrialState.STOPPING else True
+                    becomes_copy = trial.copy is not None and trial.copy.checkpoint is not None
+                    return keep.at_end if trial.state is TrialState.STOPPING else not becomes_copy
                 return keep.frequency > 0 and (trial.totals.iteration + 1) % keep.frequency == 0
             case _:
                 assert_never(decision)
 
     def _consequences(self, event: Event, wall: float) -> list[Command]:
         """Handle the events that follow at once from `event`."""
-        return [command for each in self._following(event) for command in self.handle(each, self.time, wall)]
+        following = [*self._following(event), *self._copies_following(event)]
+        return [command for each in following for command in self.handle(each, self.time, wall)]
 
     def _following(self, event: Event) -> list[Event]:
         match event:
@@ -282,6 +371,15 @@ class Experiment(State):
             case _:
                 return []
 
+    def _copies_following(self, event: Event) -> list[Event]:
+        """What becomes of planned copies by what happened to a trial or to its donor."""
+        changes = isinstance(event, Reported | Saved | Decided | Ended | Failed | Interrupted | Dismissed)
+        due = self.copies_due() if changes and self.copying else []
+        for dropped in due:
+            if isinstance(dropped, ExploitDropped):
+                self._warn_of_copying(dropped.trial_id, dropped.donor)
+        return [*due]
+
     def _closing_by(self, event: Event, result: dict[str, Any] | None) -> Closing | None:
         """How a result ends the whole experiment: it lacks a name that decisions rest on, or the stopper says so."""
         if result is None or not isinstance(event, Reported | Ended):
@@ -294,9 +392,11 @@ class Experiment(State):
             return None
         return Closing("a name was never reported", keep=True, error=missing) if missing else Closing(_STOPPED)
 
-    def _tell(self, event: Event) -> None:
-        """Tell the policies what became of trials."""
-        if isinstance(event, Suggested):
+    def _tell(self, event: Event) -> Decisions:
+        """Tell the policies what became of trials; what they decide on that about others."""
+        if isinstance(event, Opened):
+            self.policies.opened(event.resources)
+        elif isinstance(event, Suggested):
             self.policies.added(self.trials[event.trial_id])
         elif isinstance(event, Launched):
             self.policies.launched(self.trials[event.trial_id])
@@ -304,7 +404,7 @@ class Experiment(State):
             self.policies.given(event)
         elif isinstance(event, Ended | Failed | Interrupted):
             self._tell_of_ending(event)
-        self._tell_of_the_ended()
+        return self._tell_of_the_ended()
 
     def _tell_of_ending(self, event: Ended | Failed | Interrupted) -> None:
         trial = self.trials[event.trial_id]
@@ -313,10 +413,11 @@ class Experiment(State):
         if isinstance(event, Ended) and event.metrics is not None and trial.last_result is not None:
             self.policies.returned(trial, trial.last_result)
 
-    def _tell_of_the_ended(self) -> None:
+    def _tell_of_the_ended(self) -> Decisions:
+        decisions: Decisions = {}
         while self.just_ended:
             trial = self.just_ended.pop(0)
-            if trial.state is TrialState.ERROR:
-                self.policies.failed(trial)
-            else:
-                self.policies.completed(trial)
+            failed = trial.state is TrialState.ERROR
+            more = self.policies.failed(trial) if failed else self.policies.completed(trial)
+            decisions = {**decisions, **more}
+        return decisions

@@ -6,11 +6,11 @@ A policy that raises ends nothing by itself: the error is logged with the trial'
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from schedulers.base import Candidates, Continue, Decision, Stop, TrialScheduler
+from schedulers.base import Candidates, Continue, Decision, Decisions, Stop, TrialScheduler
 from searchers.base import Searcher
 from tune.errors import never_reported
 from tune.machine.events import ParameterGiven
@@ -36,24 +36,26 @@ class Policies:
     time_attr: str | None = None
     constrained: tuple[str, ...] = ()
 
-    def judge(self, trial: Trial, result: dict[str, Any]) -> Decision:
-        """What a running trial shall do after `result`; the stop criteria come first, and the searcher is told."""
+    def judge(self, trial: Trial, result: dict[str, Any]) -> tuple[Decision, Decisions]:
+        """What a running trial shall do after `result`, and then others.
+
+        The stop criteria come first, and the searcher is told.
+        """
         if self.finite(result):
             self._guard(trial, lambda: self.searcher.on_trial_result(trial.trial_id, result))
         stopper = self.stopper
         reason = self._guard(trial, lambda: stopper.why(trial.trial_id, result)) if stopper else ""
         if reason:
-            return Stop(reason, complete=True)
+            return Stop(reason, complete=True), {}
         if done := self.done(result):
-            return done
+            return done, {}
         if not self.has_metrics(result):
-            return Continue()
-        decision = self._guard(trial, lambda: self.scheduler.on_trial_result(trial, result))
-        if isinstance(decision, Decision):
-            return decision
-        if decision is not None:
-            log.error("%s: the scheduler answered %r, which is no decision; it goes on", trial.trial_id, decision)
-        return Continue()
+            return Continue(), {}
+        answer = self._guard(trial, lambda: self.scheduler.on_trial_result(trial, result))
+        if isinstance(answer, Decision):
+            return answer, {}
+        decisions = _decisions(trial, answer)
+        return decisions.pop(trial.trial_id, Continue()), decisions
 
     @staticmethod
     def done(result: dict[str, Any]) -> Stop | None:
@@ -69,6 +71,15 @@ class Policies:
     def wants_end(self) -> bool:
         """Whether the stopper ends the whole experiment."""
         return bool(self.stopper and self._guard(None, self.stopper.stop_all))
+
+    def opened(self, resources: dict[str, float]) -> None:
+        """The run begins, or goes on."""
+        self._guard(None, lambda: self.scheduler.on_open(resources))
+
+    def completed_config(self, trial_id: str, config: dict[str, Any]) -> dict[str, Any]:
+        """A new trial's configuration, with what the scheduler adds to it."""
+        found = self._guard(trial_id, lambda: dict(self.scheduler.complete_config(trial_id, config)))
+        return config if found is None else found
 
     def added(self, trial: Trial) -> None:
         """A trial exists."""
@@ -99,17 +110,17 @@ class Policies:
         if stopper is not None:
             self._guard(trial, lambda: stopper.why(trial.trial_id, result))
 
-    def completed(self, trial: Trial) -> None:
-        """A trial ended for good, with its last result."""
+    def completed(self, trial: Trial) -> Decisions:
+        """A trial ended for good, with its last result; answers what others shall do."""
         result = trial.last_result
         usable = result if result is not None and self.finite(result) and self._constrained(result) else None
         self._guard(trial, lambda: self.searcher.on_trial_complete(trial.trial_id, usable))
-        self._guard(trial, lambda: self.scheduler.on_trial_complete(trial, result))
+        return _decisions(trial, self._guard(trial, lambda: self.scheduler.on_trial_complete(trial, result)))
 
-    def failed(self, trial: Trial) -> None:
-        """A trial failed for good."""
+    def failed(self, trial: Trial) -> Decisions:
+        """A trial failed for good; answers what others shall do."""
         self._guard(trial, lambda: self.searcher.on_trial_complete(trial.trial_id, None, error=True))
-        self._guard(trial, lambda: self.scheduler.on_trial_error(trial))
+        return _decisions(trial, self._guard(trial, lambda: self.scheduler.on_trial_error(trial)))
 
     def choose(self, candidates: Candidates) -> str | None:
         """Which waiting or paused trial starts next; None leaves the room to a new trial."""
@@ -151,3 +162,16 @@ class Policies:
             about = trial.trial_id if isinstance(trial, Trial) else trial or "experiment"
             log.exception("%s: a policy raised; going on without its answer", about)
             return None
+
+
+def _decisions(trial: Trial, answer: object) -> dict[str, Decision]:
+    """What a scheduler answered when it was told of `trial`, as decisions by trial; nonsense is said and left out."""
+    if answer is None:
+        return {}
+    if not isinstance(answer, Mapping):
+        log.error("%s: the scheduler answered %r, which is no decision; it goes on", trial.trial_id, answer)
+        return {}
+    for about, decision in answer.items():
+        if not isinstance(decision, Decision):
+            log.error("%s: the scheduler decided %r about %s, which is no decision", trial.trial_id, decision, about)
+    return {about: decision for about, decision in answer.items() if isinstance(decision, Decision)}

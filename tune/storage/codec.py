@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-from schedulers.base import Continue, Pause, Save, Stop
+from schedulers.base import Continue, Decision, Exploit, Pause, Resize, Save, Stop
 from tune.machine.events import (
     CheckpointRef,
     CheckpointRefused,
     Closing,
+    Decided,
     Dismissed,
     Ended,
     Entry,
     Event,
+    ExploitDropped,
+    Exploited,
     Failed,
     Failure,
     Finished,
@@ -23,6 +26,7 @@ from tune.machine.events import (
     Overdue,
     ParameterGiven,
     Reported,
+    ResizeDropped,
     Saved,
     SearchEnded,
     Suggested,
@@ -39,6 +43,10 @@ KINDS: dict[str, type[Event]] = {
     "launched": Launched,
     "parameter": ParameterGiven,
     "reported": Reported,
+    "decided": Decided,
+    "exploited": Exploited,
+    "exploit_dropped": ExploitDropped,
+    "resize_dropped": ResizeDropped,
     "saved": Saved,
     "refused": CheckpointRefused,
     "ended": Ended,
@@ -48,18 +56,21 @@ KINDS: dict[str, type[Event]] = {
     "dismissed": Dismissed,
 }
 _NAMES = {kind: name for name, kind in KINDS.items()}
-_DECISIONS: dict[str, type[Continue | Save | Pause | Stop]] = {
+_DECISIONS: dict[str, type[Decision]] = {
     "continue": Continue,
     "save": Save,
     "pause": Pause,
     "stop": Stop,
+    "exploit": Exploit,
+    "resize": Resize,
 }
 _DECISION_NAMES = {kind: name for name, kind in _DECISIONS.items()}
 _COLUMNS = ("trial_id", "attempt")
+_NESTED = (CheckpointRef, Failure)
 # What is equal to a field's default is left out of the text.
 _FIELDS = {
     kind: tuple((each.name, each.default) for each in fields(kind) if each.name not in _COLUMNS)
-    for kind in (*_NAMES, CheckpointRef, Failure)
+    for kind in (*_NAMES, *_NESTED, *_DECISION_NAMES)
 }
 
 
@@ -80,7 +91,9 @@ def to_row(entry: Entry) -> Row:
     """An entry as a row."""
     event = entry.event
     content = _unusual(event)
-    if entry.verdict is not None:
+    if isinstance(event, Decided):
+        content.update(_decision_to_data(content.pop("decision")))
+    elif entry.verdict is not None:
         content.update(_verdict_to_data(entry.verdict))
     return Row(
         float(entry.time),  # SQLite makes it one, and the checksum is to be of what is read back
@@ -97,8 +110,13 @@ def to_row(entry: Entry) -> Row:
 def to_entry(row: Row, *, code: bool = False) -> Entry:
     """A row as an entry. With `code`, objects in configurations are made again; otherwise they stay `data.Lost`."""
     content = data.loads(row.text, code=code)
-    verdict = _verdict_from_data(content)
     kind = KINDS[row.kind]
+    verdict = None
+    if kind is Decided:
+        content["decision"] = _decision_from_data(content)
+    elif "decision" in content:
+        save, free_until = content.pop("save", False), content.pop("free_until", 0)
+        verdict = Verdict(_decision_from_data(content), save, free_until)
     if row.trial is not None:
         content["trial_id"] = row.trial
     if row.attempt is not None and "attempt" in kind.__slots__:
@@ -117,17 +135,12 @@ def _unusual(value: Any) -> dict[str, Any]:
         part = getattr(value, name)
         if part is default or (type(part) is type(default) and part == default):
             continue
-        content[name] = _unusual(part) if type(part) in (CheckpointRef, Failure) else part
+        content[name] = _unusual(part) if type(part) in _NESTED else part
     return content
 
 
 def _verdict_to_data(verdict: Verdict) -> dict[str, Any]:
-    decision = verdict.decision
-    content: dict[str, Any] = {"decision": _DECISION_NAMES[type(decision)]}
-    if isinstance(decision, Pause | Stop) and decision.reason:
-        content["reason"] = decision.reason
-    if isinstance(decision, Stop) and decision.complete:
-        content["complete"] = True
+    content = _decision_to_data(verdict.decision)
     if verdict.save:
         content["save"] = True
     if verdict.free_until:
@@ -135,10 +148,11 @@ def _verdict_to_data(verdict: Verdict) -> dict[str, Any]:
     return content
 
 
-def _verdict_from_data(content: dict[str, Any]) -> Verdict | None:
-    name = content.pop("decision", None)
-    if name is None:
-        return None
-    save, free_until = content.pop("save", False), content.pop("free_until", 0)
-    explained = {key: content.pop(key) for key in ("reason", "complete") if key in content}
-    return Verdict(_DECISIONS[name](**explained), save, free_until)
+def _decision_to_data(decision: Decision) -> dict[str, Any]:
+    return {"decision": _DECISION_NAMES[type(decision)], **_unusual(decision)}
+
+
+def _decision_from_data(content: dict[str, Any]) -> Decision:
+    """Take a decision out of the rest of a row."""
+    kind = _DECISIONS[content.pop("decision")]
+    return kind(**{name: content.pop(name) for name, _ in _FIELDS[kind] if name in content})

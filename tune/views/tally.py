@@ -10,10 +10,13 @@ from typing import Any, assert_never
 from tune.machine.events import (
     CheckpointRefused,
     Closing,
+    Decided,
     Dismissed,
     Ended,
     Entry,
     Event,
+    ExploitDropped,
+    Exploited,
     Failed,
     Failure,
     Finished,
@@ -23,6 +26,7 @@ from tune.machine.events import (
     Overdue,
     ParameterGiven,
     Reported,
+    ResizeDropped,
     Saved,
     SearchEnded,
     Suggested,
@@ -85,6 +89,14 @@ class Tally:
             case Reported() | Suggested() | ParameterGiven():
                 self._take_values(entry, event)
                 return None
+            case Decided():
+                return self._decided(entry, event, self.experiment.trials[event.trial_id])
+            case Exploited():
+                self.varying.add(event.config)
+                words = f"copies {event.donor} as of iteration {event.checkpoint.iteration}"
+                return Change(self.experiment.trials[event.trial_id], "changed", words)
+            case ExploitDropped() | ResizeDropped():
+                return Change(self.experiment.trials[event.trial_id], "unchanged", event.why)
             case Launched() | Ended() | Failed() | Interrupted() | Dismissed():
                 return self._change(entry, event, self.experiment.trials[event.trial_id])
             case Opened() | SearchEnded() | Closing() | Finished() | Saved() | CheckpointRefused() | Overdue():
@@ -106,6 +118,12 @@ class Tally:
             reason = getattr(entry.verdict.decision, "reason", "") if entry.verdict else ""
             if reason:
                 self._reasons[event.trial_id] = reason
+
+    def _decided(self, entry: Entry, event: Decided, trial: Trial) -> Change | None:
+        if reason := getattr(event.decision, "reason", ""):
+            self._reasons[event.trial_id] = reason
+        state = TrialState(entry.state or trial.state)
+        return self._left(trial, event, state) if state.final else None
 
     def _change(self, entry: Entry, event: Event, trial: Trial) -> Change | None:
         match event:
