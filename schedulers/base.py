@@ -51,12 +51,18 @@ class Trial(Protocol):
 
 
 class Candidates(Protocol):
-    """The trials that could run now, oldest first: never started or waiting for another attempt, and paused."""
+    """The trials that could run now, oldest first: never started or waiting for another attempt, and paused.
+
+    `more_to_come` as long as a new trial may be had. It is False when the search is over, and also when nothing runs
+    and the searcher waits for something to happen: then only these trials can make it happen.
+    """
 
     @property
     def waiting(self) -> Mapping[str, Trial]: ...
     @property
     def paused(self) -> Mapping[str, Trial]: ...
+    @property
+    def more_to_come(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +141,7 @@ class TrialScheduler:
     def choose_trial_to_run(self, trials: Candidates) -> str | None:
         """Which of the candidates starts next in the room that is free; None to leave it to a new trial.
 
-        When this answers None, nothing runs, and no new trial can be had, the paused trials end.
+        Change nothing here: a scheduler learns from `on_trial_start` what came of its answer, also on resume. When this
+        answers None, nothing runs, and there is no `more_to_come`, the paused trials end.
         """
         return next(iter(trials.waiting), None) or next(iter(trials.paused), None)

@@ -190,11 +190,11 @@ class Loop:
     # New trials.
 
     def _fill(self) -> None:
-        """Start what should start next for as long as there is room."""
+        """Start what should start next for as long as there is room; the searcher is asked until it has nothing new."""
+        self._experiment.searcher_waits = False
         while (wanted := self._wanted()) is not None:
             if wanted.request is None:
-                if self._suggest() is None:
-                    return
+                self._suggest()
                 continue
             room = self._take_room(wanted)
             if room is None:
@@ -202,7 +202,7 @@ class Loop:
             trial_id = wanted.trial_id or self._suggest()
             if trial_id is None:
                 self._crew.keep_room(room)
-                return
+                continue
             launched = self._experiment.launch(trial_id)
             self._warn_of_starting_over(launched)
             self._crew.move_in(launched, room)
@@ -240,8 +240,10 @@ class Loop:
             log.exception("the search algorithm raised; no more trials are started")
             self._handle(SearchEnded(traceback.format_exc()))
             return None
-        if config is None and self._experiment.live:
-            return None
+        if config is None:
+            self._experiment.searcher_waits = True
+            if self._experiment.live or self._wanted() is not None:
+                return None
         if config is None or config is FINISHED:
             self._handle(SearchEnded())
             return None

@@ -5,7 +5,8 @@ It keeps to what `schedulers/base.py` promises to schedulers, and to nothing els
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -25,6 +26,7 @@ class Standing:
 
     waiting: dict[str, StubTrial] = field(default_factory=dict)
     paused: dict[str, StubTrial] = field(default_factory=dict)
+    more_to_come: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Driver:
     ) -> None:
         self.scheduler, self.slots, self.score, self.chance = scheduler, slots, score, chance
         self.accidents = accidents
-        self.fresh: Iterator[StubTrial] = iter(trials(count))
+        self.fresh = deque(trials(count))
         self.waiting: dict[str, StubTrial] = {}
         self.paused: dict[str, StubTrial] = {}
         self.running: dict[str, StubTrial] = {}
@@ -95,7 +97,8 @@ class Driver:
     def _fill(self) -> None:
         while len(self.running) + len(self.pausing) < self.slots:
             chosen = self._choose()
-            if chosen is None and (new := next(self.fresh, None)) is not None:
+            if chosen is None and self.fresh:
+                new = self.fresh.popleft()
                 self._tell("on_trial_add", new)
                 self.waiting[new.trial_id] = new
                 chosen = new.trial_id
@@ -108,9 +111,12 @@ class Driver:
     def _choose(self) -> str | None:
         if not self.waiting and not self.paused:
             return None
-        chosen: str | None = self._tell("choose_trial_to_run", Standing(dict(self.waiting), dict(self.paused)))
+        chosen: str | None = self._tell("choose_trial_to_run", self._standing())
         assert chosen is None or chosen in self.waiting or chosen in self.paused
         return chosen
+
+    def _standing(self) -> Standing:
+        return Standing(dict(self.waiting), dict(self.paused), bool(self.fresh))
 
     def _start(self, trial_id: str) -> None:
         assert trial_id not in self.running
@@ -140,7 +146,7 @@ class Driver:
         del self.running[trial.trial_id]
         if self.chance.random() < 0.3:
             self.ended[trial.trial_id] = "error"
-            self._tell("on_trial_error", trial)
+            self._carry_out(self._tell("on_trial_error", trial))
             return
         self.waiting[trial.trial_id] = trial
         lost = self.chance.randint(0, 2)
@@ -155,16 +161,27 @@ class Driver:
         result: dict[str, Any] = {"training_iteration": t, "accuracy": self.score(name, t)}
         if self.accidents and self.chance.random() < 0.02:
             del result["accuracy"]
-        match self._tell("on_trial_result", trial, result):
+        answer = self._tell("on_trial_result", trial, result)
+        decisions = dict(answer) if isinstance(answer, Mapping) else {name: answer}
+        match decisions.pop(name, Continue()):
             case Stop(reason):
                 self._end(trial, reason)
             case Pause():
                 self.pausing[name] = self.running.pop(name)
             case other:
                 assert other == Continue()
+        self._carry_out(decisions)
+
+    def _carry_out(self, decisions: Mapping[str, Decision] | None) -> None:
+        """What was decided about other trials than the one that reported or ended."""
+        for name, decision in (decisions or {}).items():
+            assert isinstance(decision, Stop)
+            trial = self.paused.get(name) or self.pausing.get(name)
+            if trial is not None:
+                self._end(trial, decision.reason)
 
     def _end(self, trial: StubTrial, why: str) -> None:
         for group in (self.running, self.pausing, self.paused):
             group.pop(trial.trial_id, None)
         self.ended[trial.trial_id] = why
-        self._tell("on_trial_complete", trial, None)
+        self._carry_out(self._tell("on_trial_complete", trial, None))

@@ -60,13 +60,15 @@ class Wanted:
 class Experiment(State):
     """An experiment that decides: its state, the policies it asks, and the entries not yet journaled.
 
-    `names_known` is set once a result had every name that decisions rest on.
+    `names_known` is set once a result had every name that decisions rest on. `searcher_waits` is set when the searcher
+    had nothing new for now, until it is asked again.
     """
 
     def __init__(self, plan: Plan, policies: Policies) -> None:
         super().__init__(plan)
         self.policies = policies
         self.names_known = False
+        self.searcher_waits = False
         self._fresh: list[Entry] = []
 
     # What happened, and what to do about it.
@@ -117,11 +119,16 @@ class Experiment(State):
             return None
         # Who ran when the run was interrupted goes on first: then all happens in the order in which it would have.
         chosen = next(iter(self.displaced), None) or self.policies.choose(self) or self._unplaced()
-        if chosen is None and self._search_open():
+        if chosen is None and self._search_open() and not self.searcher_waits:
             return Wanted(None, self.plan.request if isinstance(self.plan.request, Request) else None)
         if chosen is None and not self.live:
             chosen = next(iter(self.waiting), None)
         return None if chosen is None else Wanted(chosen, self.plan.request_for(self.trials[chosen].config))
+
+    @property
+    def more_to_come(self) -> bool:
+        """Whether a new trial may still be had; not from a searcher that waits while nothing runs."""
+        return self._search_open() and (bool(self.live) or not self.searcher_waits)
 
     def _unplaced(self) -> str | None:
         """A trial that was suggested to learn what it needs, and did not fit: no other is until it has started."""
