@@ -23,9 +23,13 @@ if TYPE_CHECKING:
         TrialScheduler,
     )
     from schedulers.fifo import FIFOScheduler
+    from schedulers.hb_bohb import HyperBandForBOHB
+    from schedulers.hyperband import HyperBandScheduler
+    from schedulers.median import MedianStoppingRule
     from schedulers.registry import SCHEDULERS, create_scheduler
 
 __all__ = ["ASHAScheduler", "AsyncHyperBandScheduler", "FIFOScheduler"]
+__all__ += ["HyperBandForBOHB", "HyperBandScheduler", "MedianStoppingRule"]
 __all__ += ["Candidates", "Decision", "Decisions", "ScheduleContext", "Trial", "TrialScheduler"]
 __all__ += ["Continue", "Pause", "Save", "Stop"]
 __all__ += ["SCHEDULERS", "create_scheduler"]
@@ -33,6 +37,9 @@ __all__ += ["SCHEDULERS", "create_scheduler"]
 _MODULES = {
     "schedulers.asha": ("ASHAScheduler", "AsyncHyperBandScheduler"),
     "schedulers.fifo": ("FIFOScheduler",),
+    "schedulers.hb_bohb": ("HyperBandForBOHB",),
+    "schedulers.hyperband": ("HyperBandScheduler",),
+    "schedulers.median": ("MedianStoppingRule",),
     "schedulers.registry": ("SCHEDULERS", "create_scheduler"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}  # the rest lives in schedulers.base
