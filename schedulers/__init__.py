@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from schedulers.hb_bohb import HyperBandForBOHB
     from schedulers.hyperband import HyperBandScheduler
     from schedulers.median import MedianStoppingRule
+    from schedulers.pasha import PASHAScheduler
     from schedulers.registry import SCHEDULERS, create_scheduler
 
 __all__ = ["ASHAScheduler", "AsyncHyperBandScheduler", "FIFOScheduler"]
-__all__ += ["HyperBandForBOHB", "HyperBandScheduler", "MedianStoppingRule"]
+__all__ += ["HyperBandForBOHB", "HyperBandScheduler", "MedianStoppingRule", "PASHAScheduler"]
 __all__ += ["Candidates", "Decision", "Decisions", "ScheduleContext", "Trial", "TrialScheduler"]
 __all__ += ["Continue", "Pause", "Save", "Stop"]
 __all__ += ["SCHEDULERS", "create_scheduler"]
@@ -40,6 +41,7 @@ _MODULES = {
     "schedulers.hb_bohb": ("HyperBandForBOHB",),
     "schedulers.hyperband": ("HyperBandScheduler",),
     "schedulers.median": ("MedianStoppingRule",),
+    "schedulers.pasha": ("PASHAScheduler",),
     "schedulers.registry": ("SCHEDULERS", "create_scheduler"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}  # the rest lives in schedulers.base

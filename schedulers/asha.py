@@ -99,7 +99,7 @@ class ASHAScheduler(TrialScheduler):
         mistakes += unknown_mode(mode)
         if type not in TYPES:
             mistakes.append(f"type is {type!r}: use 'stopping' or 'promotion'")
-        refuse("ASHAScheduler", mistakes)
+        refuse(self.__class__.__name__, mistakes)  # `type` is an argument here
         self.time_attr = time_attr
         self.metric = metric
         self.mode = mode
@@ -116,7 +116,7 @@ class ASHAScheduler(TrialScheduler):
 
     def bind(self, context: ScheduleContext) -> None:
         super().bind(context)
-        self._objective: Objective = agree("ASHAScheduler", self.metric, self.mode, context)
+        self._objective: Objective = agree(type(self).__name__, self.metric, self.mode, context)
         self.metric, self.mode = self._objective.metric, self._objective.mode
 
     def on_trial_add(self, trial: Trial) -> None:

@@ -18,6 +18,7 @@ SCHEDULERS = {
     "hb_bohb": "schedulers.hb_bohb:HyperBandForBOHB",
     "median_stopping_rule": "schedulers.median:MedianStoppingRule",
     "medianstopping": "schedulers.median:MedianStoppingRule",
+    "pasha": "schedulers.pasha:PASHAScheduler",
 }
 
 
