@@ -51,18 +51,19 @@ class Trial(Protocol):
 
 
 class Candidates(Protocol):
-    """The trials that could run now, oldest first: never started or waiting for another attempt, and paused.
-
-    `more_to_come` as long as a new trial may be had. It is False when the search is over, and also when nothing runs
-    and the searcher waits for something to happen: then only these trials can make it happen.
-    """
+    """The trials that could run now, oldest first: never started or waiting for another attempt, and paused."""
 
     @property
     def waiting(self) -> Mapping[str, Trial]: ...
     @property
     def paused(self) -> Mapping[str, Trial]: ...
     @property
-    def more_to_come(self) -> bool: ...
+    def search_open(self) -> bool:
+        """Whether a trial that does not exist yet could start instead of them.
+
+        Not when the search is over, nor when nothing runs and the searcher waits for something to happen.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,6 @@ class TrialScheduler:
         """Which of the candidates starts next in the room that is free; None to leave it to a new trial.
 
         Change nothing here: a scheduler learns from `on_trial_start` what came of its answer, also on resume. When this
-        answers None, nothing runs, and there is no `more_to_come`, the paused trials end.
+        answers None, nothing runs, and the search is not open, the paused trials end.
         """
         return next(iter(trials.waiting), None) or next(iter(trials.paused), None)

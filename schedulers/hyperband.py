@@ -132,7 +132,7 @@ class HyperBandScheduler(TrialScheduler):
         for trial_id in self._promoted:
             if trial_id in trials.paused:
                 return trial_id
-        halving = None if trials.more_to_come or self._filling is None else self._filling.if_closed()
+        halving = None if trials.search_open or self._filling is None else self._filling.if_closed()
         going_on = halving.order[: halving.kept] if halving else ()
         return next((trial_id for trial_id in going_on if trial_id in trials.paused), None)
 

@@ -118,9 +118,9 @@ class MedianStoppingRule(TrialScheduler):
         for trial_id in trials.waiting:
             return trial_id
         for trial_id in self._gave_way:
-            if trial_id in trials.paused and (self._can_be_judged(trial_id) or not trials.more_to_come):
+            if trial_id in trials.paused and (self._can_be_judged(trial_id) or not trials.search_open):
                 return trial_id
-        return None if trials.more_to_come else next(iter(trials.paused), None)
+        return None if trials.search_open else next(iter(trials.paused), None)
 
     def _judge(self, trial_id: str, runner: _Runner) -> Decision:
         if not self._can_be_judged(trial_id):

@@ -26,7 +26,7 @@ class Standing:
 
     waiting: dict[str, StubTrial] = field(default_factory=dict)
     paused: dict[str, StubTrial] = field(default_factory=dict)
-    more_to_come: bool = True
+    search_open: bool = True
 
 
 @dataclass(frozen=True)

@@ -117,9 +117,9 @@ def test_a_soft_stop_pauses_and_lets_go_on_when_nothing_else_is_left() -> None:
     assert isinstance(decision, Pause)
     assert told(scheduler, "t3", 0.1, first=2) == [decision]
     trial = StubTrial("t3")
-    assert scheduler.choose_trial_to_run(Standing({}, {"t3": trial}, more_to_come=True)) is None
-    assert scheduler.choose_trial_to_run(Standing({"t0": trial}, {"t3": trial}, more_to_come=False)) == "t0"
-    assert scheduler.choose_trial_to_run(Standing({}, {"t3": trial}, more_to_come=False)) == "t3"
+    assert scheduler.choose_trial_to_run(Standing({}, {"t3": trial}, search_open=True)) is None
+    assert scheduler.choose_trial_to_run(Standing({"t0": trial}, {"t3": trial}, search_open=False)) == "t0"
+    assert scheduler.choose_trial_to_run(Standing({}, {"t3": trial}, search_open=False)) == "t3"
     scheduler.on_trial_start(trial)
     assert told(scheduler, "t3", 0.1, 0.1, first=3) == [Continue()] * 2
 
@@ -131,10 +131,10 @@ def test_a_trial_that_cannot_be_judged_gives_way_once_its_slice_is_used_up() -> 
         Pause("waits at training_iteration 2 for others to come as far: 0 of the 3 that it takes to judge it"),
     ]
     paused = {"t0": StubTrial("t0")}
-    assert scheduler.choose_trial_to_run(Standing({}, paused, more_to_come=True)) is None
+    assert scheduler.choose_trial_to_run(Standing({}, paused, search_open=True)) is None
     for number in range(1, 4):
         told(scheduler, f"t{number}", 0.5, 0.5)
-    assert scheduler.choose_trial_to_run(Standing({}, paused, more_to_come=True)) == "t0"
+    assert scheduler.choose_trial_to_run(Standing({}, paused, search_open=True)) == "t0"
     scheduler.on_trial_start(paused["t0"])
     assert told(scheduler, "t0", 0.5, first=3) == [Continue()]
 
@@ -142,7 +142,7 @@ def test_a_trial_that_cannot_be_judged_gives_way_once_its_slice_is_used_up() -> 
 def test_who_gave_way_goes_on_when_nobody_else_can_come() -> None:
     scheduler = rule(1, min_time_slice=1)
     told(scheduler, "t0", 0.5)
-    assert scheduler.choose_trial_to_run(Standing({}, {"t0": StubTrial("t0")}, more_to_come=False)) == "t0"
+    assert scheduler.choose_trial_to_run(Standing({}, {"t0": StubTrial("t0")}, search_open=False)) == "t0"
 
 
 def test_all_mistakes_are_said_at_once() -> None:

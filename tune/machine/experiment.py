@@ -119,16 +119,11 @@ class Experiment(State):
             return None
         # Who ran when the run was interrupted goes on first: then all happens in the order in which it would have.
         chosen = next(iter(self.displaced), None) or self.policies.choose(self) or self._unplaced()
-        if chosen is None and self._search_open() and not self.searcher_waits:
+        if chosen is None and self.search_open and not self.searcher_waits:
             return Wanted(None, self.plan.request if isinstance(self.plan.request, Request) else None)
         if chosen is None and not self.live:
             chosen = next(iter(self.waiting), None)
         return None if chosen is None else Wanted(chosen, self.plan.request_for(self.trials[chosen].config))
-
-    @property
-    def more_to_come(self) -> bool:
-        """Whether a new trial may still be had; not from a searcher that waits while nothing runs."""
-        return self._search_open() and (bool(self.live) or not self.searcher_waits)
 
     def _unplaced(self) -> str | None:
         """A trial that was suggested to learn what it needs, and did not fit: no other is until it has started."""
@@ -182,7 +177,11 @@ class Experiment(State):
     def _budget_spent(self) -> bool:
         return self.plan.time_budget_s is not None and self.time >= self.plan.time_budget_s
 
-    def _search_open(self) -> bool:
+    @property
+    def search_open(self) -> bool:
+        """Whether there may be another new trial; a searcher that waits while nothing runs has none."""
+        if self.searcher_waits and not self.live:
+            return False
         total = self.policies.searcher.total_trials
         return not self.search_over and (total is None or len(self.trials) < total)
 
