@@ -7,10 +7,10 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_STEPS = 64
-"""Marks to each doubling of time: every whole number up to 128, beyond that steps of 1 to 1.6%."""
+_STEPS = 32
+"""Marks to each doubling of time, 1.6 to 3% apart: among them every whole number up to 64."""
 
-_MOST = 1000
+_MOST = 500
 """How many trials a mark remembers, the latest: more would cost more, and these tell the median's place to about 2%."""
 
 
@@ -59,8 +59,9 @@ class _Course:
 class RunningMeans:
     """The running means of all trials, by marks of time; scores are larger when better, times are not negative.
 
-    What was reported up to a mark is its trial's mean there. A trial whose time more than doubles from one result to
-    the next is not counted at the marks that it leapt over first.
+    The mean of what was reported up to a mark is its trial's mean there. A trial whose time more than doubles from one
+    result to the next is not counted at the marks that it leapt over first; one whose times are whole numbers is not at
+    marks that are none.
     """
 
     def __init__(self) -> None:
@@ -70,8 +71,10 @@ class RunningMeans:
     def take(self, trial_id: str, t: float, score: float) -> None:
         """A trial reported `score` at time `t`, not earlier than its result before."""
         course = self._courses.setdefault(trial_id, _Course(-math.inf))
-        for mark in marks_between(max(course.time, t / 2), t) if course.time >= 0 else ():
-            self._at(mark).add(trial_id, course.mean)
+        if course.time >= 0:
+            whole = t == t // 1 and course.time == course.time // 1
+            for mark in marks_between(max(course.time, t / 2), t, least_step=1 if whole else 0):
+                self._at(mark).add(trial_id, course.mean)
         arrives = t == mark_of(t) and t > course.time
         course.time = t
         if math.isfinite(score):
@@ -95,17 +98,18 @@ class RunningMeans:
 
 
 def mark_of(t: float) -> float:
-    """The last mark that is not after `t`: `t` with its first seven binary digits."""
-    fraction, exponent = math.frexp(t)
-    return math.ldexp(math.floor(fraction * 2 * _STEPS), exponent - _STEPS.bit_length())
+    """The last mark that is not after `t`: `t` with its first six binary digits."""
+    return t - t % _step(t)
 
 
-def marks_between(after: float, before: float) -> Iterator[float]:
-    """The marks that lie between two times, without the ends."""
+def marks_between(after: float, before: float, *, least_step: float = 0) -> Iterator[float]:
+    """The marks that lie between two times, without the ends; only multiples of `least_step`, a power of two."""
     mark = mark_of(after)
-    while True:
-        fraction, exponent = math.frexp(mark)
-        mark = math.ldexp(math.floor(fraction * 2 * _STEPS) + 1, exponent - _STEPS.bit_length())
-        if mark >= before:
-            return
+    mark -= mark % least_step if least_step else 0
+    while (mark := mark + max(_step(mark), least_step)) < before:
         yield mark
+
+
+def _step(t: float) -> float:
+    """How far the marks around `t` lie apart: a power of two."""
+    return math.ldexp(1.0, math.frexp(t)[1] - _STEPS.bit_length())

@@ -32,8 +32,8 @@ class MedianStoppingRule(TrialScheduler):
 
     A mean is of a trial's results from `grace_period` on. Trials that have ended or were stopped are compared with as
     far as they came. NaN counts in no mean, and a trial of nothing else has the worst. The others' means are those at
-    the last mark of time (`schedulers.means`): at whole numbers up to 128, then at steps of 1 to 1.6%, and of the
-    thousand trials that came there last, so a decision costs the same however many there were.
+    the last mark of time (`schedulers.means`), which are whole numbers up to 64 and otherwise 1.6 to 3% apart, and of
+    the 500 trials that came there last, so a decision costs the same however many there were.
 
     Args:
         time_attr: what in a result tells how far a trial is; it only grows, from zero or more.

@@ -14,7 +14,7 @@ class Ranking:
     """Entries in order, cut into blocks.
 
     In one long list of 100,000, moving its tail would cost more than all else that a scheduler does, the more
-    so when results get better and each new one comes first (benchmarks/asha_decisions.py).
+    so when results get better and each new one comes first (benchmarks/scheduler_decisions.py).
     """
 
     def __init__(self) -> None:

@@ -155,20 +155,23 @@ def test_all_mistakes_are_said_at_once() -> None:
 # Marks of time, and the means there.
 
 
-def test_whole_numbers_up_to_128_are_marks_and_later_ones_lie_close() -> None:
-    assert all(mark_of(t) == t for t in range(129))
-    assert (mark_of(129), mark_of(1001.5), mark_of(63.7)) == (128, 1000, 63.5)
-    assert list(marks_between(126, 131)) == [127, 128, 130]
-    assert list(marks_between(1.01, 1.02)) == [1.015625]
+def test_whole_numbers_up_to_64_are_marks_and_other_marks_lie_close() -> None:
+    assert all(mark_of(t) == t for t in range(65))
+    assert (mark_of(65), mark_of(1001.5), mark_of(31.7)) == (64, 992, 31.5)
+    assert list(marks_between(63, 69)) == list(marks_between(63, 69, least_step=1)) == [64, 66, 68]
+    assert list(marks_between(1.03, 1.07)) == [1.03125, 1.0625]
+    assert list(marks_between(5, 6)) == [5 + part / 8 for part in range(1, 8)]
+    assert list(marks_between(5, 8, least_step=1)) == [6, 7]
 
 
 @given(st.floats(1e-3, 1e9), st.floats(0.5, 1))
 def test_marks_between_two_times_are_all_marks_between_them(before: float, fraction: float) -> None:
     after = before * fraction
     between = list(marks_between(after, before))
-    assert len(between) <= 64
+    assert len(between) <= 32
     assert all(mark_of(mark) == mark and after < mark < before for mark in between)
     assert mark_of(before) in (*between, before, mark_of(after))
+    assert list(marks_between(after, before, least_step=1)) == [one for one in between if one == int(one)]
 
 
 @given(st.lists(st.lists(st.tuples(st.integers(1, 3), st.sampled_from([0.1, 0.5, 0.9, math.nan])), max_size=6)))
