@@ -43,8 +43,6 @@ log = logging.getLogger(__name__)
 
 _CONTINUE = Verdict()
 
-_STOPPED = "the stopper ended the experiment"
-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -75,7 +73,7 @@ class Experiment(State):
 
     def handle(self, event: Event, time: float, wall: float) -> list[Command]:
         """Take in an event that happened at `time` (seconds of the experiment's life, never less than before)."""
-        self.time = max(time, self.time)
+        self._pass_time(time)
         event = self._complete(event)
         result = self._result_of(event, wall)
         decision, others = self._ask(event, result)
@@ -92,13 +90,17 @@ class Experiment(State):
 
     def replay(self, entry: Entry) -> None:
         """Take in an entry read back; the policies are told what they were told then, and their answers dropped."""
-        self.time = max(entry.time, self.time)
+        self._pass_time(entry.time)
         result = self._result_of(entry.event, entry.wall)
         self._ask(entry.event, result)
         self._closing_by(entry.event, result)
         self.apply(entry.event, entry.verdict, result)
         self._tell(entry.event)
         self._following(entry.event)
+
+    def _pass_time(self, time: float) -> None:
+        self.time = max(time, self.time)
+        self.policies.time_passed(self.time)
 
     def take_entries(self) -> list[Entry]:
         """The entries since the last call, to be journaled before any command is carried out."""
@@ -115,7 +117,7 @@ class Experiment(State):
     def wanted(self) -> Wanted | None:
         """What should start next, were there room for it; None when nothing should."""
         limit = self.plan.max_concurrent
-        if self.closing or self.finished or self._budget_spent or (limit and len(self.live) >= limit):
+        if self.closing or self.finished or self._time_is_up or (limit and len(self.live) >= limit):
             return None
         # Who ran when the run was interrupted goes on first: then all happens in the order in which it would have.
         chosen = next(iter(self.displaced), None) or self.policies.choose(self) or self._unplaced()
@@ -155,8 +157,8 @@ class Experiment(State):
     def next_deadline(self) -> float | None:
         """When time itself will be an event: a budget is spent, or a trial told to end is overdue."""
         deadlines = [trial.deadline for trial in self.leaving.values() if trial.deadline is not None]
-        if self.plan.time_budget_s is not None and self.closing is None:
-            deadlines.append(self.plan.time_budget_s)
+        if self.closing is None:
+            deadlines += [each for each in (self.plan.time_budget_s, self.policies.deadline) if each is not None]
         return min(deadlines, default=None)
 
     def due(self, time: float) -> list[Event]:
@@ -165,6 +167,10 @@ class Experiment(State):
         budget = self.plan.time_budget_s
         if budget is not None and self.closing is None and time >= budget:
             events.append(Closing(f"the time budget of {budget:g} s is spent"))
+        elif self.closing is None:
+            self.policies.time_passed(time)
+            if why := self.policies.time_is_up():
+                events.append(Closing(why))
         late = [one for one in self.leaving.values() if one.deadline is not None and time >= one.deadline]
         return events + [Overdue(trial.trial_id, trial.attempt) for trial in late]
 
@@ -174,8 +180,9 @@ class Experiment(State):
         return trial is not None and trial.attempt == attempt
 
     @property
-    def _budget_spent(self) -> bool:
-        return self.plan.time_budget_s is not None and self.time >= self.plan.time_budget_s
+    def _time_is_up(self) -> bool:
+        budget = self.plan.time_budget_s
+        return (budget is not None and self.time >= budget) or bool(self.policies.time_is_up())
 
     @property
     def search_open(self) -> bool:
@@ -285,8 +292,8 @@ class Experiment(State):
         match event:
             case Opened():
                 return [Interrupted(trial_id) for trial_id in self.live]
-            case Ended() if event.metrics is not None and self.policies.wants_end() and self.closing is None:
-                return [Closing(_STOPPED)]
+            case Ended() if event.metrics is not None and (why := self.policies.wants_end()) and self.closing is None:
+                return [Closing(why)]
             case Failed(trial_id) if self.plan.fail_fast and self.closing is None:
                 failed = self.trials[trial_id].state is TrialState.ERROR
                 return [Closing(f"{trial_id} failed and fail_fast is set")] if failed else []
@@ -298,12 +305,12 @@ class Experiment(State):
         if result is None or not isinstance(event, Reported | Ended):
             return None
         # Asked at each report, live and on replay alike: a stopper may count how often it is.
-        stopped = isinstance(event, Reported) and self.policies.wants_end()
+        stopped = self.policies.wants_end() if isinstance(event, Reported) else ""
         missing = "" if self.names_known else self.policies.missing(event.trial_id, result)
         self.names_known = not missing
         if self.closing is not None or not (missing or stopped):
             return None
-        return Closing("a name was never reported", keep=True, error=missing) if missing else Closing(_STOPPED)
+        return Closing("a name was never reported", keep=True, error=missing) if missing else Closing(stopped)
 
     def _tell(self, event: Event) -> Decisions:
         """Tell the policies what became of trials; what they decide on that about others."""
