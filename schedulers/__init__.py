@@ -15,7 +15,9 @@ if TYPE_CHECKING:
         Continue,
         Decision,
         Decisions,
+        Exploit,
         Pause,
+        Resize,
         Save,
         ScheduleContext,
         Stop,
@@ -27,12 +29,14 @@ if TYPE_CHECKING:
     from schedulers.hyperband import HyperBandScheduler
     from schedulers.median import MedianStoppingRule
     from schedulers.pasha import PASHAScheduler
+    from schedulers.pbt import PopulationBasedTraining
     from schedulers.registry import SCHEDULERS, create_scheduler
 
 __all__ = ["ASHAScheduler", "AsyncHyperBandScheduler", "FIFOScheduler"]
 __all__ += ["HyperBandForBOHB", "HyperBandScheduler", "MedianStoppingRule", "PASHAScheduler"]
+__all__ += ["PopulationBasedTraining"]
 __all__ += ["Candidates", "Decision", "Decisions", "ScheduleContext", "Trial", "TrialScheduler"]
-__all__ += ["Continue", "Pause", "Save", "Stop"]
+__all__ += ["Continue", "Exploit", "Pause", "Resize", "Save", "Stop"]
 __all__ += ["SCHEDULERS", "create_scheduler"]
 
 _MODULES = {
@@ -42,6 +46,7 @@ _MODULES = {
     "schedulers.hyperband": ("HyperBandScheduler",),
     "schedulers.median": ("MedianStoppingRule",),
     "schedulers.pasha": ("PASHAScheduler",),
+    "schedulers.pbt": ("PopulationBasedTraining",),
     "schedulers.registry": ("SCHEDULERS", "create_scheduler"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}  # the rest lives in schedulers.base

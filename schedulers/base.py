@@ -35,7 +35,30 @@ class Stop:
     complete: bool = False
 
 
-Decision = Continue | Save | Pause | Stop
+@dataclass(frozen=True, slots=True)
+class Exploit:
+    """Become a copy of `donor`, a trial's id: go on from its latest checkpoint, with `config`, under the same id.
+
+    The trial's own attempt ends; iteration and totals continue from the donor's checkpoint. A donor that has none yet
+    is told to save one, and the trial goes on meanwhile; if the donor ends first, nothing comes of it. With the trial
+    itself as `donor`, it saves and goes on with `config`. With `pause` the copy waits to be chosen.
+    """
+
+    donor: str
+    config: Mapping[str, Any]
+    reason: str = ""
+    pause: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Save a checkpoint, and go on with `resources` (amounts by kind, all of them), or the old ones if it cannot."""
+
+    resources: Mapping[str, float]
+    reason: str = ""
+
+
+Decision = Continue | Save | Pause | Stop | Exploit | Resize
 
 Decisions = Mapping[str, Decision]
 """Decisions by the ids of the trials that they are about, for those that the scheduler decides together."""
@@ -48,6 +71,10 @@ class Trial(Protocol):
     def trial_id(self) -> str: ...
     @property
     def config(self) -> Mapping[str, Any]: ...
+    @property
+    def resources(self) -> Mapping[str, float]:
+        """What the trial runs with, or would if it started now, by kind; empty when its configuration decides."""
+        ...
 
 
 class Candidates(Protocol):
@@ -68,11 +95,15 @@ class Candidates(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScheduleContext:
-    """What a scheduler is given before it is asked anything; `mode` is ``min`` or ``max``."""
+    """What a scheduler is given before it is asked anything; `mode` is ``min`` or ``max``.
+
+    `total_trials` is how many trials the run consists of, None when that is not known.
+    """
 
     metric: str | None = None
     mode: str | None = None
     seed: int = 0
+    total_trials: int | None = None
 
 
 NEVER = 2**53
@@ -109,16 +140,23 @@ class TrialScheduler:
         """
         self.context = context
 
+    def on_open(self, resources: Mapping[str, float]) -> None:
+        """The run begins, or goes on after a resume, on nodes that have `resources` together, by kind."""
+
+    def complete_config(self, trial_id: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The configuration of a new trial, with what this scheduler itself varies added where it is missing."""
+        return config
+
     def on_trial_add(self, trial: Trial) -> None:
         """A trial exists; it has not started."""
 
     def on_trial_start(self, trial: Trial) -> None:
-        """A trial starts: for the first time, after a pause, or again after a failure."""
+        """A trial starts: for the first time, after a pause, again after a failure, or as a copy."""
 
     def on_trial_result(self, trial: Trial, result: Mapping[str, Any]) -> Decision | Decisions:
         """A running trial reported: what shall it do, or several of them? Told once for each of its iterations.
 
-        One that is not named among several goes on.
+        One that is not named among several goes on. A copy's iterations are counted on from the donor's checkpoint.
         """
         return Continue()
 

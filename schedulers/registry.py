@@ -19,6 +19,7 @@ SCHEDULERS = {
     "median_stopping_rule": "schedulers.median:MedianStoppingRule",
     "medianstopping": "schedulers.median:MedianStoppingRule",
     "pasha": "schedulers.pasha:PASHAScheduler",
+    "pbt": "schedulers.pbt:PopulationBasedTraining",
 }
 
 

@@ -160,7 +160,7 @@ def _read_back(job: Job, experiment: Experiment) -> None:
                 f"{trial.trial_id} cannot go on: {lost[0][0]!r} of its configuration was {lost[0][1]}, which data"
                 " cannot keep; use numbers, strings, or functions that can be imported"
             )
-    directory.sweep(job.directory, [one for trial in trials for one in trial.checkpoints])
+    directory.sweep(job.directory, experiment.kept_checkpoints)
 
 
 def _restate(job: Job) -> None:

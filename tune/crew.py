@@ -39,6 +39,7 @@ class Crew:
         self._attempts: dict[str, tuple[str, int]] = {}
         self._rooms: dict[str, Reservation] = {}
         self._idle: list[Reservation] = []
+        self._releasing = 0
         self._remover: ThreadPoolExecutor | None = None
 
     # Rooms.
@@ -54,9 +55,22 @@ class Crew:
                 return self._idle.pop(at)
         found = self._executor.reserve(request)
         while found is None and self._idle:
-            self._executor.release(self._idle.pop())
+            self._release(self._idle.pop())
             found = self._executor.reserve(request)
         return found
+
+    @property
+    def frees_room(self) -> bool:
+        """Whether room that was given back cannot be reserved again yet."""
+        return self._releasing > 0
+
+    def room_freed(self) -> None:
+        """Room that was given back can be reserved again."""
+        self._releasing = max(self._releasing - 1, 0)
+
+    def _release(self, room: Reservation) -> None:
+        self._releasing += 1
+        self._executor.release(room)
 
     def keep_room(self, room: Reservation) -> None:
         """Hold an empty room for whoever comes next."""
@@ -81,7 +95,7 @@ class Crew:
         if self._reuse and in_order:
             self._idle.append(room)
         else:
-            self._executor.release(room)
+            self._release(room)
 
     def kill_all(self, reason: str) -> None:
         """End every call at once, whatever the journal does."""

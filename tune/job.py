@@ -96,8 +96,8 @@ class Job:
             InvalidArgumentError: lists what does not go together.
         """
         mistakes: list[str] = []
-        scheduler = checks.attempt(mistakes, self._scheduler)
         searcher = checks.attempt(mistakes, self._searcher)
+        scheduler = checks.attempt(mistakes, lambda: self._scheduler(searcher.total_trials if searcher else None))
         stopper = checks.attempt(mistakes, self._stopper)
         if mistakes:
             raise InvalidArgumentError(mistakes)
@@ -204,13 +204,13 @@ class Job:
             return metrics or ("value",), modes or ("min",)
         return metrics, modes
 
-    def _scheduler(self) -> TrialScheduler:
+    def _scheduler(self, total_trials: int | None) -> TrialScheduler:
         given = self.tune.scheduler
         scheduler = create_scheduler(given) if isinstance(given, str) else given or FIFOScheduler()
         if not isinstance(scheduler, TrialScheduler):
             raise TypeError(f"scheduler must be a TrialScheduler or its name, got {scheduler!r}")
         metric, mode = (self.metrics or (None,))[0], (self.modes or (None,))[0]
-        scheduler.bind(ScheduleContext(metric, mode, self.seed))
+        scheduler.bind(ScheduleContext(metric, mode, self.seed, total_trials))
         return scheduler
 
     def _searcher(self) -> Searcher:

@@ -16,6 +16,7 @@ from executor import messages
 from executor.errors import InfeasibleRequestError
 from executor.interface import TrialExecutor
 from executor.messages import Reservation
+from executor.resources import Resources
 from searchers.base import FINISHED
 from searchers.domain import Domain
 from tune.crew import Crew
@@ -33,6 +34,7 @@ from tune.machine.events import (
     ParameterGiven,
     Reply,
     Reported,
+    ResizeDropped,
     Saved,
     SearchEnded,
     Suggested,
@@ -79,7 +81,9 @@ class Loop:
             InfeasibleRequestError: a trial asks for what no node has; the others were saved, and the run may go on.
         """
         try:
-            self._handle(Opened(self._executor.nodes()[0].name))
+            nodes = self._executor.nodes()
+            total = sum((node.capacity for node in nodes), start=Resources())
+            self._handle(Opened(nodes[0].name, total.as_dict()))
             self._go_round()
             for last in self._experiment.ending():
                 self._handle(last)
@@ -129,6 +133,7 @@ class Loop:
 
     def _take(self, event: messages.Event) -> None:
         if isinstance(event, messages.RoomFreed):
+            self._crew.room_freed()
             return
         known = self._crew.attempt_of(event.call_id)
         if known is None:
@@ -198,7 +203,10 @@ class Loop:
                 continue
             room = self._take_room(wanted)
             if room is None:
-                return
+                if not wanted.grows or self._crew.frees_room:
+                    return
+                self._take_back(wanted)
+                continue
             trial_id = wanted.trial_id or self._suggest()
             if trial_id is None:
                 self._crew.keep_room(room)
@@ -225,9 +233,19 @@ class Loop:
         try:
             return self._crew.take_room(wanted.request)
         except InfeasibleRequestError as error:
+            if wanted.grows:
+                return None
             error.add_note(f"asked for by trial {wanted.trial_id}")
             self._give_up(error, "no node can ever hold a trial")
             return None
+
+    def _take_back(self, wanted: Wanted) -> None:
+        """Let a trial that asked for other resources, which cannot be had, go on with those it had."""
+        assert wanted.trial_id is not None
+        assert wanted.request is not None
+        why = f"{wanted.request.total} cannot be had now; it goes on with what it had"
+        log.info("%s: %s", wanted.trial_id, why)
+        self._handle(ResizeDropped(wanted.trial_id, why))
 
     def _suggest(self) -> str | None:
         """Ask the searcher for a new trial; None when it has none (now or ever)."""
@@ -247,7 +265,7 @@ class Loop:
         if config is None or config is FINISHED:
             self._handle(SearchEnded())
             return None
-        self._handle(Suggested(trial_id, config))
+        self._handle(Suggested(trial_id, self._experiment.policies.completed_config(trial_id, config)))
         return trial_id
 
     def _warn_of_starting_over(self, launched: Launched) -> None:

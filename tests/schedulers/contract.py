@@ -7,6 +7,13 @@ from typing import Any
 
 from schedulers import TrialScheduler, create_scheduler
 
+_PBT = {
+    "time_attr": "training_iteration",
+    "perturbation_interval": 2,
+    "hyperparam_mutations": {"x": [1, 2, 3]},
+    "require_attrs": False,
+}
+
 ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     "fifo": [{}],
     "asha": [
@@ -24,6 +31,7 @@ ARGUMENTS: dict[str, list[dict[str, Any]]] = {
         {"time_attr": "training_iteration", "grace_period": 1, "min_time_slice": 1, "hard_stop": False},
     ],
     "medianstopping": [{"grace_period": 0.5, "min_samples_required": 2, "hard_stop": False}],
+    "pbt": [{**_PBT}, {**_PBT, "synch": True}],
     "pasha": [{"max_t": 9, "reduction_factor": 2}],
 }
 """By short name: every one has at least one entry."""

@@ -5,19 +5,19 @@ It keeps to what `schedulers/base.py` promises to schedulers, and to nothing els
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from schedulers import Continue, Decision, Pause, ScheduleContext, Stop, TrialScheduler
+from schedulers import Continue, Decision, Exploit, Pause, Save, ScheduleContext, Stop, TrialScheduler
 
 
 @dataclass(frozen=True)
 class StubTrial:
     trial_id: str
     config: Mapping[str, Any] = field(default_factory=dict)
+    resources: Mapping[str, float] = field(default_factory=lambda: {"cpu": 1})
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Standing:
 
     waiting: dict[str, StubTrial] = field(default_factory=dict)
     paused: dict[str, StubTrial] = field(default_factory=dict)
-    search_open: bool = True
+    search_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,15 @@ class Told:
     answer: Any
 
 
-def bound(scheduler: TrialScheduler, *, metric: str = "accuracy", mode: str = "max", seed: int = 0) -> Any:
-    scheduler.bind(ScheduleContext(metric, mode, seed))
+def bound(
+    scheduler: TrialScheduler,
+    *,
+    metric: str = "accuracy",
+    mode: str = "max",
+    seed: int = 0,
+    total_trials: int | None = None,
+) -> Any:
+    scheduler.bind(ScheduleContext(metric, mode, seed, total_trials))
     return scheduler
 
 
@@ -52,7 +59,10 @@ def report(scheduler: TrialScheduler, trial: StubTrial, t: float, accuracy: floa
 
 
 class Driver:
-    """Runs `count` trials in `slots` places; `score` tells what a trial reports at an iteration."""
+    """Runs `count` trials in `slots` places, each for `length` iterations if it says so.
+
+    `score` tells what a trial reports at an iteration.
+    """
 
     def __init__(
         self,
@@ -63,10 +73,13 @@ class Driver:
         chance: Random,
         *,
         accidents: bool = True,
+        length: int | None = None,
     ) -> None:
         self.scheduler, self.slots, self.score, self.chance = scheduler, slots, score, chance
         self.accidents = accidents
-        self.fresh = deque(trials(count))
+        self.length = length
+        self.fresh: Iterator[StubTrial] = iter(trials(count))
+        self.to_come = count
         self.waiting: dict[str, StubTrial] = {}
         self.paused: dict[str, StubTrial] = {}
         self.running: dict[str, StubTrial] = {}
@@ -76,14 +89,15 @@ class Driver:
         self.told: dict[str, int] = {}
         self.history: list[Told] = []
         self.starts_of_paused: list[tuple[int, str]] = []
+        self.copies: list[tuple[str, str]] = []
 
     def run(self, at_most: int = 100_000) -> None:
         for _ in range(at_most):
             self._fill()
             live = [*self.running.values(), *self.pausing.values()]
             if not live:
-                for trial in list(self.paused.values()):
-                    self._end(trial, "dismissed")
+                while self.paused:
+                    self._end(next(iter(self.paused.values())), "dismissed")
                 assert not self.waiting
                 return
             self._happen(self.chance.choice(live))
@@ -97,8 +111,8 @@ class Driver:
     def _fill(self) -> None:
         while len(self.running) + len(self.pausing) < self.slots:
             chosen = self._choose()
-            if chosen is None and self.fresh:
-                new = self.fresh.popleft()
+            if chosen is None and (new := next(self.fresh, None)) is not None:
+                self.to_come -= 1
                 self._tell("on_trial_add", new)
                 self.waiting[new.trial_id] = new
                 chosen = new.trial_id
@@ -111,12 +125,11 @@ class Driver:
     def _choose(self) -> str | None:
         if not self.waiting and not self.paused:
             return None
-        chosen: str | None = self._tell("choose_trial_to_run", self._standing())
+        chosen: str | None = self._tell(
+            "choose_trial_to_run", Standing(dict(self.waiting), dict(self.paused), self.to_come > 0)
+        )
         assert chosen is None or chosen in self.waiting or chosen in self.paused
         return chosen
-
-    def _standing(self) -> Standing:
-        return Standing(dict(self.waiting), dict(self.paused), bool(self.fresh))
 
     def _start(self, trial_id: str) -> None:
         assert trial_id not in self.running
@@ -137,7 +150,7 @@ class Driver:
                 self.paused[trial.trial_id] = trial
         elif luck < 0.03:
             self._fail(trial)
-        elif luck < 0.05:
+        elif luck < 0.05 or (self.length and self.iteration.get(trial.trial_id, 0) >= self.length):
             self._end(trial, "returned")
         else:
             self._report(trial)
@@ -146,7 +159,7 @@ class Driver:
         del self.running[trial.trial_id]
         if self.chance.random() < 0.3:
             self.ended[trial.trial_id] = "error"
-            self._carry_out(self._tell("on_trial_error", trial))
+            self._decide(self._tell("on_trial_error", trial))
             return
         self.waiting[trial.trial_id] = trial
         lost = self.chance.randint(0, 2)
@@ -162,26 +175,40 @@ class Driver:
         if self.accidents and self.chance.random() < 0.02:
             del result["accuracy"]
         answer = self._tell("on_trial_result", trial, result)
-        decisions = dict(answer) if isinstance(answer, Mapping) else {name: answer}
-        match decisions.pop(name, Continue()):
-            case Stop(reason):
-                self._end(trial, reason)
-            case Pause():
-                self.pausing[name] = self.running.pop(name)
-            case other:
-                assert other == Continue()
-        self._carry_out(decisions)
+        self._decide({name: answer} if isinstance(answer, Decision) else answer)
 
-    def _carry_out(self, decisions: Mapping[str, Decision] | None) -> None:
-        """What was decided about other trials than the one that reported or ended."""
+    def _decide(self, decisions: Mapping[str, Decision] | None) -> None:
+        """Carry out what was decided, as far as it concerns trials that are not over."""
         for name, decision in (decisions or {}).items():
-            assert isinstance(decision, Stop)
-            trial = self.paused.get(name) or self.pausing.get(name)
-            if trial is not None:
-                self._end(trial, decision.reason)
+            everyone = {**self.waiting, **self.paused, **self.running, **self.pausing}
+            match decision:
+                case _ if name not in everyone:
+                    continue
+                case Stop(reason):
+                    self._end(everyone[name], reason)
+                case Pause() if name in self.running:
+                    self.pausing[name] = self.running.pop(name)
+                case Exploit(donor, config):
+                    self._copy(name, donor, config, pause=decision.pause)
+                case other:
+                    assert isinstance(other, Continue | Save | Pause)
+
+    def _copy(self, name: str, donor: str, config: Mapping[str, Any], *, pause: bool) -> None:
+        """Let a trial go on as another stood at its last result, here at once."""
+        copy = StubTrial(name, dict(config))
+        self.copies.append((name, donor))
+        self.iteration[name] = self.told[name] = self.iteration.get(donor, 0)
+        for group in (self.running, self.pausing, self.paused, self.waiting):
+            if name in group:
+                group[name] = copy
+        if name in self.running:
+            if pause:
+                self.paused[name] = self.running.pop(name)
+            else:
+                self._tell("on_trial_start", copy)
 
     def _end(self, trial: StubTrial, why: str) -> None:
-        for group in (self.running, self.pausing, self.paused):
+        for group in (self.waiting, self.running, self.pausing, self.paused):
             group.pop(trial.trial_id, None)
         self.ended[trial.trial_id] = why
-        self._carry_out(self._tell("on_trial_complete", trial, None))
+        self._decide(self._tell("on_trial_complete", trial, None))

@@ -167,7 +167,7 @@ class Life:
         if not isinstance(config, dict):
             self.happen(SearchEnded())
             return None
-        self.happen(Suggested(trial_id, config))
+        self.happen(Suggested(trial_id, self.experiment.policies.completed_config(trial_id, config)))
         return trial_id
 
     def work(self, name: str) -> None:

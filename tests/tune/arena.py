@@ -43,7 +43,7 @@ def bound(
     metrics, modes = ((metric,), (mode,)) if metric else ((), ())
     searcher, scheduler = searcher or BasicVariantGenerator(), scheduler or FIFOScheduler()
     searcher.bind(SearchContext(space, metrics, modes, seed, num_samples))
-    scheduler.bind(ScheduleContext(metric, mode if metric else None, seed))
+    scheduler.bind(ScheduleContext(metric, mode if metric else None, seed, searcher.total_trials))
     return Policies(
         scheduler,
         searcher,
@@ -116,8 +116,7 @@ class Arena:
     def _read_back(self, experiment: Experiment) -> None:
         for entry in self.entries():
             experiment.replay(entry)
-        kept = [one for trial in experiment.trials.values() for one in trial.checkpoints]
-        directory.sweep(self.directory, kept)
+        directory.sweep(self.directory, experiment.kept_checkpoints)
 
 
 class Crash(BaseException):

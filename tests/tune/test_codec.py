@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -33,6 +34,10 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     float: st.floats(0, 1e12),
     bool: st.booleans(),
     int | None: st.none() | COUNTS,
+    float | None: st.none() | st.floats(0, 1e12),
+    Mapping[str, Any]: st.dictionaries(st.text(), VALUES, max_size=3),
+    Mapping[str, float]: st.dictionaries(st.text(), st.floats(0, 1e12), max_size=2),
+    dict[str, float]: st.dictionaries(st.text(), st.floats(0, 1e12), max_size=2),
     Any: VALUES,
     dict[str, Any]: st.dictionaries(st.text(), VALUES, max_size=3),
     dict[str, Any] | None: st.none() | st.dictionaries(st.text(), VALUES, max_size=3),

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from executor.resources import Request, Resources
-from schedulers.base import Continue, Decision, Decisions, Pause, Save, Stop, TrialScheduler
-from searchers.base import FINISHED, Searcher, Suggestion
+from schedulers.base import Continue, Decision, Pause, Save, Stop, TrialScheduler
+from searchers.base import FINISHED
 from tests.tune.arena import bound
+from tests.tune.bench import DIED, KILLED, RAISED, Bench, Listening, Script, make_plan, only
 from tune.machine.events import (
     CheckpointRef,
     CheckpointRefused,
     Closing,
-    Decided,
     DeleteCheckpoint,
     Dismissed,
-    Ended,
-    Event,
     Failed,
     Failure,
     Finished,
@@ -35,123 +32,14 @@ from tune.machine.events import (
     ParameterGiven,
     Reply,
     Reported,
-    Saved,
     SaveNow,
     SearchEnded,
-    Start,
     Suggested,
     Take,
 )
 from tune.machine.experiment import Experiment
 from tune.machine.plan import Plan, Retention
 from tune.machine.trial import TRANSITIONS, Trial, TrialState, Turn
-
-DIED = Failure("died", "the process was ended by SIGKILL")
-RAISED = Failure("raised", "ValueError: no")
-KILLED = Failure("killed", "it did not end in time after it was told to")
-
-
-class Script(TrialScheduler):
-    """Decides by script: (trial, iteration) -> decision. Remembers what it was told."""
-
-    def __init__(self, **decisions: Decision | Decisions) -> None:
-        self.decisions = decisions
-        self.told: list[tuple[str, int]] = []
-        self.ended: list[str] = []
-
-    def on_trial_result(self, trial, result: Mapping[str, Any]) -> Decision | Decisions:
-        self.told.append((trial.trial_id, result["training_iteration"]))
-        return self.decisions.get(f"{trial.trial_id}_{result['training_iteration']}", Continue())
-
-    def on_trial_complete(self, trial, result) -> Decisions:
-        self.ended.append(trial.trial_id)
-        return self.decisions.get(f"{trial.trial_id}_end", {})
-
-    def on_trial_error(self, trial) -> Decisions:
-        return self.on_trial_complete(trial, None)
-
-
-class Listening(Searcher):
-    """Suggests trials 0, 1, 2, ... and remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.results: list[tuple[str, float]] = []
-        self.completed: list[tuple[str, float | None, bool]] = []
-
-    def suggest(self, trial_id: str) -> Suggestion:
-        return {"x": int(trial_id[1:])}
-
-    def on_trial_result(self, trial_id, result) -> None:
-        self.results.append((trial_id, result["loss"]))
-
-    def on_trial_complete(self, trial_id, result=None, error=False) -> None:
-        self.completed.append((trial_id, result and result["loss"], error))
-
-
-class Bench:
-    """Drives one experiment event by event; its clock is `now`."""
-
-    def __init__(self, plan: Plan | None = None, *, scheduler=None, samples: int = 4, stop=None, searcher=None) -> None:
-        self.searcher = searcher or Listening()
-        self.scheduler = scheduler or Script()
-        self.plan = plan or make_plan()
-        policies = bound({}, samples, searcher=self.searcher, scheduler=self.scheduler, stop=stop)
-        self.experiment = Experiment(self.plan, policies)
-        self.now = 0.0
-        self._seqs = itertools.count(1)
-        self.happen(Opened("here"))
-
-    def happen(self, event: Event) -> list[Any]:
-        return self.experiment.handle(event, self.now, 1000.0 + self.now)
-
-    def trial(self, trial_id: str = "t0") -> Trial:
-        return self.experiment.trials[trial_id]
-
-    def start(self, trial_id: str = "t0") -> Start:
-        if trial_id not in self.experiment.trials:
-            self.happen(Suggested(trial_id, {"x": 0}))
-        (command,) = self.happen(self.experiment.launch(trial_id))
-        return command
-
-    def report(self, trial_id: str = "t0", offers: bool = False, checkpoint=None, **metrics: Any) -> list[Any]:
-        attempt = self.trial(trial_id).attempt
-        metrics = metrics or {"loss": 1.0}
-        return self.happen(Reported(trial_id, attempt, next(self._seqs), metrics, 1.0, checkpoint, offers))
-
-    def answer(self, trial_id: str = "t0", **more: Any) -> Any:
-        return only(Reply, self.report(trial_id, **more)).answer
-
-    def save(self, trial_id: str = "t0") -> list[Any]:
-        trial = self.trial(trial_id)
-        return self.happen(Saved(trial_id, trial.attempt, next(self._seqs), ref(trial)))
-
-    def end(self, trial_id: str = "t0", **more: Any) -> list[Any]:
-        return self.happen(Ended(trial_id, self.trial(trial_id).attempt, **more))
-
-    def fail(self, trial_id: str = "t0", failure: Failure = RAISED) -> list[Any]:
-        return self.happen(Failed(trial_id, self.trial(trial_id).attempt, failure))
-
-    def state(self, trial_id: str = "t0") -> str:
-        return self.trial(trial_id).state.value
-
-    def events(self, kind: type | None = None) -> list[Any]:
-        return [one.event for one in self.experiment._fresh if kind is None or isinstance(one.event, kind)]
-
-
-def make_plan(**more: Any) -> Plan:
-    return Plan(metrics=("loss",), modes=("min",), **more)
-
-
-def ref(trial: Trial) -> CheckpointRef:
-    return CheckpointRef(
-        f"checkpoints/{trial.trial_id}/{trial.totals.iteration}-{trial.attempt}", trial.totals.iteration
-    )
-
-
-def only(kind: type, commands: list[Any]) -> Any:
-    (command,) = [one for one in commands if isinstance(one, kind)]
-    return command
-
 
 # The table.
 
@@ -824,106 +712,3 @@ def test_a_choice_that_cannot_start_is_named_and_overlooked(answer: Any, caplog:
     bench.scheduler.choose_trial_to_run = lambda trials: answer
     assert bench.experiment.wanted().trial_id is None
     assert "cannot start now" in caplog.text
-
-
-# What a scheduler decides about trials other than the one that reported.
-
-
-def deciding(*about: tuple[str, Decision], **more: Decision) -> Bench:
-    """Trials t0, t1 and t2, each launched; t2's first report brings decisions about those named."""
-    bench = Bench(make_plan(retention=Retention(frequency=0)), scheduler=Script(t2_1=dict(about), **more))
-    for trial_id in ("t0", "t1", "t2"):
-        bench.start(trial_id)
-    return bench
-
-
-def pause(bench: Bench, trial_id: str) -> None:
-    bench.report(trial_id, offers=True)
-    bench.save(trial_id)
-    bench.end(trial_id, by_order=True)
-    assert bench.state(trial_id) == "PAUSED"
-
-
-def test_paused_trials_are_stopped_by_anothers_report_and_the_reporter_goes_on() -> None:
-    bench = deciding(
-        ("t0", Stop("2nd of 2")), ("t1", Stop("ran its course", complete=True)), t0_1=Pause(), t1_1=Pause()
-    )
-    pause(bench, "t0")
-    pause(bench, "t1")
-    assert bench.answer("t2") == GoOn()
-    assert (bench.state("t0"), bench.state("t1")) == ("TERMINATED", "TERMINATED")
-    assert (bench.trial("t0").reason, bench.trial("t0").cut_short) == ("2nd of 2", True)
-    assert not bench.trial("t1").cut_short
-    assert bench.scheduler.ended == ["t0", "t1"]
-    assert bench.events(Decided)[0] == Decided("t0", Stop("2nd of 2"), "t2")
-
-
-def test_the_reporter_finds_its_own_decision_among_the_others() -> None:
-    bench = deciding(("t2", Pause("waits")), ("t0", Stop("bad")))
-    assert bench.answer("t2") == Leave("waits")
-    assert bench.events(Decided) == [Decided("t0", Stop("bad"), "t2")]
-
-
-def test_a_running_trial_goes_by_what_was_decided_at_its_next_report() -> None:
-    bench = deciding(("t0", Stop("bad")), ("t1", Pause("waits")))
-    assert [one.trial_id for one in bench.report("t2") if isinstance(one, Nudge)] == ["t0", "t1"]
-    assert bench.answer("t0", offers=True) == Leave("bad")
-    assert bench.answer("t1", offers=True) == SaveNow()
-    assert only(Reply, bench.save("t1")).answer == Leave("waits")
-    bench.end("t0", by_order=True)
-    bench.end("t1", by_order=True)
-    assert (bench.state("t0"), bench.state("t1")) == ("TERMINATED", "PAUSED")
-
-
-def test_a_running_trial_that_shall_save_does_so_at_its_next_report_that_offers() -> None:
-    bench = deciding(("t0", Save()))
-    assert not [one for one in bench.report("t2") if isinstance(one, Nudge)]
-    assert bench.answer("t0") == GoOn()
-    assert bench.answer("t0", offers=True) == SaveNow()
-    bench.save("t0")
-    assert bench.answer("t0", offers=True) == GoOn()
-
-
-def test_a_trial_that_is_just_saving_leaves_when_it_has_saved() -> None:
-    bench = deciding(("t0", Stop("bad")), t0_1=Save())
-    bench.report("t0", offers=True)
-    bench.report("t2")
-    assert only(Reply, bench.save("t0")).answer == Leave("bad")
-
-
-def test_what_is_decided_about_a_trial_that_is_over_or_unknown_is_dropped(caplog) -> None:
-    bench = deciding(("t0", Pause()), ("t9", Stop("bad")), ("t1", "stop"))
-    bench.end("t0")
-    assert bench.answer("t2") == GoOn()
-    assert not bench.events(Decided)
-    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
-    assert "t9" in caplog.text
-
-
-def test_pause_of_a_trial_that_waits_or_is_paused_changes_nothing() -> None:
-    bench = deciding(("t0", Pause()), ("t3", Pause()), t0_1=Pause())
-    bench.happen(Suggested("t3", {"x": 0}))
-    pause(bench, "t0")
-    bench.report("t2")
-    assert (bench.state("t0"), bench.state("t3")) == ("PAUSED", "PENDING")
-
-
-@pytest.mark.parametrize("ends", ["end", "fail"])
-def test_the_end_of_a_trial_decides_about_those_that_waited_for_it(ends: str) -> None:
-    bench = Bench(scheduler=Script(t0_1=Pause(), t1_end={"t0": Stop("2nd of 2")}))
-    bench.start("t0")
-    bench.start("t1")
-    pause(bench, "t0")
-    getattr(bench, ends)("t1")
-    assert bench.state("t0") == "TERMINATED"
-    assert bench.scheduler.ended == ["t1", "t0"]
-
-
-def test_decisions_about_others_are_facts_when_read_back() -> None:
-    bench = deciding(("t0", Stop("bad")), ("t1", Save()))
-    bench.report("t2")
-    resumed = Experiment(bench.plan, bound({}, 4, searcher=Listening(), scheduler=Script()))
-    for entry in bench.experiment.take_entries():
-        resumed.replay(entry)
-    assert resumed.trials["t0"].state == "STOPPING"
-    assert resumed.trials["t1"].save_due

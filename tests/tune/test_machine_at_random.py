@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from schedulers.base import Continue, Decision, Decisions, Pause, Save, Stop, TrialScheduler
+from schedulers.base import Continue, Decision, Decisions, Exploit, Pause, Resize, Save, Stop, TrialScheduler
 from searchers.base import Searcher, Suggestion
 from tests.tune.arena import bound
 from tune.machine.events import (
@@ -23,6 +23,7 @@ from tune.machine.events import (
     Ended,
     Entry,
     Event,
+    Exploited,
     Failed,
     Failure,
     Kill,
@@ -32,6 +33,7 @@ from tune.machine.events import (
     ParameterGiven,
     Reply,
     Reported,
+    ResizeDropped,
     Saved,
     SaveNow,
     SearchEnded,
@@ -50,22 +52,26 @@ METRIC = st.sampled_from([0.1, 0.5, 0.9, 2.0, math.nan, math.inf])
 
 
 class Erratic(TrialScheduler):
-    """Decides by the toss of a coin that falls alike for the same trial and iteration; writes down what it is told."""
+    """Decides by the toss of a coin that falls alike for the same history; writes down what it is told."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.known: list[str] = []
+        self.calm = False
         self.iterations: dict[str, list[int]] = {}
 
     def on_trial_add(self, trial) -> None:
         self.told.append(f"add {trial.trial_id}")
+        self.known.append(trial.trial_id)
 
     def on_trial_start(self, trial) -> None:
         self.told.append(f"start {trial.trial_id}")
 
     def on_trial_result(self, trial, result: Mapping[str, Any]) -> Decision | Decisions:
         self.told.append(f"result {trial.trial_id} {result!r}")
-        self.iterations.setdefault(trial.trial_id, []).append(result["training_iteration"])
-        coin = Random(f"{self.context.seed}/{trial.trial_id}/{result['training_iteration']}")
+        lineage = f"{trial.trial_id} {trial.config.get('x')}"  # another with each copy
+        self.iterations.setdefault(lineage, []).append(result["training_iteration"])
+        coin = Random(f"{self.context.seed}/{len(self.told)}")
         decision = self.draw(coin)
         return decision if coin.random() < 0.7 else {trial.trial_id: decision, **self.about_another(coin)}
 
@@ -78,10 +84,13 @@ class Erratic(TrialScheduler):
         return None
 
     def draw(self, coin: Random) -> Decision:
-        return coin.choices([Continue(), Save(), Pause("waits"), Stop("bad")], [6, 1, 2, 1])[0]
+        copy = Exploit(coin.choice(self.known), {"x": coin.random(), "shape": (3,)}, "worse", pause=coin.random() < 0.3)
+        resize = Resize({"cpu": coin.randrange(1, 4)}, "better")
+        some = [Continue(), Save(), Pause("waits"), Stop("bad"), copy, resize]
+        return coin.choices(some, [8, 1, 2, 1, 0, 0] if self.calm else [5, 1, 1, 1, 5, 2])[0]
 
     def about_another(self, coin: Random) -> Decisions:
-        return {f"t{coin.randrange(5)}": self.draw(coin)}
+        return {coin.choice(self.known): self.draw(coin)}
 
     def choose_trial_to_run(self, trials):
         favourites = [trials.paused, trials.waiting]
@@ -193,7 +202,7 @@ class AnyLife(RuleBasedStateMachine):
                 case Kill(trial_id):
                     self.end(trial_id, failure=Failure("killed", "overdue"))
                 case DeleteCheckpoint(checkpoint):
-                    assert all(checkpoint not in trial.checkpoints for trial in self.experiment.trials.values())
+                    assert checkpoint not in self.experiment.kept_checkpoints
 
     def end(self, trial_id: str, *, failure: Failure | None = None, **outcome: Any) -> None:
         attempt = self.workers.pop(trial_id).attempt
@@ -210,11 +219,15 @@ class AnyLife(RuleBasedStateMachine):
     def can_save(self) -> bool:
         return any(isinstance(one.answer, SaveNow) for one in self.workers.values())
 
-    @rule()
-    def fill(self) -> None:
+    @rule(room=st.booleans())
+    def fill(self, room: bool = True) -> None:
         wanted = self.experiment.wanted()
         if wanted is None or len(self.workers) >= 3:
             return
+        if wanted.grows and not room:
+            self.happen(ResizeDropped(wanted.trial_id, "there is none"))
+            wanted = self.experiment.wanted()
+            assert not wanted.grows
         trial_id = wanted.trial_id
         if trial_id is None:
             trial_id = self.experiment.next_trial_id
@@ -329,7 +342,7 @@ class AnyLife(RuleBasedStateMachine):
             self.experiment = resumed
 
     def assert_alike(self, other: Experiment) -> None:
-        for name in vars(self.experiment).keys() - {"plan", "policies", "_fresh"}:
+        for name in vars(self.experiment).keys() - {"plan", "policies", "_fresh", "_said"}:
             assert repr(getattr(other, name)) == repr(getattr(self.experiment, name)), name
         ours, theirs = self.experiment.policies, other.policies
         assert theirs.searcher.told == ours.searcher.told
@@ -361,7 +374,10 @@ class AnyLife(RuleBasedStateMachine):
     def iterations_have_no_gap_and_no_double(self) -> None:
         reached: dict[str, int] = {}
         for entry in [*self.journal, *self.batch]:
-            if isinstance(entry.event, Launched | CheckpointRefused):
+            if isinstance(entry.event, Exploited):
+                assert entry.iteration <= max(reached.values())
+                reached[entry.event.trial_id] = entry.iteration
+            elif isinstance(entry.event, Launched | CheckpointRefused):
                 assert (entry.iteration or 0) <= reached.get(entry.event.trial_id, 0)
                 reached[entry.event.trial_id] = entry.iteration or 0
             elif isinstance(entry.event, Reported | Ended) and entry.iteration is not None:
@@ -386,6 +402,7 @@ class AnyLife(RuleBasedStateMachine):
         """Once nothing goes wrong any more, the run ends."""
         if not hasattr(self, "experiment"):
             return
+        self.experiment.policies.scheduler.calm = True  # copies that go back could go on for ever
         for _ in range(2000):
             while self.experiment.wanted() is not None and len(self.workers) < 3:
                 self.fill()

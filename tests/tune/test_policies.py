@@ -52,19 +52,19 @@ def trial(**more: Any) -> Trial:
 
 
 def test_the_searcher_is_told_before_the_scheduler_is_asked() -> None:
-    assert policies().judge(trial(), {"loss": 1.0}) == Pause("mine")
+    assert policies().judge(trial(), {"loss": 1.0}) == (Pause("mine"), {})
     assert LOG == ["searcher 1.0", "scheduler 1.0"]
 
 
 def test_a_stop_criterion_comes_before_the_scheduler() -> None:
-    decision = policies(stop={"loss": 0.5}).judge(trial(), {"loss": 1.0})
+    decision, _ = policies(stop={"loss": 0.5}).judge(trial(), {"loss": 1.0})
     assert isinstance(decision, Stop)
     assert decision.reason == "loss reached 0.5"
     assert LOG == ["searcher 1.0"]
 
 
 def test_done_ends_the_trial() -> None:
-    decision = policies().judge(trial(), {"loss": 1.0, "done": True})
+    decision, _ = policies().judge(trial(), {"loss": 1.0, "done": True})
     assert isinstance(decision, Stop)
     assert decision.reason == "it reported done"
 
@@ -76,7 +76,7 @@ def test_what_is_not_finite_is_for_the_scheduler_alone(value: float) -> None:
 
 
 def test_a_result_without_the_metric_is_for_nobody() -> None:
-    assert policies().judge(trial(), {"other": 1.0}) == Continue()
+    assert policies().judge(trial(), {"other": 1.0}) == (Continue(), {})
     assert LOG == []
 
 

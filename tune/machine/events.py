@@ -6,7 +6,7 @@ the entries, in order, gives the experiment's state: nothing else is kept.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from schedulers.base import Continue, Decision
@@ -50,9 +50,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A process on `host` took the experiment up: for the first time, or again. Whatever ran before is gone."""
+    """A process on `host` took the experiment up: for the first time, or again. Whatever ran before is gone.
+
+    `resources` is what all nodes have together, by kind.
+    """
 
     host: str
+    resources: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,39 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
+class Exploited:
+    """A trial that does not run became a copy: its next attempt starts from the donor's `checkpoint` with `config`.
+
+    `seconds`, `timesteps` and `episodes` are the donor's totals when it saved the checkpoint: the copy counts on.
+    """
+
+    trial_id: str
+    donor: str
+    checkpoint: CheckpointRef
+    config: dict[str, Any]
+    seconds: float = 0.0
+    timesteps: float | None = None
+    episodes: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExploitDropped:
+    """A trial will not become a copy of `donor` after all."""
+
+    trial_id: str
+    donor: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeDropped:
+    """A trial goes on with the resources that it had: the others cannot be had."""
+
+    trial_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Saved:
     """A checkpoint that was asked for is complete."""
 
@@ -217,6 +254,9 @@ TrialEvent = (
     | ParameterGiven
     | Reported
     | Decided
+    | Exploited
+    | ExploitDropped
+    | ResizeDropped
     | Saved
     | CheckpointRefused
     | Ended

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from executor.resources import Request
-from schedulers.base import Continue, Decision, Decisions, Pause, Save, Stop
+from schedulers.base import Continue, Decision, Decisions, Exploit, Pause, Resize, Save, Stop
 from tune.machine.events import (
     CheckpointRefused,
     Closing,
@@ -21,6 +21,7 @@ from tune.machine.events import (
     Ended,
     Entry,
     Event,
+    Exploited,
     Failed,
     Finished,
     Interrupted,
@@ -33,6 +34,7 @@ from tune.machine.events import (
     Suggested,
     Verdict,
 )
+from tune.machine.orders import request_of
 from tune.machine.plan import Plan
 from tune.machine.policies import Policies
 from tune.machine.state import State
@@ -48,11 +50,13 @@ _CONTINUE = Verdict()
 class Wanted:
     """What should start next: a known trial, or a new one (`trial_id` is None).
 
-    `request` is None when a new trial's configuration decides what it needs.
+    `request` is None when a new trial's configuration decides what it needs. One that `grows` goes back to what it had
+    when it cannot have it.
     """
 
     trial_id: str | None
     request: Request | None
+    grows: bool = False
 
 
 class Experiment(State):
@@ -68,6 +72,7 @@ class Experiment(State):
         self.names_known = False
         self.searcher_waits = False
         self._fresh: list[Entry] = []
+        self._said: set[str] = set()
 
     # What happened, and what to do about it.
 
@@ -120,12 +125,21 @@ class Experiment(State):
         if self.closing or self.finished or self._time_is_up or (limit and len(self.live) >= limit):
             return None
         # Who ran when the run was interrupted goes on first: then all happens in the order in which it would have.
-        chosen = next(iter(self.displaced), None) or self.policies.choose(self) or self._unplaced()
+        chosen = self._displaced_first() or self.policies.choose(self) or self._unplaced()
         if chosen is None and self.search_open and not self.searcher_waits:
             return Wanted(None, self.plan.request if isinstance(self.plan.request, Request) else None)
         if chosen is None and not self.live:
             chosen = next(iter(self.waiting), None)
-        return None if chosen is None else Wanted(chosen, self.plan.request_for(self.trials[chosen].config))
+        if chosen is None:
+            return None
+        trial = self.trials[chosen]
+        request = trial.wished or trial.request or self.plan.request_for(trial.config)
+        return Wanted(chosen, request, grows=trial.wished is not None)
+
+    def _displaced_first(self) -> str | None:
+        """Who left in order to go on; who asks for other resources after those whose own room was just freed."""
+        same = (name for name, trial in self.displaced.items() if trial.wished is None)
+        return next(same, None) or next(iter(self.displaced), None)
 
     def _unplaced(self) -> str | None:
         """A trial that was suggested to learn what it needs, and did not fit: no other is until it has started."""
@@ -220,7 +234,9 @@ class Experiment(State):
         if isinstance(event, CheckpointRefused):  # where it goes on instead
             earlier = self.trials[event.trial_id].checkpoint_before(event.checkpoint)
             return earlier.iteration if earlier else None
-        return event.checkpoint.iteration if isinstance(event, Launched | Saved) and event.checkpoint else None
+        if isinstance(event, Launched | Saved | Exploited) and event.checkpoint:
+            return event.checkpoint.iteration
+        return None
 
     def _state(self, event: Event) -> str | None:
         trial_id = getattr(event, "trial_id", None)
@@ -229,6 +245,7 @@ class Experiment(State):
     def _verdict(self, event: Event, result: dict[str, Any] | None, decision: Decision | None) -> Verdict | None:
         if not isinstance(event, Reported) or result is None or decision is None:
             return None
+        decision = self._feasible(event, decision)
         if not event.seq:
             if not isinstance(decision, Continue):
                 log.error("%s: %r on a result that needed no answer, by its scheduler", event.trial_id, decision)
@@ -237,6 +254,41 @@ class Experiment(State):
         save = event.offers and self._save_wanted(trial, decision)
         going_on = isinstance(decision, Continue) and not save
         return Verdict(decision, save, self._free_until(trial, result["training_iteration"]) if going_on else 0)
+
+    def _feasible(self, event: Reported | Decided, decision: Decision) -> Decision:
+        """`decision` as data, if it can be carried out; otherwise the trial goes on, and the log says why."""
+        match decision:
+            case Exploit(donor, config):
+                if donor in self.trials:
+                    return replace(decision, config=dict(config))
+                log.error("%s shall copy trial %r, which does not exist", event.trial_id, donor)
+                return Continue()
+            case Resize(resources):
+                decision = replace(decision, resources=dict(resources))
+                why = self._unfit(event, decision)
+                if why and why not in self._said:
+                    self._said.add(why)
+                    log.warning("%s keeps its resources, and so will others: %s", event.trial_id, why)
+                return Continue() if why is not None else decision
+            case _:
+                return decision
+
+    def _unfit(self, event: Reported | Decided, resize: Resize) -> str | None:
+        """Why a trial cannot be given other resources; empty when it has them already."""
+        request = self.trials[event.trial_id].request
+        if request is None or len(request.bundles) > 1 or request.gang:
+            return "only trials of one bundle, the same for all, can be given others"
+        try:
+            wished = request_of(resize.resources)
+        except ValueError as error:
+            return str(error)
+        if wished == request:
+            return ""
+        if self.trials[event.trial_id].state.live and not (
+            isinstance(event, Reported) and (event.offers or event.checkpoint)
+        ):
+            return "a trial is given others only when it reports with a checkpoint"
+        return None
 
     def _free_until(self, trial: Trial, iteration: int) -> int:
         """How far a trial that stands at `iteration` may go on without waiting for answers."""
@@ -261,8 +313,10 @@ class Experiment(State):
             trial = self.trials.get(trial_id)
             if trial is None:
                 log.error("the scheduler decided %r about trial %r, which does not exist", decision, trial_id)
-            elif not trial.state.final and not isinstance(decision, Continue):
-                decided = Decided(trial_id, decision, getattr(event, "trial_id", ""))
+                continue
+            decided = Decided(trial_id, decision, getattr(event, "trial_id", ""))
+            decided = replace(decided, decision=self._feasible(decided, decision))
+            if not trial.state.final and not isinstance(decided.decision, Continue):
                 commands += self.handle(decided, self.time, wall)
         return commands
 
@@ -270,23 +324,27 @@ class Experiment(State):
         keep = self.plan.retention
         if trial.told_to_leave:  # and reports all the same: it had its chance
             return False
-        if trial.save_due and trial.state is TrialState.RUNNING:
+        if trial.save_due and trial.state is TrialState.RUNNING and not isinstance(decision, Exploit):
             return True
         match decision:
-            case Save() | Pause():
+            case Save() | Pause() | Resize():
                 return True
+            case Exploit(donor):
+                return donor == trial.trial_id
             case Stop():
                 return keep.at_end
             case Continue():
                 if trial.state is not TrialState.RUNNING:
-                    return keep.at_end if trial.state is TrialState.STOPPING else True
+                    becomes_copy = trial.copy is not None and trial.copy.checkpoint is not None
+                    return keep.at_end if trial.state is TrialState.STOPPING else not becomes_copy
                 return keep.frequency > 0 and (trial.totals.iteration + 1) % keep.frequency == 0
             case _:
                 assert_never(decision)
 
     def _consequences(self, event: Event, wall: float) -> list[Command]:
         """Handle the events that follow at once from `event`."""
-        return [command for each in self._following(event) for command in self.handle(each, self.time, wall)]
+        following = [*self._following(event), *self._copies_following(event)]
+        return [command for each in following for command in self.handle(each, self.time, wall)]
 
     def _following(self, event: Event) -> list[Event]:
         match event:
@@ -299,6 +357,11 @@ class Experiment(State):
                 return [Closing(f"{trial_id} failed and fail_fast is set")] if failed else []
             case _:
                 return []
+
+    def _copies_following(self, event: Event) -> list[Event]:
+        """What becomes of planned copies by what happened to a trial or to its donor."""
+        changes = isinstance(event, Reported | Saved | Decided | Ended | Failed | Interrupted | Dismissed)
+        return [*self.copies_due()] if changes and self.copying else []
 
     def _closing_by(self, event: Event, result: dict[str, Any] | None) -> Closing | None:
         """How a result ends the whole experiment: it lacks a name that decisions rest on, or the stopper says so."""
@@ -314,7 +377,9 @@ class Experiment(State):
 
     def _tell(self, event: Event) -> Decisions:
         """Tell the policies what became of trials; what they decide on that about others."""
-        if isinstance(event, Suggested):
+        if isinstance(event, Opened):
+            self.policies.opened(event.resources)
+        elif isinstance(event, Suggested):
             self.policies.added(self.trials[event.trial_id])
         elif isinstance(event, Launched):
             self.policies.launched(self.trials[event.trial_id])

@@ -93,6 +93,15 @@ class Policies:
     def _why_all(self, stopper: Stopper) -> str:
         return self._guard(None, stopper.why_all) or f"{type(stopper).__name__} ended the experiment"
 
+    def opened(self, resources: dict[str, float]) -> None:
+        """The run begins, or goes on."""
+        self._guard(None, lambda: self.scheduler.on_open(resources))
+
+    def completed_config(self, trial_id: str, config: dict[str, Any]) -> dict[str, Any]:
+        """A new trial's configuration, with what the scheduler adds to it."""
+        found = self._guard(trial_id, lambda: dict(self.scheduler.complete_config(trial_id, config)))
+        return config if found is None else found
+
     def added(self, trial: Trial) -> None:
         """A trial exists."""
         self._guard(trial, lambda: self.searcher.on_trial_add(trial.trial_id, trial.config))

@@ -5,39 +5,33 @@ This is the only code that changes the state, live and on resume. It calls no po
 
 from __future__ import annotations
 
-import hashlib
-import math
 from typing import Any, assert_never
 
-from schedulers.base import Continue, Decision, Pause, Save, Stop
-from tune.machine import retention
+from executor.resources import Request
 from tune.machine.events import (
-    Answer,
-    CheckpointRef,
     CheckpointRefused,
     Closing,
     Command,
     Decided,
-    DeleteCheckpoint,
     Dismissed,
     Ended,
     Event,
     ExperimentEvent,
+    ExploitDropped,
+    Exploited,
     Failed,
     Finished,
-    GoOn,
     Interrupted,
     Kill,
     Launched,
-    Leave,
     Nudge,
     Opened,
     Overdue,
     ParameterGiven,
     Reply,
     Reported,
+    ResizeDropped,
     Saved,
-    SaveNow,
     SearchEnded,
     Start,
     Suggested,
@@ -45,42 +39,21 @@ from tune.machine.events import (
     TrialEvent,
     Verdict,
 )
-from tune.machine.plan import Plan
+from tune.machine.orders import Orders
+from tune.machine.standing import derive_seed
 from tune.machine.trial import Trial, TrialState, Turn
 
 
-class State:
-    """Where an experiment stands. Read its fields freely; only `apply` changes them.
-
-    `waiting`, `paused` and `live` index the trials that are not over, oldest first. `displaced` are those that wait
-    because the run was interrupted while they ran; `leaving` those whose time to end is running.
-    """
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.trials: dict[str, Trial] = {}
-        self.waiting: dict[str, Trial] = {}
-        self.paused: dict[str, Trial] = {}
-        self.live: dict[str, Trial] = {}
-        self.displaced: dict[str, Trial] = {}
-        self.leaving: dict[str, Trial] = {}
-        self.just_ended: list[Trial] = []
-        self.time = 0.0
-        self.closing: Closing | None = None
-        self.search_over = False
-        self.search_error = ""
-        self.finished = False
-        self.results = 0
-        self.best: Trial | None = None
-        self.best_result: dict[str, Any] | None = None
-        self.best_merit = -math.inf
+class State(Orders):
+    """An experiment's standing, changed by events."""
 
     def apply(self, event: Event, verdict: Verdict | None, result: dict[str, Any] | None) -> list[Command]:
         """Take in one event; `verdict` and `result` go with reports and are None otherwise."""
         if isinstance(event, ExperimentEvent):
             return self._apply_to_experiment(event)
         if isinstance(event, Suggested):
-            trial = Trial(len(self.trials), event.trial_id, dict(event.config))
+            request = self.plan.request if isinstance(self.plan.request, Request) else None
+            trial = Trial(len(self.trials), event.trial_id, dict(event.config), request=request)
             self.trials[event.trial_id] = self.waiting[event.trial_id] = trial
             return []
         return self._apply_to_trial(self.trials[event.trial_id], event, verdict, result)
@@ -109,11 +82,11 @@ class State:
                 assert verdict is not None
                 assert result is not None
                 return self._report(trial, event, verdict, result)
-            case Decided():
-                return self._decide(trial, event.decision)
+            case Decided() | Exploited() | ExploitDropped() | ResizeDropped():
+                return self._apply_order(trial, event)
             case Saved():
-                deleted = self._keep(trial, event.checkpoint)
-                return [*deleted, Reply(trial.trial_id, event.attempt, event.seq, self._answer(trial))]
+                commands = self._keep_saved(trial, event.checkpoint)
+                return [*commands, Reply(trial.trial_id, event.attempt, event.seq, self._answer(trial))]
             case ParameterGiven():
                 trial.config[event.name] = event.value
                 return [Reply(event.trial_id, event.attempt, event.seq, Take(event.value))]
@@ -146,6 +119,7 @@ class State:
         trial.attempt = event.attempt
         trial.reason, trial.cut_short, trial.told_to_leave, trial.pid = "", False, False, None
         trial.save_due = False
+        trial.request, trial.wished = trial.wished or trial.request, None
         trial.restore(event.checkpoint)
         self._move(trial, Turn.LAUNCHED)
         seed = derive_seed(self.plan.seed, trial.number)
@@ -153,40 +127,18 @@ class State:
 
     def _report(self, trial: Trial, event: Reported, verdict: Verdict, result: dict[str, Any]) -> list[Command]:
         self._take_result(trial, event, result)
-        commands: list[Command] = self._keep(trial, event.checkpoint) if event.checkpoint else []
-        self._tell_running(trial, verdict.decision)
+        commands = self._keep_saved(trial, event.checkpoint) if event.checkpoint else []
+        commands += self._order(trial, verdict.decision)
         if not event.seq:  # it went on; should it end all the same, its next report waits
             nudge = [] if trial.state is TrialState.RUNNING else [Nudge(trial.trial_id, trial.attempt)]
             return [*commands, *nudge]
         answer = self._ask_to_save(trial) if verdict.save else self._answer(trial, verdict.free_until)
         return [*commands, Reply(trial.trial_id, event.attempt, event.seq, answer)]
 
-    def _tell_running(self, trial: Trial, decision: Decision) -> None:
-        match decision:
-            case Pause(reason):
-                self._move(trial, Turn.TOLD_TO_PAUSE)
-                trial.reason = reason
-            case Stop(reason, complete):
-                self._move(trial, Turn.TOLD_TO_STOP)
-                trial.reason, trial.cut_short = reason, not complete
-            case Continue() | Save():
-                pass
-            case _:
-                assert_never(decision)
-
-    def _decide(self, trial: Trial, decision: Decision) -> list[Command]:
-        """Take in a decision about a trial that did not ask; one that runs learns of it at its next report."""
-        if trial.state.live:
-            self._tell_running(trial, decision)
-            trial.save_due = trial.save_due or isinstance(decision, Save)
-            return [Nudge(trial.trial_id, trial.attempt)] if trial.state is not TrialState.RUNNING else []
-        if isinstance(decision, Stop):
-            trial.reason, trial.cut_short = decision.reason, not decision.complete
-            self._move(trial, Turn.DISMISSED)
-        return []
-
     def _refuse(self, trial: Trial, event: CheckpointRefused) -> list[Command]:
-        trial.checkpoints = [one for one in trial.checkpoints if one.path != event.checkpoint.path]
+        for one in [one for one in trial.checkpoints if one.path == event.checkpoint.path]:
+            trial.checkpoints.remove(one)
+            self._holders[one.path] -= 1
         trial.restore(trial.checkpoint)
         trial.saved_totals.pop(event.checkpoint.path, None)
         trial.scores.pop(event.checkpoint.path, None)
@@ -214,81 +166,4 @@ class State:
                 self._move(trial, Turn.DISMISSED)
             case _:
                 assert_never(event)
-        return []
-
-    # Small moves that the fold is made of.
-
-    def _take_result(self, trial: Trial, event: Reported | Ended, result: dict[str, Any]) -> None:
-        trial.totals = trial.totals.add(event.metrics or {}, event.seconds)
-        if event.pid is not None:
-            trial.pid, trial.hostname = event.pid, event.hostname
-        trial.told_iteration = max(trial.told_iteration, trial.totals.iteration)
-        trial.last_result = result
-        self.results += 1
-        if self.plan.metrics:
-            merit = retention.merit(self.plan, result)
-            # Of equals the one that was suggested first, as the results have it.
-            earlier = self.best is not None and merit == self.best_merit > -math.inf and trial.number < self.best.number
-            if merit > self.best_merit or earlier:
-                self.best, self.best_merit, self.best_result = trial, merit, result
-
-    def _answer(self, trial: Trial, free_until: int = 0) -> Answer:
-        if trial.state is TrialState.RUNNING:
-            return GoOn(free_until)
-        self._expect_end(trial, self.plan.grace_s)
-        trial.told_to_leave = True
-        return Leave(trial.reason)
-
-    def _ask_to_save(self, trial: Trial) -> Answer:
-        """A save may take as long as it takes, unless somebody waits for the run to be interrupted."""
-        if self.closing is None or not self.closing.keep:
-            trial.deadline = None
-            self.leaving.pop(trial.trial_id, None)
-        return SaveNow()
-
-    def _keep(self, trial: Trial, checkpoint: CheckpointRef) -> list[Command]:
-        trial.save_due = False
-        trial.checkpoints.append(checkpoint)
-        trial.saved_totals[checkpoint.path] = trial.totals
-        trial.scores[checkpoint.path] = retention.score(self.plan, trial.last_result or {})
-        gone = retention.superfluous(self.plan, trial)
-        for one in gone:
-            trial.checkpoints.remove(one)
-            del trial.saved_totals[one.path], trial.scores[one.path]
-        return [DeleteCheckpoint(one) for one in gone]
-
-    def _expect_end(self, trial: Trial, within_s: float) -> None:
-        """Give a trial that was told to end its time; one that reports again meanwhile gets no more."""
-        if trial.deadline is None:
-            trial.deadline = self.time + within_s
-            self.leaving[trial.trial_id] = trial
-
-    def _move(self, trial: Trial, turn: Turn) -> None:
-        """Take a turn and keep the indexes by state: the only place that touches either."""
-        was = trial.state
-        trial.turn(turn)
-        name, state = trial.trial_id, trial.state
-        for index, belongs in (
-            (self.waiting, state is TrialState.PENDING),
-            (self.paused, state is TrialState.PAUSED),
-            (self.live, state.live),
-        ):
-            if belongs:
-                index[name] = trial
-            else:
-                index.pop(name, None)
-        if state is TrialState.PENDING and (turn is Turn.INTERRUPTED or was is TrialState.SUSPENDING):
-            self.displaced[name] = trial
-        else:
-            self.displaced.pop(name, None)
-        if state.final:
-            self.just_ended.append(trial)
-        if not state.live:
-            trial.deadline = None
-            self.leaving.pop(name, None)
-
-
-def derive_seed(seed: int, number: int) -> int:
-    """A trial's own seed, 32 bits: the same for each of its attempts."""
-    digest = hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "big")
+        return self._forget_copy(trial) if trial.state.final else []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeGuard
 
+from executor.resources import Request
 from tune.machine.events import CheckpointRef, Failure
 
 
@@ -140,9 +141,28 @@ def is_finite(value: Any) -> TypeGuard[float]:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What a trial shall become: `donor` as it was at `checkpoint` (None until there is one), with `config`.
+
+    `totals` and `score` are the checkpoint's; with `pause` the copy waits to be chosen.
+    """
+
+    donor: str
+    config: dict[str, Any]
+    reason: str = ""
+    pause: bool = False
+    checkpoint: CheckpointRef | None = None
+    totals: Totals | None = None
+    score: float = -math.inf
+
+
 @dataclass(slots=True)
 class Trial:
-    """A trial as the machine knows it. Only the machine's fold changes it."""
+    """A trial as the machine knows it. Only the machine's fold changes it.
+
+    `request` is what it runs with, `wished` what it shall ask for when it starts next.
+    """
 
     number: int
     trial_id: str
@@ -163,8 +183,16 @@ class Trial:
     deadline: float | None = None
     told_to_leave: bool = False
     save_due: bool = False
+    copy: Copy | None = None
+    request: Request | None = None
+    wished: Request | None = None
     pid: int | None = None
     hostname: str = ""
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """What it runs with, or would if it started now, by kind; empty when its configuration decides."""
+        return self.request.total.as_dict() if self.request else {}
 
     @property
     def checkpoint(self) -> CheckpointRef | None:

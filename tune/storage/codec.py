@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-from schedulers.base import Continue, Decision, Pause, Save, Stop
+from schedulers.base import Continue, Decision, Exploit, Pause, Resize, Save, Stop
 from tune.machine.events import (
     CheckpointRef,
     CheckpointRefused,
@@ -15,6 +15,8 @@ from tune.machine.events import (
     Ended,
     Entry,
     Event,
+    ExploitDropped,
+    Exploited,
     Failed,
     Failure,
     Finished,
@@ -24,6 +26,7 @@ from tune.machine.events import (
     Overdue,
     ParameterGiven,
     Reported,
+    ResizeDropped,
     Saved,
     SearchEnded,
     Suggested,
@@ -41,6 +44,9 @@ KINDS: dict[str, type[Event]] = {
     "parameter": ParameterGiven,
     "reported": Reported,
     "decided": Decided,
+    "exploited": Exploited,
+    "exploit_dropped": ExploitDropped,
+    "resize_dropped": ResizeDropped,
     "saved": Saved,
     "refused": CheckpointRefused,
     "ended": Ended,
@@ -55,6 +61,8 @@ _DECISIONS: dict[str, type[Decision]] = {
     "save": Save,
     "pause": Pause,
     "stop": Stop,
+    "exploit": Exploit,
+    "resize": Resize,
 }
 _DECISION_NAMES = {kind: name for name, kind in _DECISIONS.items()}
 _COLUMNS = ("trial_id", "attempt")

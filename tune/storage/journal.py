@@ -40,6 +40,7 @@ CREATE TABLE events (
 CREATE INDEX events_by_trial ON events (trial, position) WHERE trial IS NOT NULL;
 CREATE INDEX launches ON events (trial, position) WHERE kind = 'launched';
 CREATE INDEX refusals ON events (trial, position) WHERE kind = 'refused';
+CREATE INDEX copies ON events (trial, position) WHERE kind = 'exploited';
 CREATE INDEX parameters ON events (trial, position) WHERE kind = 'parameter';
 -- What a trial reported after the checkpoint that a later attempt began from is superseded by that attempt; a damaged
 -- checkpoint is refused by the attempt that should begin from it, which then begins from the one before.
@@ -57,17 +58,21 @@ CREATE VIEW results AS
         SELECT 1 FROM events AS r
         WHERE r.kind = 'refused' AND r.trial = e.trial AND r.position > e.position
               AND coalesce(r.iteration, 0) < e.iteration);
+-- Who became a copy of another goes on with another configuration.
 -- What a define-by-run trial was given while it ran is added to its configuration. Asked for twice, a value comes as an
 -- array, [true,true], half of whose text is its JSON; asked for once, true is 1.
 CREATE VIEW trials AS
     SELECT s.trial,
-           CASE WHEN s.given IS NULL THEN s.config
+           CASE WHEN s.copied IS NOT NULL THEN s.copied
+                WHEN s.given IS NULL THEN s.config
                 WHEN s.config = '{}' THEN '{' || s.given || '}'
                 ELSE substr(s.config, 1, length(s.config) - 1) || ',' || s.given || '}' END AS config,
            l.state,
            (SELECT max(attempt) FROM events AS a WHERE a.kind = 'launched' AND a.trial = s.trial) AS attempt,
            l.time, l.wall AS timestamp
     FROM (SELECT o.trial, json_extract(o.data, '$.config') AS config,
+                 (SELECT json_extract(data, '$.config') FROM events AS c
+                  WHERE c.kind = 'exploited' AND c.trial = o.trial ORDER BY c.position DESC LIMIT 1) AS copied,
                  (SELECT group_concat(json_quote(name) || ':' || substr(twice, 2, length(twice) / 2 - 1))
                   FROM (SELECT json_extract(data, '$.name') AS name, json_extract(data, '$.value', '$.value') AS twice
                         FROM events AS p WHERE p.kind = 'parameter' AND p.trial = o.trial ORDER BY p.position)) AS given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tune.machine.events import Failure
-from tune.machine.trial import Trial
+from tune.machine.trial import Totals, Trial
 from tune.storage import data, journal
 
 _TRIALS = """
@@ -36,6 +37,15 @@ FROM events AS s JOIN events AS e ON e.position = (
     ORDER BY r.position DESC LIMIT 1)
 WHERE s.kind = 'suggested'
 """
+_SUGGESTION = "SELECT data FROM events WHERE kind = 'suggested' AND trial = ?"
+_LAST_COPY = """
+SELECT iteration, data FROM events
+WHERE kind = 'exploited' AND trial = ? AND position < ? ORDER BY position DESC LIMIT 1
+"""
+_SAVED = """
+SELECT trial, position FROM events
+WHERE kind IN ('reported', 'saved') AND json_extract(data, '$.checkpoint.path') = ? ORDER BY position DESC LIMIT 1
+"""
 _RESULTS = "SELECT trial, iteration, attempt, timestamp, time_this_iter_s, metrics, pid, hostname FROM results"
 # In a reported metric's name: what accumulates over a trial's results.
 _ADDS_UP = '_this_iter"'
@@ -43,7 +53,10 @@ _ADDS_UP = '_this_iter"'
 
 @dataclass(frozen=True, slots=True)
 class TrialRecord:
-    """A trial as the journal had it: `parameters` were given while it ran, beyond the configuration it began with."""
+    """A trial as the journal had it: `parameters` were given while it ran, beyond the configuration it began with.
+
+    Of a trial that became a copy of another, `suggestion` is what holds the configuration that it went on with.
+    """
 
     number: int
     trial_id: str
@@ -56,6 +69,14 @@ class TrialRecord:
         """The configuration; values that text could not keep are `Lost`."""
         found: dict[str, Any] = data.loads(self.suggestion).get("config", {})
         return {**found, **self.parameters}
+
+
+class LineageStep(NamedTuple):
+    """From `iteration` on, what led to a trial's last result was trained with `config`, under `trial_id`."""
+
+    iteration: int
+    config: dict[str, Any]
+    trial_id: str
 
 
 class SavedCheckpoint(NamedTuple):
@@ -87,8 +108,11 @@ def read_trials(connection: sqlite3.Connection) -> list[TrialRecord]:
     ):
         content = data.loads(text)
         given.setdefault(trial_id, {})[content["name"]] = content.get("value")
+    copies = dict(connection.execute("SELECT trial, data FROM events WHERE kind = 'exploited' ORDER BY position"))
     return [
-        TrialRecord(number, trial_id, state, attempts, text, given.get(trial_id, {}))
+        TrialRecord(number, trial_id, state, attempts, copies[trial_id])
+        if trial_id in copies
+        else TrialRecord(number, trial_id, state, attempts, text, given.get(trial_id, {}))
         for number, (trial_id, text, state, _, _, attempts) in enumerate(connection.execute(_TRIALS))
     ]
 
@@ -110,7 +134,11 @@ def read_histories(
     else:
         query = f"{_RESULTS} WHERE trial = ? ORDER BY iteration"
         rows = (row for trial_id in trial_ids for row in connection.execute(query, (trial_id,)))
-    return {trial_id: _history(trial_id, own, last_only) for trial_id, own in groupby(rows, key=lambda row: row[0])}
+    copies = _totals_of_copies(connection)
+    return {
+        trial_id: _history(trial_id, own, last_only, copies.get(trial_id, ()))
+        for trial_id, own in groupby(rows, key=lambda row: row[0])
+    }
 
 
 def read_values(connection: sqlite3.Connection, metric: str) -> dict[str, list[float]]:
@@ -126,21 +154,39 @@ def read_values(connection: sqlite3.Connection, metric: str) -> dict[str, list[f
     return values
 
 
-def _history(trial_id: str, rows: Iterable[Any], last_only: bool) -> list[dict[str, Any]]:
-    """One trial's results, their automatic metrics added as the machine adds them while it runs."""
+def _history(
+    trial_id: str, rows: Iterable[Any], last_only: bool, copies: Iterable[Totals] = ()
+) -> list[dict[str, Any]]:
+    """One trial's results, their automatic metrics added as the machine adds them while it runs.
+
+    `copies` are where it counted on from each time that it became a copy of another.
+    """
     trial = Trial(0, trial_id, {})
     listed = list(rows)
+    begun = {totals.iteration + 1: totals for totals in copies}
     history = []
-    for at, (_, _, attempt, wall, seconds, text, pid, hostname) in enumerate(listed, 1):
+    for at, (_, iteration, attempt, wall, seconds, text, pid, hostname) in enumerate(listed, 1):
         wanted = not last_only or at == len(listed)
         metrics = data.loads(text) if wanted or _ADDS_UP in text else {}
         if attempt != trial.attempt:
+            trial.totals = begun.get(iteration, trial.totals)
             trial.attempt, trial.restored = attempt, trial.totals
             trial.pid, trial.hostname = pid, hostname
         if wanted:
             history.append(trial.result(metrics, seconds or 0.0, wall))
         trial.totals = trial.totals.add(metrics, seconds or 0.0)
     return history
+
+
+def _totals_of_copies(connection: sqlite3.Connection) -> dict[str, list[Totals]]:
+    """Where trials that became copies counted on from, by trial id."""
+    found: dict[str, list[Totals]] = {}
+    rows = connection.execute("SELECT trial, iteration, data FROM events WHERE kind = 'exploited' ORDER BY position")
+    for trial_id, iteration, text in rows:
+        content = data.loads(text)
+        totals = Totals(iteration, content.get("seconds", 0.0), content.get("timesteps"), content.get("episodes"))
+        found.setdefault(trial_id, []).append(totals)
+    return found
 
 
 def read_effort(connection: sqlite3.Connection) -> tuple[int, float]:
@@ -184,8 +230,27 @@ def read_checkpoints(connection: sqlite3.Connection, trial_id: str) -> list[Save
     """The trial's checkpoints in the order they were saved, without those that were found damaged."""
     refused = "SELECT json_extract(data, '$.checkpoint.path') FROM events WHERE trial = ? AND kind = 'refused'"
     damaged = {path for (path,) in connection.execute(refused, (trial_id,))}
-    query = "SELECT path, iteration FROM checkpoints WHERE trial = ? ORDER BY iteration, attempt"
+    query = """
+    SELECT json_extract(data, '$.checkpoint.path') AS path, iteration FROM events
+    WHERE trial = ? AND kind IN ('reported', 'saved', 'exploited') AND path IS NOT NULL ORDER BY position
+    """
     return [SavedCheckpoint(*row) for row in connection.execute(query, (trial_id,)) if row[0] not in damaged]
+
+
+def read_lineage(connection: sqlite3.Connection, trial_id: str) -> list[LineageStep]:
+    """The configurations that a trial's state was trained with, through all that it is a copy of, oldest first."""
+    steps: list[LineageStep] = []
+    position: float = math.inf
+    while True:
+        copied = connection.execute(_LAST_COPY, (trial_id, position)).fetchone()
+        if copied is None:
+            (text,) = connection.execute(_SUGGESTION, (trial_id,)).fetchone()
+            steps.append(LineageStep(0, data.loads(text).get("config", {}), trial_id))
+            return steps[::-1]
+        iteration, text = copied
+        content = data.loads(text)
+        steps.append(LineageStep(iteration, content["config"], trial_id))
+        trial_id, position = connection.execute(_SAVED, (content["checkpoint"]["path"],)).fetchone()
 
 
 def date_text(wall: float) -> str:

@@ -13,7 +13,7 @@ from tune.machine.events import Failure
 from tune.storage.checkpoints import Checkpoint
 from tune.storage.directory import LOGS
 from tune.views import ranking, reading, tables
-from tune.views.reading import TrialRecord
+from tune.views.reading import LineageStep, TrialRecord
 from tune.views.snapshot import Snapshot
 from tune.views.wording import flatten, pairs_text, value_text
 
@@ -54,6 +54,15 @@ class Result:
     def config(self) -> dict[str, Any]:
         """The configuration; objects that data could not keep stand as ``Lost`` with a description."""
         return self._record.config()
+
+    def lineage(self) -> list[LineageStep]:
+        """The configurations that led here, each with the iteration it was used from: one, unless it is a copy.
+
+        A trial that `PopulationBasedTraining` made a copy of another goes on from that one's checkpoint: the steps go
+        back through all of them. Give them to `PopulationBasedTrainingReplay` to train once as they were.
+        """
+        with reading.reading(self._snapshot.directory) as connection:
+            return reading.read_lineage(connection, self.trial_id)
 
     @cached_property
     def metrics(self) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from tune.machine.events import (
     Ended,
     Entry,
     Event,
+    ExploitDropped,
+    Exploited,
     Failed,
     Failure,
     Finished,
@@ -25,6 +27,7 @@ from tune.machine.events import (
     Overdue,
     ParameterGiven,
     Reported,
+    ResizeDropped,
     Saved,
     SearchEnded,
     Suggested,
@@ -89,6 +92,12 @@ class Tally:
                 return None
             case Decided():
                 return self._decided(entry, event, self.experiment.trials[event.trial_id])
+            case Exploited():
+                self.varying.add(event.config)
+                words = f"copies {event.donor} as of iteration {event.checkpoint.iteration}"
+                return Change(self.experiment.trials[event.trial_id], "changed", words)
+            case ExploitDropped() | ResizeDropped():
+                return Change(self.experiment.trials[event.trial_id], "unchanged", event.why)
             case Launched() | Ended() | Failed() | Interrupted() | Dismissed():
                 return self._change(entry, event, self.experiment.trials[event.trial_id])
             case Opened() | SearchEnded() | Closing() | Finished() | Saved() | CheckpointRefused() | Overdue():

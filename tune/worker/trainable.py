@@ -154,7 +154,7 @@ def _saver(trainable: Trainable) -> Any:
 
 
 def _load(trainable: Trainable, path: Path) -> None:
-    """Load what this trial's own process saved earlier: the dictionary was pickled by it, and only it unpickles it."""
+    """Load what this trial, or the one that it is a copy of, saved: the dictionary was pickled by the same class."""
     file = path / _DICT_FILE
-    state = pickle.loads(file.read_bytes()) if file.is_file() else os.fspath(path)  # noqa: S301 (its own, verified)
+    state = pickle.loads(file.read_bytes()) if file.is_file() else os.fspath(path)  # noqa: S301 (of this run, verified)
     trainable.load_checkpoint(state)

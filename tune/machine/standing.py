@@ -1,0 +1,150 @@
+"""Where an experiment stands, and the small moves that its fold is made of: states, checkpoints, answers."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from typing import Any
+
+from tune.machine import retention
+from tune.machine.events import (
+    Answer,
+    CheckpointRef,
+    Closing,
+    Command,
+    DeleteCheckpoint,
+    Ended,
+    GoOn,
+    Leave,
+    Reported,
+    SaveNow,
+)
+from tune.machine.plan import Plan
+from tune.machine.trial import Totals, Trial, TrialState, Turn
+
+
+class Standing:
+    """Where an experiment stands. Read its fields freely; only the fold changes them.
+
+    `waiting`, `paused` and `live` index the trials that are not over, oldest first. `displaced` are those that wait to
+    go on at once: the run was interrupted while they ran, or they left to go on as another's copy or with other
+    resources. `leaving` are those whose time to end is running, `copying` those that shall become a copy.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.trials: dict[str, Trial] = {}
+        self.waiting: dict[str, Trial] = {}
+        self.paused: dict[str, Trial] = {}
+        self.live: dict[str, Trial] = {}
+        self.displaced: dict[str, Trial] = {}
+        self.leaving: dict[str, Trial] = {}
+        self.copying: dict[str, Trial] = {}
+        self.just_ended: list[Trial] = []
+        self.time = 0.0
+        self.closing: Closing | None = None
+        self.search_over = False
+        self.search_error = ""
+        self.finished = False
+        self.results = 0
+        self.best: Trial | None = None
+        self.best_result: dict[str, Any] | None = None
+        self.best_merit = -math.inf
+        self._holders: Counter[str] = Counter()
+
+    @property
+    def kept_checkpoints(self) -> list[CheckpointRef]:
+        """Every checkpoint that a trial may still start from, or another copy."""
+        kept = [one for trial in self.trials.values() for one in trial.checkpoints]
+        return kept + [trial.copy.checkpoint for trial in self.copying.values() if trial.copy and trial.copy.checkpoint]
+
+    # Results and answers.
+
+    def _take_result(self, trial: Trial, event: Reported | Ended, result: dict[str, Any]) -> None:
+        trial.totals = trial.totals.add(event.metrics or {}, event.seconds)
+        if event.pid is not None:
+            trial.pid, trial.hostname = event.pid, event.hostname
+        trial.told_iteration = max(trial.told_iteration, trial.totals.iteration)
+        trial.last_result = result
+        self.results += 1
+        if self.plan.metrics:
+            merit = retention.merit(self.plan, result)
+            # Of equals the one that was suggested first, as the results have it.
+            earlier = self.best is not None and merit == self.best_merit > -math.inf and trial.number < self.best.number
+            if merit > self.best_merit or earlier:
+                self.best, self.best_merit, self.best_result = trial, merit, result
+
+    def _answer(self, trial: Trial, free_until: int = 0) -> Answer:
+        if trial.state is TrialState.RUNNING:
+            return GoOn(free_until)
+        self._expect_end(trial, self.plan.grace_s)
+        trial.told_to_leave = True
+        return Leave(trial.reason)
+
+    def _ask_to_save(self, trial: Trial) -> Answer:
+        """A save may take as long as it takes, unless somebody waits for the run to be interrupted."""
+        if self.closing is None or not self.closing.keep:
+            trial.deadline = None
+            self.leaving.pop(trial.trial_id, None)
+        return SaveNow()
+
+    def _expect_end(self, trial: Trial, within_s: float) -> None:
+        """Give a trial that was told to end its time; one that reports again meanwhile gets no more."""
+        if trial.deadline is None:
+            trial.deadline = self.time + within_s
+            self.leaving[trial.trial_id] = trial
+
+    # Checkpoints. Several trials may hold the same one: it goes when the last of them lets go of it.
+
+    def _keep(self, trial: Trial, checkpoint: CheckpointRef, totals: Totals, score: float) -> list[Command]:
+        trial.checkpoints.append(checkpoint)
+        trial.saved_totals[checkpoint.path] = totals
+        trial.scores[checkpoint.path] = score
+        self._holders[checkpoint.path] += 1
+        gone: list[Command] = []
+        for one in retention.superfluous(self.plan, trial):
+            trial.checkpoints.remove(one)
+            if one not in trial.checkpoints:
+                del trial.saved_totals[one.path], trial.scores[one.path]
+            gone += self._let_go(one)
+        return gone
+
+    def _let_go(self, checkpoint: CheckpointRef) -> list[Command]:
+        self._holders[checkpoint.path] -= 1
+        if self._holders[checkpoint.path] > 0:
+            return []
+        del self._holders[checkpoint.path]
+        return [DeleteCheckpoint(checkpoint)]
+
+    # States.
+
+    def _move(self, trial: Trial, turn: Turn) -> None:
+        """Take a turn and keep the indexes by state: the only place that touches either."""
+        was = trial.state
+        trial.turn(turn)
+        name, state = trial.trial_id, trial.state
+        for index, belongs in (
+            (self.waiting, state is TrialState.PENDING),
+            (self.paused, state is TrialState.PAUSED),
+            (self.live, state.live),
+        ):
+            if belongs:
+                index[name] = trial
+            else:
+                index.pop(name, None)
+        if state is TrialState.PENDING and (turn is Turn.INTERRUPTED or was is TrialState.SUSPENDING):
+            self.displaced[name] = trial
+        else:
+            self.displaced.pop(name, None)
+        if state.final:
+            self.just_ended.append(trial)
+        if not state.live:
+            trial.deadline = None
+            self.leaving.pop(name, None)
+
+
+def derive_seed(seed: int, number: int) -> int:
+    """A trial's own seed, 32 bits: the same for each of its attempts."""
+    digest = hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big")
