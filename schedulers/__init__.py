@@ -26,6 +26,10 @@ if TYPE_CHECKING:
         TrialScheduler,
     )
     from schedulers.fifo import FIFOScheduler
+    from schedulers.hb_bohb import HyperBandForBOHB
+    from schedulers.hyperband import HyperBandScheduler
+    from schedulers.median import MedianStoppingRule
+    from schedulers.pasha import PASHAScheduler
     from schedulers.pb2 import PB2
     from schedulers.pbt import PopulationBasedTraining
     from schedulers.registry import SCHEDULERS, create_scheduler
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from schedulers.resizing import ResourceChangingScheduler
 
 __all__ = ["ASHAScheduler", "AsyncHyperBandScheduler", "FIFOScheduler"]
+__all__ += ["HyperBandForBOHB", "HyperBandScheduler", "MedianStoppingRule", "PASHAScheduler"]
 __all__ += ["PB2", "PopulationBasedTraining", "PopulationBasedTrainingReplay"]
 __all__ += ["DistributeResources", "DistributeResourcesToTopJob", "Holdings", "ResourceChangingScheduler"]
 __all__ += ["Candidates", "Decision", "Decisions", "ScheduleContext", "Trial", "TrialScheduler"]
@@ -43,6 +48,10 @@ _MODULES = {
     "schedulers.asha": ("ASHAScheduler", "AsyncHyperBandScheduler"),
     "schedulers.allocation": ("DistributeResources", "DistributeResourcesToTopJob", "Holdings"),
     "schedulers.fifo": ("FIFOScheduler",),
+    "schedulers.hb_bohb": ("HyperBandForBOHB",),
+    "schedulers.hyperband": ("HyperBandScheduler",),
+    "schedulers.median": ("MedianStoppingRule",),
+    "schedulers.pasha": ("PASHAScheduler",),
     "schedulers.pb2": ("PB2",),
     "schedulers.pbt": ("PopulationBasedTraining",),
     "schedulers.replay": ("PopulationBasedTrainingReplay",),

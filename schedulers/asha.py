@@ -10,13 +10,13 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
 from random import Random
 from typing import Any
 
 from schedulers.base import NEVER, Candidates, Continue, Decision, Pause, ScheduleContext, Stop, Trial, TrialScheduler
-from schedulers.objective import MODES, Objective, agree, number
-from schedulers.ranking import Entry
+from schedulers.checks import not_finite, refuse, unknown_mode
+from schedulers.objective import Objective, agree, number
+from schedulers.ranking import Entry, ordinal
 from schedulers.rung import Rung
 
 TYPES = ("stopping", "promotion")
@@ -96,12 +96,10 @@ class ASHAScheduler(TrialScheduler):
         type: str = "stopping",  # noqa: A002  the name that Syne Tune's users know
     ) -> None:
         mistakes = _mistakes(max_t, grace_period, reduction_factor, brackets)
-        if mode is not None and mode not in MODES:
-            mistakes.append(f"mode is {mode!r}: use 'min' or 'max'")
+        mistakes += unknown_mode(mode)
         if type not in TYPES:
             mistakes.append(f"type is {type!r}: use 'stopping' or 'promotion'")
-        if mistakes:
-            raise ValueError(f"ASHAScheduler: {'; '.join(mistakes)}")
+        refuse(self.__class__.__name__, mistakes)  # `type` is an argument here
         self.time_attr = time_attr
         self.metric = metric
         self.mode = mode
@@ -118,7 +116,7 @@ class ASHAScheduler(TrialScheduler):
 
     def bind(self, context: ScheduleContext) -> None:
         super().bind(context)
-        self._objective: Objective = agree("ASHAScheduler", self.metric, self.mode, context)
+        self._objective: Objective = agree(type(self).__name__, self.metric, self.mode, context)
         self.metric, self.mode = self._objective.metric, self._objective.mode
 
     def on_trial_add(self, trial: Trial) -> None:
@@ -174,7 +172,7 @@ class ASHAScheduler(TrialScheduler):
         place, needed = rung.place(climber.entry), math.ceil(len(rung) / self._reduction_factor)
         if place <= needed:
             return Continue()
-        return Stop(f"{_ordinal(place)} of {len(rung)} at {self._named(rung)}, needed {_ordinal(needed)}")
+        return Stop(f"{ordinal(place)} of {len(rung)} at {self._named(rung)}, needed {ordinal(needed)}")
 
     def _pause(self, climber: _Climber, rung: Rung | None) -> Decision:
         """Pause at a rung just reached, and again if a trial that was told to pause reports once more."""
@@ -184,7 +182,7 @@ class ASHAScheduler(TrialScheduler):
             return Continue()
         rung = climber.rungs[climber.highest]
         place = rung.place_in_line(climber.entry)
-        return Pause(f"waits at {self._named(rung)}: {_ordinal(place)} of {len(rung)}")
+        return Pause(f"waits at {self._named(rung)}: {ordinal(place)} of {len(rung)}")
 
     def _forget(self, trial: Trial) -> None:
         """What the trial achieved stays recorded: others are compared with it."""
@@ -221,8 +219,7 @@ def _milestones(grace_period: float, max_t: float, reduction_factor: float) -> l
 
 def _mistakes(max_t: float, grace_period: float, reduction_factor: float, brackets: int) -> list[str]:
     named = {"max_t": max_t, "grace_period": grace_period, "reduction_factor": reduction_factor, "brackets": brackets}
-    mistakes = [f"{name} is {value!r}: give a finite number" for name, value in named.items() if not _is_finite(value)]
-    if mistakes:
+    if mistakes := not_finite(named):
         return mistakes
     if grace_period < 1:
         mistakes.append(f"grace_period is {grace_period}: it must be at least 1")
@@ -235,14 +232,3 @@ def _mistakes(max_t: float, grace_period: float, reduction_factor: float, bracke
     if not mistakes and brackets > (most := len(_milestones(grace_period, max_t, reduction_factor))):
         mistakes.append(f"brackets is {brackets}: with these max_t, grace_period and reduction_factor at most {most}")
     return mistakes
-
-
-def _is_finite(value: object) -> bool:
-    return isinstance(value, Real) and math.isfinite(value)
-
-
-def _ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th, 11th, 21st."""
-    if number % 100 in (11, 12, 13):
-        return f"{number}th"
-    return f"{number}{({1: 'st', 2: 'nd', 3: 'rd'}).get(number % 10, 'th')}"

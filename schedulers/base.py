@@ -87,7 +87,10 @@ class Candidates(Protocol):
     def paused(self) -> Mapping[str, Trial]: ...
     @property
     def search_open(self) -> bool:
-        """Whether a trial that does not exist yet could start instead of them."""
+        """Whether a trial that does not exist yet could start instead of them.
+
+        Not when the search is over, nor when nothing runs and the searcher waits for something to happen.
+        """
         ...
 
 
@@ -178,6 +181,7 @@ class TrialScheduler:
     def choose_trial_to_run(self, trials: Candidates) -> str | None:
         """Which of the candidates starts next in the room that is free; None to leave it to a new trial.
 
-        When this answers None, nothing runs, and no new trial can be had, the paused trials end.
+        Change nothing here: a scheduler learns from `on_trial_start` what came of its answer, also on resume. When this
+        answers None, nothing runs, and the search is not open, the paused trials end.
         """
         return next(iter(trials.waiting), None) or next(iter(trials.paused), None)

@@ -30,7 +30,11 @@ class Objective:
             return None
         if math.isnan(value):
             return -math.inf
-        return value if self.mode == "max" else -value
+        return self.shown(value)
+
+    def shown(self, score: float) -> float:
+        """The metric's value that a score stands for, as people know it; and the other way round."""
+        return score if self.mode == "max" else -score
 
 
 def number(value: object) -> float | None:

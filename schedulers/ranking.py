@@ -14,7 +14,7 @@ class Ranking:
     """Entries in order, cut into blocks.
 
     In one long list of 100,000, moving its tail would cost more than all else that a scheduler does, the more
-    so when results get better and each new one comes first (benchmarks/asha_decisions.py).
+    so when results get better and each new one comes first (benchmarks/scheduler_decisions.py).
     """
 
     def __init__(self) -> None:
@@ -43,3 +43,10 @@ class Ranking:
         index = bisect_left(self._lasts, entry)
         inside = bisect_left(self._blocks[index], entry) if index < len(self._blocks) else 0
         return sum(map(len, self._blocks[:index])) + inside
+
+
+def ordinal(place: int) -> str:
+    """1st, 2nd, 3rd, 4th, 11th, 21st."""
+    if place % 100 in (11, 12, 13):
+        return f"{place}th"
+    return f"{place}{({1: 'st', 2: 'nd', 3: 'rd'}).get(place % 10, 'th')}"

@@ -42,6 +42,11 @@ class Asking(ABC):
 
     is_aside = False
 
+    @property
+    def thinks(self) -> bool:
+        """Whether a question is open."""
+        return False
+
     @abstractmethod
     def ask(self, trial_id: str) -> bool:
         """Have a suggestion made for `trial_id`, the next trial; whether that is a new question."""
@@ -117,6 +122,10 @@ class AskingAside(Asking):
         policies.searcher = _Messenger(self._searcher, self._tell)
         self._thread = threading.Thread(target=self._think, name="searcher", daemon=True)
         self._thread.start()
+
+    @property
+    def thinks(self) -> bool:
+        return bool(self._asked) and self._answer is None
 
     def ask(self, trial_id: str) -> bool:
         if self._asked == trial_id and not self._was_put_off():

@@ -276,8 +276,7 @@ class Job:
         self.tune = replace(self.tune, warm_start=known)
 
     def _stopper(self) -> Stopper | None:
-        falling = [metric for metric, mode in zip(self.metrics, self.modes, strict=False) if mode == "min"]
-        return as_stopper(self.run.stop, falling=falling)
+        return as_stopper(self.run.stop, modes=dict(zip(self.metrics, self.modes, strict=False)))
 
 
 def _listed(value: str | Sequence[str] | None) -> tuple[str, ...]:

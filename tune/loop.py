@@ -204,11 +204,13 @@ class Loop:
     # New trials.
 
     def _fill(self) -> None:
-        """Start what should start next for as long as there is room."""
+        """Start what should start next for as long as there is room; the searcher is asked until it has nothing new."""
+        self._experiment.searcher_waits = False
         while (wanted := self._wanted()) is not None:
             if wanted.request is None:
-                if self._suggest() is None:
-                    return
+                self._suggest()
+                if self._asking.thinks:
+                    return  # the loop is woken when there is an answer
                 continue
             room = self._take_room(wanted)
             if room is None:
@@ -219,7 +221,9 @@ class Loop:
             trial_id = wanted.trial_id or self._suggest()
             if trial_id is None:
                 self._crew.keep_room(room)
-                return
+                if self._asking.thinks:
+                    return
+                continue
             launched = self._experiment.launch(trial_id)
             self._warn_of_starting_over(launched)
             self._crew.move_in(launched, room)
@@ -269,8 +273,10 @@ class Loop:
             self._handle(SearchEnded(answer.error))
             return None
         config = answer.suggestion
-        if config is None and self._experiment.live:
-            return None
+        if config is None:
+            self._experiment.searcher_waits = True
+            if self._experiment.live or self._wanted() is not None:
+                return None
         if config is None or config is FINISHED:
             self._handle(SearchEnded())
             return None

@@ -171,7 +171,7 @@ class Driver:
         if t <= self.told.get(name, 0):
             return
         self.told[name] = t
-        result: dict[str, Any] = {"training_iteration": t, "accuracy": self.score(name, t)}
+        result: dict[str, Any] = {"training_iteration": t, "time_total_s": t / 2, "accuracy": self.score(name, t)}
         if self.accidents and self.chance.random() < 0.02:
             del result["accuracy"]
         answer = self._tell("on_trial_result", trial, result)

@@ -15,6 +15,7 @@ from schedulers import (
     TrialScheduler,
     create_scheduler,
 )
+from tests.schedulers.contract import ARGUMENTS
 from tests.schedulers.driver import Standing, StubTrial
 
 
@@ -82,7 +83,7 @@ def test_rays_other_name_is_the_same_class() -> None:
 
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_every_short_name_makes_a_scheduler(name: str) -> None:
-    assert isinstance(create_scheduler(name), TrialScheduler)
+    assert isinstance(create_scheduler(name, **ARGUMENTS[name][0]), TrialScheduler)
 
 
 def test_short_names_take_the_arguments_of_their_class() -> None:

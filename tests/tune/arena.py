@@ -44,7 +44,13 @@ def bound(
     searcher, scheduler = searcher or BasicVariantGenerator(), scheduler or FIFOScheduler()
     searcher.bind(SearchContext(space, metrics, modes, seed, num_samples))
     scheduler.bind(ScheduleContext(metric, mode if metric else None, seed, searcher.total_trials))
-    return Policies(scheduler, searcher, as_stopper(stop), metrics, getattr(scheduler, "time_attr", None))
+    return Policies(
+        scheduler,
+        searcher,
+        as_stopper(stop, modes=dict(zip(metrics, modes, strict=True))),
+        metrics,
+        getattr(scheduler, "time_attr", None),
+    )
 
 
 @dataclass

@@ -56,9 +56,9 @@ def test_the_searcher_is_told_before_the_scheduler_is_asked() -> None:
 
 
 def test_a_stop_criterion_comes_before_the_scheduler() -> None:
-    decision, _ = policies(stop={"loss": 0.5}).judge(trial(), {"loss": 1.0})
+    decision, _ = policies(stop={"loss": 1.5}).judge(trial(), {"loss": 1.0})
     assert isinstance(decision, Stop)
-    assert decision.reason == "loss reached 0.5"
+    assert decision.reason == "loss reached 1.5"
     assert LOG == ["searcher 1.0"]
 
 

@@ -80,7 +80,7 @@ def test_a_function_is_a_stopper_and_gives_its_name() -> None:
 def test_iterations_can_be_limited() -> None:
     stopper = MaximumIterationStopper(2)
     assert [stopper("t0", result(iteration)) for iteration in (1, 2, 3)] == [False, True, True]
-    assert stopper.why("t0", result(2)) == "MaximumIterationStopper"
+    assert stopper.why("t0", result(2)) == "it reached max_iter (2)"
     with pytest.raises(ValueError, match="at least 1"):
         MaximumIterationStopper(0)
 
@@ -88,7 +88,7 @@ def test_iterations_can_be_limited() -> None:
 def test_combined_each_is_asked_every_time_and_any_ends_the_trial() -> None:
     counting = Enough(2)
     stopper = CombinedStopper(MaximumIterationStopper(1), counting, ThresholdStopper({"accuracy": 0.5}))
-    assert stopper.why("t0", result(1, accuracy=0.7)) == "MaximumIterationStopper, accuracy reached 0.5"
+    assert stopper.why("t0", result(1, accuracy=0.7)) == "it reached max_iter (1), accuracy reached 0.5"
     assert not stopper.stop_all()
     assert stopper("t0", result(1)) is True
     assert counting.seen == 2
@@ -99,7 +99,7 @@ def test_whatever_a_user_may_pass_becomes_one_stopper() -> None:
     assert as_stopper(None) is as_stopper({}) is as_stopper([]) is as_stopper([None, {}]) is None
     own = Enough(1)
     assert as_stopper(own) is own
-    falling = as_stopper({"loss": 0.1}, falling=["loss"])
+    falling = as_stopper({"loss": 0.1}, modes={"loss": "min"})
     assert falling is not None
     assert falling.why("t0", {"loss": 0.05})
     mixed = as_stopper([{"accuracy": 0.9}, lambda trial_id, result: False, own])

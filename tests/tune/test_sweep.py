@@ -306,6 +306,15 @@ known keys of scheduler asha: type, time_attr, metric, mode, max_t, grace_period
     )
 
 
+def test_stoppers_have_names_and_are_joined_by_a_list_or_by_all(read: Read) -> None:
+    both = "{all: [{type: maximum_iteration, max_iter: 5}, {x: 1}]}"
+    job = read(f"{MINIMAL}stop: [{{accuracy: 0.99}}, {{type: timeout, timeout: 60}}, {both}]")
+    thresholds, timeout, both = job.run.stop
+    assert thresholds.init_arguments == (({"accuracy": 0.99},), {})
+    assert timeout.init_arguments == ((), {"timeout": 60})
+    assert [type(one).__name__ for one in both.init_arguments[0]] == ["MaximumIterationStopper", "ThresholdStopper"]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -335,6 +344,13 @@ known keys of scheduler asha: type, time_attr, metric, mode, max_t, grace_period
         (MINIMAL + "durability: proces", "4:13: expected 'process' or 'power', got the text 'proces'"),
         (MINIMAL + "stop: 27", "4:7: expected keys and values, got 27"),
         (MINIMAL + "stop: {loss: low}", "4:14: expected a number, got the text 'low'"),
+        (MINIMAL + "stop: [{loss: 1}, {loss: low}]", "4:26: expected a number, got the text 'low'"),
+        (MINIMAL + "stop: [27]", "4:8: expected keys and values, got 27"),
+        (MINIMAL + "stop: {type: timeot, timeout: 3}", "4:14: there is no stopper 'timeot'; did you mean 'timeout'?"),
+        (MINIMAL + "stop: {type: timeout, timeout: -3}", "4:32: TimeoutStopper: timeout must be a number of seconds"),
+        (MINIMAL + "stop: [{type: timeout, time: 3}]", "4:24: unknown key `time` in stopper timeout; did you mean"),
+        (MINIMAL + "stop: {all: [{type: 3}]}", "4:21: expected the name of a stopper, got 3"),
+        (MINIMAL + "stop: {all: 3}", "4:8: `all` stands alone, with a list of what must hold together"),
         (
             MINIMAL + "checkpoint: {checkpoint_at_end: true}",
             "4:14: unknown key `checkpoint_at_end` in checkpoint; did you",

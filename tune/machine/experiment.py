@@ -46,8 +46,6 @@ log = logging.getLogger(__name__)
 
 _CONTINUE = Verdict()
 
-_STOPPED = "the stopper ended the experiment"
-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -66,6 +64,7 @@ class Experiment(State):
     """An experiment that decides: its state, the policies it asks, and the entries not yet journaled.
 
     `names_known` is set once a result had every name that decisions rest on; `position` counts the entries.
+    `searcher_waits` is set when the searcher had nothing new for now, until it is asked again.
     """
 
     def __init__(self, plan: Plan, policies: Policies) -> None:
@@ -73,6 +72,7 @@ class Experiment(State):
         self.policies = policies
         self.names_known = False
         self.position = 0
+        self.searcher_waits = False
         self._fresh: list[Entry] = []
         self._said: set[str] = set()
 
@@ -80,7 +80,7 @@ class Experiment(State):
 
     def handle(self, event: Event, time: float, wall: float) -> list[Command]:
         """Take in an event that happened at `time` (seconds of the experiment's life, never less than before)."""
-        self.time = max(time, self.time)
+        self._pass_time(time)
         event = self._complete(event)
         result = self._result_of(event, wall)
         decision, others = self._ask(event, result)
@@ -98,7 +98,7 @@ class Experiment(State):
 
     def replay(self, entry: Entry) -> None:
         """Take in an entry read back; the policies are told what they were told then, and their answers dropped."""
-        self.time = max(entry.time, self.time)
+        self._pass_time(entry.time)
         result = self._result_of(entry.event, entry.wall)
         self._ask(entry.event, result)
         self._closing_by(entry.event, result)
@@ -106,6 +106,10 @@ class Experiment(State):
         self.position += 1
         self._tell(entry.event)
         self._following(entry.event)
+
+    def _pass_time(self, time: float) -> None:
+        self.time = max(time, self.time)
+        self.policies.time_passed(self.time)
 
     def take_entries(self) -> list[Entry]:
         """The entries since the last call, to be journaled before any command is carried out."""
@@ -126,7 +130,7 @@ class Experiment(State):
             return None
         # Who ran when the run was interrupted goes on first: then all happens in the order in which it would have.
         chosen = self._displaced_first() or self.policies.choose(self) or self._unplaced()
-        if chosen is None and self.search_open:
+        if chosen is None and self.search_open and not self.searcher_waits:
             return Wanted(None, self.plan.request if isinstance(self.plan.request, Request) else None)
         if chosen is None and not self.live:
             chosen = next(iter(self.waiting), None)
@@ -171,8 +175,8 @@ class Experiment(State):
     def next_deadline(self) -> float | None:
         """When time itself will be an event: a budget is spent, or a trial told to end is overdue."""
         deadlines = [trial.deadline for trial in self.leaving.values() if trial.deadline is not None]
-        if self.plan.time_budget_s is not None and self.closing is None:
-            deadlines.append(self.plan.time_budget_s)
+        if self.closing is None:
+            deadlines += [each for each in (self.plan.time_budget_s, self.policies.deadline) if each is not None]
         return min(deadlines, default=None)
 
     def due(self, time: float) -> list[Event]:
@@ -181,6 +185,10 @@ class Experiment(State):
         budget = self.plan.time_budget_s
         if budget is not None and self.closing is None and time >= budget:
             events.append(Closing(f"the time budget of {budget:g} s is spent"))
+        elif self.closing is None:
+            self.policies.time_passed(time)
+            if why := self.policies.time_is_up():
+                events.append(Closing(why))
         late = [one for one in self.leaving.values() if one.deadline is not None and time >= one.deadline]
         return events + [Overdue(trial.trial_id, trial.attempt) for trial in late]
 
@@ -190,12 +198,13 @@ class Experiment(State):
         return trial is not None and trial.attempt == attempt
 
     @property
-    def _budget_spent(self) -> bool:
-        return self.plan.time_budget_s is not None and self.time >= self.plan.time_budget_s
+    def _time_is_up(self) -> bool:
+        budget = self.plan.time_budget_s
+        return (budget is not None and self.time >= budget) or bool(self.policies.time_is_up())
 
     @property
     def _over(self) -> bool:
-        return bool(self.closing or self.finished or self._budget_spent)
+        return bool(self.closing or self.finished or self._time_is_up)
 
     @property
     def takes_new(self) -> bool:
@@ -204,7 +213,9 @@ class Experiment(State):
 
     @property
     def search_open(self) -> bool:
-        """Whether there may be another new trial."""
+        """Whether there may be another new trial; a searcher that waits while nothing runs has none."""
+        if self.searcher_waits and not self.live:
+            return False
         total = self.policies.searcher.total_trials
         return not self.search_over and (total is None or len(self.trials) < total)
 
@@ -363,8 +374,8 @@ class Experiment(State):
         match event:
             case Opened():
                 return [Interrupted(trial_id) for trial_id in self.live]
-            case Ended() if event.metrics is not None and self.policies.wants_end() and self.closing is None:
-                return [Closing(_STOPPED)]
+            case Ended() if event.metrics is not None and (why := self.policies.wants_end()) and self.closing is None:
+                return [Closing(why)]
             case Failed(trial_id) if self.plan.fail_fast and self.closing is None:
                 failed = self.trials[trial_id].state is TrialState.ERROR
                 return [Closing(f"{trial_id} failed and fail_fast is set")] if failed else []
@@ -385,12 +396,12 @@ class Experiment(State):
         if result is None or not isinstance(event, Reported | Ended):
             return None
         # Asked at each report, live and on replay alike: a stopper may count how often it is.
-        stopped = isinstance(event, Reported) and self.policies.wants_end()
+        stopped = self.policies.wants_end() if isinstance(event, Reported) else ""
         missing = "" if self.names_known else self.policies.missing(event.trial_id, result)
         self.names_known = not missing
         if self.closing is not None or not (missing or stopped):
             return None
-        return Closing("a name was never reported", keep=True, error=missing) if missing else Closing(_STOPPED)
+        return Closing("a name was never reported", keep=True, error=missing) if missing else Closing(stopped)
 
     def _tell(self, event: Event) -> Decisions:
         """Tell the policies what became of trials; what they decide on that about others."""

@@ -64,13 +64,38 @@ class Policies:
 
     def free_until(self, trial: Trial, iteration: int) -> int:
         """The iteration before which nothing that `trial` reports can be answered but by going on."""
-        if self.stopper is not None:
-            return 0
-        return self._guard(trial, lambda: self.scheduler.free_until(trial, iteration)) or 0
+        stopper, scheduler = self.stopper, self.scheduler
+        free = self._guard(trial, lambda: scheduler.free_until(trial, iteration)) or 0
+        if stopper is None or not free:
+            return free
+        return min(free, self._guard(trial, lambda: stopper.free_until(trial.trial_id, iteration)) or 0)
 
-    def wants_end(self) -> bool:
-        """Whether the stopper ends the whole experiment."""
-        return bool(self.stopper and self._guard(None, self.stopper.stop_all))
+    def wants_end(self) -> str:
+        """Why the stopper ends the whole experiment, empty when it does not."""
+        if self.stopper is None or not self._guard(None, self.stopper.stop_all):
+            return ""
+        return self._why_all(self.stopper)
+
+    def time_passed(self, time: float) -> None:
+        """Tell the stopper how many seconds the experiment has lived."""
+        stopper = self.stopper
+        if stopper is not None:
+            self._guard(None, lambda: stopper.on_time(time))
+
+    @property
+    def deadline(self) -> float | None:
+        """The second of the experiment's life at which time alone may end it."""
+        stopper = self.stopper
+        return None if stopper is None else self._guard(None, lambda: stopper.deadline_s)
+
+    def time_is_up(self) -> str:
+        """Why time alone ends the whole experiment now, empty when it does not."""
+        if self.stopper is None or not self._guard(None, self.stopper.time_is_up):
+            return ""
+        return self._why_all(self.stopper)
+
+    def _why_all(self, stopper: Stopper) -> str:
+        return self._guard(None, stopper.why_all) or f"{type(stopper).__name__} ended the experiment"
 
     def opened(self, resources: dict[str, float]) -> None:
         """The run begins, or goes on."""
@@ -114,13 +139,20 @@ class Policies:
         """A trial ended for good, with its last result; answers what others shall do."""
         result = trial.last_result
         usable = result if result is not None and self.finite(result) and self._constrained(result) else None
+        self._forget(trial)
         self._guard(trial, lambda: self.searcher.on_trial_complete(trial.trial_id, usable))
         return _decisions(trial, self._guard(trial, lambda: self.scheduler.on_trial_complete(trial, result)))
 
     def failed(self, trial: Trial) -> Decisions:
         """A trial failed for good; answers what others shall do."""
+        self._forget(trial)
         self._guard(trial, lambda: self.searcher.on_trial_complete(trial.trial_id, None, error=True))
         return _decisions(trial, self._guard(trial, lambda: self.scheduler.on_trial_error(trial)))
+
+    def _forget(self, trial: Trial) -> None:
+        stopper = self.stopper
+        if stopper is not None:
+            self._guard(trial, lambda: stopper.on_trial_end(trial.trial_id))
 
     def choose(self, candidates: Candidates) -> str | None:
         """Which waiting or paused trial starts next; None leaves the room to a new trial."""

@@ -16,6 +16,7 @@ from tune.sweep.overrides import override, put
 from tune.sweep.policies import SCHEDULER, SEARCHER
 from tune.sweep.schema import EarlyTerminate, SweepFile
 from tune.sweep.section import shown
+from tune.sweep.stopping import criteria
 
 METHODS = {"random": "random", "grid": "grid", "bayes": "tpe"}
 """W&B's methods, and our searchers."""
@@ -77,7 +78,7 @@ def _job(file: SweepFile, trainable: Any) -> Job:
         RunConfig(
             name=file.name,
             storage_path=file.storage_path,
-            stop=dict(file.stop) or None,
+            stop=criteria(file.stop),
             failure_config=FailureConfig(max_failures=file.max_failures, fail_fast=file.fail_fast),
             checkpoint_config=CheckpointConfig(
                 num_to_keep=keep.num_to_keep,

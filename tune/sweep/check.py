@@ -92,8 +92,8 @@ class Check:
         key = str(loc[-1]) if loc else ""
         match kind:
             case "sweep":
-                at = (context["at"],) if context["at"] else ()
-                self._complain(context["message"], *loc, *at, key=context["message"].startswith("`"))
+                at = context["at"] if isinstance(context["at"], tuple) else (context["at"],) if context["at"] else ()
+                self._complain(context["message"], *loc, *at, key=context["message"].startswith(("`", "unknown key")))
             case "extra_forbidden":
                 self._unknown_key(loc, key)
             case "missing":

@@ -1,4 +1,4 @@
-"""Searchers and schedulers by their names in a sweep file, with every argument checked at once.
+"""Searchers, schedulers and stoppers by their names in a sweep file, with every argument checked at once.
 
 The arguments beside `type` are those of the class's constructor. A class's own argument that is called ``type``, such
 as ASHA's, is written `variant`: ``{type: asha, variant: promotion}``.
@@ -16,6 +16,7 @@ from typing import Any
 from schedulers import SCHEDULERS, create_scheduler
 from searchers import SEARCHERS, create_searcher
 from tune.errors import nearest
+from tune.stopper import STOPPERS, create_stopper
 
 VARIANT = "variant"
 _GIVEN_ELSEWHERE = frozenset({"space"})
@@ -75,6 +76,7 @@ class Registry:
 
 SEARCHER = Registry("searcher", SEARCHERS, create_searcher)
 SCHEDULER = Registry("scheduler", SCHEDULERS, create_scheduler)
+STOPPER = Registry("stopper", STOPPERS, create_stopper)
 
 
 def _blamed(message: str, section: Mapping[str, Any]) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator
 
 from searchers.constraints import Constraint
 from tune.sweep.overrides import SHORT_FORMS
 from tune.sweep.parameters import Parameter
 from tune.sweep.section import Number, Section, refuse
+from tune.sweep.stopping import checked
 
 GOALS = {"maximize": "max", "minimize": "min", "max": "max", "min": "min"}
 
@@ -101,7 +102,7 @@ class SweepFile(Section):
     num_samples: Annotated[int, AfterValidator(_count)] | None = None
     max_concurrent_trials: Annotated[int, Field(ge=0)] | None = None
     resources_per_trial: dict[str, Any] | None = None
-    stop: dict[str, Number] = Field(default_factory=dict)
+    stop: Annotated[dict[str, Number], WrapValidator(checked)] = Field(default_factory=dict)
     time_budget_s: Annotated[Number, Field(gt=0)] | None = None
     max_failures: Annotated[int, Field(ge=-1)] = 0
     fail_fast: Annotated[Any, BeforeValidator(_fast)] = False

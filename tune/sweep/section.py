@@ -15,8 +15,8 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-def refuse(message: str, *, at: str = "") -> NoReturn:
-    """Fail a validator with `message`, about the section's key `at` when that is given.
+def refuse(message: str, *, at: str | tuple[str | int, ...] = "") -> NoReturn:
+    """Fail a validator with `message`, about the section's key `at`, or the path of keys, when that is given.
 
     Raises:
         PydanticCustomError: always.

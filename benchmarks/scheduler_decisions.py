@@ -1,0 +1,139 @@
+"""What one decision of each scheduler costs, in microseconds, when 100,000 trials have been there before."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from statistics import median
+from time import process_time
+from typing import Any
+
+from schedulers import Pause, ScheduleContext, Stop, Trial, TrialScheduler, create_scheduler
+
+SLOTS, EPOCHS, LAST = 32, 12, 2000
+
+SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "fifo": ("fifo", {}),
+    "asha stopping": ("asha", {"max_t": 81, "reduction_factor": 3}),
+    "asha promotion": ("asha", {"max_t": 81, "reduction_factor": 3, "type": "promotion"}),
+    "hyperband": ("hyperband", {"max_t": 81}),
+    "hb_bohb": ("hb_bohb", {"max_t": 81}),
+    "median": ("median_stopping_rule", {"time_attr": "training_iteration", "grace_period": 1}),
+    "pasha": ("pasha", {"max_t": 81}),
+}
+TRENDS = {"level": 0.0, "improving": 1.0, "worsening": -1.0}
+"""By how much each trial is better than the one before, beside chance."""
+
+
+@dataclass
+class One:
+    """A trial, as far as a scheduler sees it."""
+
+    trial_id: str
+    quality: float
+    iteration: int = 0
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Standing:
+    """The candidates."""
+
+    waiting: dict[str, Trial] = field(default_factory=dict)
+    paused: dict[str, Any] = field(default_factory=dict)
+    search_open: bool = True
+
+
+class Run:
+    """Trials in `SLOTS` places, and how long the scheduler took over them."""
+
+    def __init__(self, scheduler: TrialScheduler, trend: float) -> None:
+        self.scheduler, self.trend = scheduler, trend
+        self.chance, self.standing, self.number = Random(0), Standing(), 0
+        self.running: deque[One] = deque()
+        self.results: list[float] = []
+        self.total_s = 0.0
+
+    def until(self, trials: int) -> None:
+        """Go on until so many trials have begun, and forget the times of before."""
+        self.results, self.total_s = [], 0.0
+        while self.number < trials:
+            while len(self.running) < SLOTS:
+                self.begin()
+            self.report(self.running.popleft())
+
+    def begin(self) -> None:
+        chosen = self.call("choose_trial_to_run", self.standing)
+        if chosen:
+            trial = self.standing.paused.pop(chosen)
+        else:
+            trial = One(f"t{self.number}", self.number * self.trend + self.chance.random())
+            self.number += 1
+            self.call("on_trial_add", trial)
+        self.call("on_trial_start", trial)
+        self.running.append(trial)
+
+    def report(self, trial: One) -> None:
+        trial.iteration += 1
+        result = {"training_iteration": trial.iteration, "accuracy": trial.quality + self.chance.random() / 10}
+        answer = self.call("on_trial_result", trial, result)
+        decisions = dict(answer) if isinstance(answer, Mapping) else {trial.trial_id: answer}
+        own = decisions.pop(trial.trial_id, None)
+        self.carry_out(decisions)
+        if isinstance(own, Pause):
+            self.standing.paused[trial.trial_id] = trial
+        elif isinstance(own, Stop) or trial.iteration >= EPOCHS:
+            self.end(trial)
+        else:
+            self.running.append(trial)
+
+    def carry_out(self, decisions: Mapping[str, Any]) -> None:
+        for trial_id, decision in decisions.items():
+            if isinstance(decision, Stop) and trial_id in self.standing.paused:
+                self.end(self.standing.paused.pop(trial_id))
+
+    def end(self, trial: One) -> None:
+        self.carry_out(self.call("on_trial_complete", trial, None) or {})
+
+    def call(self, hook: str, *arguments: Any) -> Any:
+        method = getattr(self.scheduler, hook)
+        begun = process_time()
+        answer = method(*arguments)
+        took = process_time() - begun
+        self.total_s += took
+        if hook == "on_trial_result":
+            self.results.append(took)
+        return answer
+
+
+def measure(name: str, arguments: dict[str, Any], trend: float, trials: int) -> dict[str, float]:
+    """During the last trials: the median of what a result costs, and the mean of all hooks for each result."""
+    scheduler = create_scheduler(name, **arguments)
+    scheduler.bind(ScheduleContext("accuracy", "max", 0))
+    run = Run(scheduler, trend)
+    run.until(trials)
+    run.until(trials + LAST)
+    return {
+        "result_us": round(median(run.results) * 1e6, 1),
+        "all_hooks_mean_us": round(run.total_s / len(run.results) * 1e6, 1),
+    }
+
+
+def main() -> None:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=100_000)
+    trials = parser.parse_args().trials
+    cases = {
+        f"{title}/{name}": measure(*SCHEDULERS[title], trend, trials)
+        for title in SCHEDULERS
+        for name, trend in TRENDS.items()
+    }
+    print(json.dumps({"benchmark": "scheduler_decisions", "trials": trials, **cases}))
+
+
+if __name__ == "__main__":
+    main()
