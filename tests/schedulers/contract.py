@@ -14,6 +14,13 @@ _PBT = {
     "require_attrs": False,
 }
 
+_PB2 = {
+    "time_attr": "training_iteration",
+    "perturbation_interval": 2,
+    "hyperparam_bounds": {"x": [0.0, 1.0]},
+    "quantile_fraction": 0.5,
+}
+
 ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     "fifo": [{}],
     "asha": [
@@ -33,6 +40,9 @@ ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     "medianstopping": [{"grace_period": 0.5, "min_samples_required": 2, "hard_stop": False}],
     "pbt": [{**_PBT}, {**_PBT, "synch": True}],
     "pasha": [{"max_t": 9, "reduction_factor": 2}],
+    "pbt_replay": [{"policy": [(0, {"x": 0.1}), (2, {"x": 0.5}), (5, {"x": 0.7})]}],
+    "pb2": [{**_PB2}, {**_PB2, "synch": True}],
+    "resource_changing": [{}],
 }
 """By short name: every one has at least one entry."""
 
