@@ -82,6 +82,10 @@ def _no_room() -> bool:
     return False
 
 
+def _ignore(worker: Worker) -> None:
+    """Until somebody wants to know."""
+
+
 class Actors:
     """All actors by their numbers, those with a name also by that."""
 
@@ -94,6 +98,8 @@ class Actors:
         self._ledger = ledger
         self._waiting: deque[Actor] = deque()
         self.find_room: Callable[[], bool] = _no_room
+        self.on_more: Callable[[Worker], None] = _ignore
+        """Told when a worker of which calls stand still is sent more, which may not."""
 
     # Life.
 
@@ -141,6 +147,7 @@ class Actors:
             self._die(actor, pack_own(actor_died(actor.name, cause)))
             return True
         worker.spot = plan.plan.spot
+        worker.concurrency = plan.max_concurrency
         actor.worker, worker.actor, actor.state = worker, actor, State.STARTING
         creation = actor.creation
         self._workers.define(worker, creation.digest)
@@ -354,6 +361,8 @@ class Actors:
             self._workers.post(worker, (CALLS, messages))
             for number, taken in resumed:
                 self._workers.post(worker, (PROCEED, number, taken))
+            if worker.waits.calls:
+                self.on_more(worker)
 
     def again(self, call: Call) -> None:
         """Run a call once more, as it asked for when it raised."""

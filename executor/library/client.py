@@ -10,13 +10,16 @@ import select
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from contextvars import ContextVar
 from mmap import mmap
 from typing import Any
 
 from executor.errors import GetTimeoutError
 from executor.interrupts import Condition, Interrupts, interruptible, uninterrupted
+from executor.library.awaiting import AwaitedFuture, is_in_event_loop
 from executor.library.calls import Submission
 from executor.library.definitions import Definition
 from executor.library.messages import (
@@ -33,8 +36,8 @@ from executor.library.messages import (
     SUBMIT,
 )
 from executor.library.objects import VALUE, Outcome
-from executor.library.refs import ObjectRef
-from executor.library.runtime import Runtime
+from executor.library.refs import ObjectRef, number_of
+from executor.library.runtime import Runtime, settler
 from executor.library.values import Packed, Place, pack_value, unpack_value
 from executor.processes.worker import SocketChannel
 from executor.resources import Node
@@ -213,7 +216,7 @@ class Client(Runtime):
             if not self.until(lambda: number in replies, timeout_s):
                 raise GetTimeoutError
         except BaseException:  # mostly that the call was cancelled: the hub is not to think that it still waits
-            self.say((REQUEST, 0, running.get(), "give_up", (number,)))
+            self._give_up(number)
             replies.pop(number, None)
             raise
         well, value = replies.pop(number)
@@ -236,19 +239,55 @@ class Client(Runtime):
         except GetTimeoutError:
             return set(self.ask("there", list(numbers)))
 
+    def _give_up(self, request: int) -> None:
+        """Want no answer any more."""
+        self.say((REQUEST, 0, running.get(), "give_up", (request,)))
+
     def when_there(self, number: int, callback: Callable[[Outcome], None]) -> None:
+        self._ask_later("outcomes_later", number, callback)
+
+    def _ask_later(self, verb: str, number: int, callback: Callable[[Outcome], None]) -> int:
+        """Ask for an outcome, and call back with it; the number of the request."""
         self.flush()
         request = next(self._requests)
         self._callbacks[request] = lambda _, found: callback(found[0])
-        self.say((REQUEST, request, 0, "outcomes_later", ([number],)))
+        self.say((REQUEST, request, running.get(), verb, ([number],)))
         if self.on_calls is None:  # nobody reads while the worker's own code runs: a thread has to
             threading.Thread(target=self._read_callbacks, daemon=True, name="executor-futures").start()
+        return request
 
     def _read_callbacks(self) -> None:
         try:
             self.until(lambda: not self._callbacks)
         except EOFError:
             pass
+
+    def future(self, ref: ObjectRef[Any]) -> Future[Any]:
+        """A future of the value. What asks for it in an event loop awaits it; others wait when they say so."""
+        self.before_waiting()
+        future = AwaitedFuture(self._standing)
+        verb = "outcomes_awaited" if is_in_event_loop() else "outcomes_later"
+        request = self._ask_later(verb, number_of(ref), settler(future, ref))
+        future.add_done_callback(lambda future: self._call_off(request) if future.cancelled() else None)
+        return future
+
+    def _call_off(self, request: int) -> None:
+        self._callbacks.pop(request, None)
+        self._give_up(request)
+
+    @contextmanager
+    def _standing(self, timeout_s: float | None) -> Iterator[None]:
+        """Let the hub know that this thread stands still, until it goes on; not if it only looks."""
+        if timeout_s is not None and timeout_s <= 0:
+            yield
+            return
+        self.before_waiting()
+        request = next(self._requests)
+        try:
+            self.say((REQUEST, request, running.get(), "stand_still", ()))
+            yield
+        finally:
+            self._give_up(request)
 
     def allocate(self, size: int) -> tuple[Place, memoryview]:
         place: Place = self.ask("allocate", size)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Answer = Callable[[bool, Any], None]
 
-_BLOCKING = frozenset({"outcomes", "wait", "next_item"})
+_BLOCKING = frozenset({"outcomes", "outcomes_awaited", "wait", "next_item", "stand_still"})
 
 
 class Desk:
@@ -59,7 +59,11 @@ class Desk:
 
         objects.when_all_settled(numbers, all_there)
 
+    _outcomes_awaited = _outcomes  # by a coroutine
     _outcomes_later = _outcomes  # by somebody who does not stand still for it
+
+    def _stand_still(self, caller: int, call: int, answer: Answer) -> None:
+        """A thread waits for what it has asked for before. It is not answered, but given up when it goes on."""
 
     def _wait(self, caller: int, call: int, answer: Answer, numbers: Sequence[int], count: int) -> None:
         objects = self._hub.objects

@@ -103,6 +103,8 @@ class Hearing:
         call = worker.running.pop(number, None)
         for one in packed if type(packed) is list else (packed,):
             self._forget_places(worker, (kind, one))
+        if worker.waits.calls:
+            self._lending.call_ended(worker, number)
         if call is None or number not in self._hub.calls.open:
             return
         if call.cancelled and kind == ERROR:
@@ -137,23 +139,19 @@ class Hearing:
 
     def _take_request(self, worker: Worker, request: int, call: int, verb: str, arguments: tuple[Any, ...]) -> None:
         if verb == "give_up":
-            if worker.asking.pop(arguments[0], False):
-                self._lending.unblock(worker)
+            self._lending.close(worker, arguments[0])
             return
-        worker.asking[request] = False
+        waits = worker.waits
+        waits.ask(request)
 
         def answer(well: bool, value: Any) -> None:
-            blocked = worker.asking.pop(request, None)
-            if blocked is None:
-                return  # given up in the meantime
-            if blocked:
-                self._lending.unblock(worker)
-            self._hub.workers.post(worker, (REPLY, request, well, value))
+            if waits.is_open(request):  # and not given up in the meantime
+                self._lending.close(worker, request)
+                self._hub.workers.post(worker, (REPLY, request, well, value))
 
         self._hub.desk.serve(worker.number, call, verb, arguments, answer)
-        if request in worker.asking and self._hub.desk.blocks(verb):
-            worker.asking[request] = True
-            self._lending.block(worker)
+        if waits.is_open(request) and self._hub.desk.blocks(verb):
+            self._lending.stand_still(worker, request, call)
 
     def _take_held(self, worker: Worker, taken: Sequence[int], dropped: Sequence[int]) -> None:
         for number in taken:

@@ -112,6 +112,7 @@ class Hub(Runtime):
         self._timer_numbers = itertools.count()
         self._afterwards: deque[Callable[[], None]] = deque()
         self._lending = Lending(self.tasks, self.actors, self.groups)
+        self.actors.on_more = self._weigh
         self.workers.take = Hearing(self, self._lending).take
         self._closed = False
         self._sleeps = False
@@ -233,6 +234,12 @@ class Hub(Runtime):
         """Something was given back: look who can use it, soon."""
         self._lending.room_freed = True
         self.pool.wake()
+
+    def _weigh(self, worker: Worker) -> None:
+        """It was sent more calls while others waited in it: it may be owed its cpus."""
+        self._lending.weigh(worker)
+        if self._lending.room_freed:
+            self.pool.wake()
 
     def _cancel_unread(self, call: Call) -> None:
         self.desk.cancel(call, force=False, recursive=True)

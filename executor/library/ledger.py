@@ -75,12 +75,16 @@ class Area:
             assert self.devices is not None
             self.devices.give_back(shares)
 
-    def lend(self, lease: Lease) -> None:
-        """Let others have the cpus of a lease for now."""
+    def lend(self, lease: Lease) -> bool:
+        """Let others have the cpus of a lease for now; whether that gives them any that they had not before."""
+        if lease.lent is not None:
+            return False
         cpus = self._cpus_of(lease.request)
-        if lease.lent is None and cpus.bundles[0]:
-            lease.lent = cpus
-            self.room.give_back(cpus, lease.nodes)
+        if not cpus.bundles[0]:
+            return False
+        lease.lent = cpus
+        self.room.give_back(cpus, lease.nodes)
+        return True
 
     def take_back(self, lease: Lease, find_room: Callable[[], bool]) -> None:
         """End the loan if the cpus are free; otherwise the worker goes on without, which nobody waits for."""

@@ -175,7 +175,7 @@ class Tasks:
         if ahead > 1 and len(line):
             for worker in line.workers.values():
                 has = len(worker.running)
-                if has <= ahead // 2 and not worker.blocked and not worker.stuck:
+                if has <= ahead // 2 and not worker.waits.calls and not worker.stuck:
                     self._give(line, worker, ahead - has)
                     if not len(line):
                         return
@@ -202,7 +202,7 @@ class Tasks:
 
     def _work(self, line: Line) -> int:
         """How many of the line's workers do not wait for other calls, which may be in this very line."""
-        return sum(not worker.blocked for worker in line.workers.values())
+        return sum(not worker.waits.calls for worker in line.workers.values())
 
     def _lease(self, plan: Plan) -> Lease | None:
         while True:
@@ -277,7 +277,7 @@ class Tasks:
                 self._rest(line, worker)
             return
         ahead = line.ahead()
-        if has <= ahead // 2 and not worker.blocked:
+        if has <= ahead // 2 and not worker.waits.calls:
             self._give(line, worker, min(ahead - has, 1 + len(line) // (2 * len(line.workers))))
 
     def runs(self, worker: Worker) -> bool:
@@ -302,12 +302,10 @@ class Tasks:
         self._calls.retry(call)
         self._line_up(call)
 
-    def blocked(self, worker: Worker) -> None:
-        """A worker's call waits for others: its cpus are free for them until then."""
+    def recall_behind(self, worker: Worker) -> None:
+        """A worker's call waits for others: those behind it are not to wait for it."""
         if len(worker.running) > 1:
             worker.link.nudge(RECALL)
-        if worker.lease is not None:
-            worker.lease.area.lend(worker.lease)
 
     def recall_stuck(self, now: float) -> float | None:
         """Ask for what is stuck behind a call that takes its time; when to look again."""
