@@ -42,6 +42,7 @@ class Stream:
     def __init__(self) -> None:
         self.items: list[int] = []
         self.taken = 0
+        """How many of them a reader has for certain, for it has asked for the next; the others are kept here."""
         self.seen = 0
         """How many values this try of the call has yielded; a later one begins with those that are there already."""
         self.ended = False
@@ -196,6 +197,14 @@ class Calls:
         stream.items.append(number)
         stream.seen = len(stream.items)  # what is emitted is asked anew, and with it all that comes after it is new
         _call_back(stream)
+
+    def taken(self, stream: Stream, number: int, count: int) -> None:
+        """A reader has so many values of the call `number` for certain: they need not be kept for it."""
+        fresh = stream.items[stream.taken : count]
+        stream.taken += len(fresh)
+        for item in fresh:
+            if item != number:  # the call's own error, which is not the stream's
+                self.objects.drop(item)
 
     def _end_stream(self, stream: Stream, number: int, outcome: Outcome) -> None:
         if outcome[0] == ERROR and number in self.objects.entries:

@@ -21,7 +21,8 @@ from executor.resources import Request, Resources
 if TYPE_CHECKING:
     from executor.library.hub import Hub
 
-Answer = Callable[[bool, Any], None]
+Answer = Callable[[bool, Any], bool]
+"""Takes ``True`` and the value, or ``False`` and the exception; whether anybody still wanted it."""
 
 _BLOCKING = frozenset({"outcomes", "outcomes_awaited", "wait", "next_item", "stand_still"})
 
@@ -38,7 +39,7 @@ class Desk:
         return verb in _BLOCKING
 
     def serve(self, caller: int, call: int, verb: str, arguments: tuple[Any, ...], answer: Answer) -> None:
-        """Do what is asked, and answer now or later: with ``True`` and the value, or ``False`` and the exception."""
+        """Do what is asked, and answer now or later."""
         try:
             getattr(self, f"_{verb}")(caller, call, answer, *arguments)
         except Exception as error:  # noqa: BLE001 - it is the asker's
@@ -93,7 +94,10 @@ class Desk:
         answer(True, self._which_are_there(numbers))
 
     def _when_there(self, caller: int, call: int, answer: Answer, number: int) -> None:
-        self._hub.objects.when_settled(number, lambda: answer(True, None))
+        def there() -> None:
+            answer(True, None)
+
+        self._hub.objects.when_settled(number, there)
 
     def _pin(self, caller: int, call: int, answer: Answer, number: int) -> None:
         self._hub.objects.keep(number)
@@ -113,6 +117,7 @@ class Desk:
         if stream is None:
             answer(True, None)
             return
+        hub.calls.taken(stream, number, taken)
         self._tell_yielder(stream, number, taken, reply)
 
         def look() -> None:
@@ -121,12 +126,11 @@ class Desk:
                 return  # it has ended while it waited
             if len(stream.items) > taken:
                 item = stream.items[taken]
-                if taken < stream.taken or item == number:  # somebody has it already, or it is the call's own error
-                    hub.objects.keep(item)
-                stream.taken = max(stream.taken, taken + 1)
+                if not answer(True, item):
+                    return  # it was cancelled as it waited
+                hub.objects.keep(item)
                 if worker is not None:
                     worker.held[item] += 1
-                answer(True, item)
             elif stream.ended:
                 answer(True, None)
             else:

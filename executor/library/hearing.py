@@ -144,10 +144,12 @@ class Hearing:
         waits = worker.waits
         waits.ask(request)
 
-        def answer(well: bool, value: Any) -> None:
-            if waits.is_open(request):  # and not given up in the meantime
-                self._lending.close(worker, request)
-                self._hub.workers.post(worker, (REPLY, request, well, value))
+        def answer(well: bool, value: Any) -> bool:
+            if not waits.is_open(request):
+                return False  # given up in the meantime
+            self._lending.close(worker, request)
+            self._hub.workers.post(worker, (REPLY, request, well, value))
+            return True
 
         self._hub.desk.serve(worker.number, call, verb, arguments, answer)
         if waits.is_open(request) and self._hub.desk.blocks(verb):

@@ -390,16 +390,24 @@ class Hub(Runtime):
     def ask(self, verb: str, *arguments: Any) -> Any:
         self._check_open()
         answers: list[tuple[bool, Any]] = []
+        wanted = True
+
+        def answer(well: bool, value: Any) -> bool:
+            answers.append((well, value))
+            return wanted
 
         def serve() -> None:
             self._take_drops()
-            self.desk.serve(0, 0, verb, arguments, lambda well, value: answers.append((well, value)))
+            self.desk.serve(0, 0, verb, arguments, answer)
             if self._lending.room_freed:
                 self._lending.use_room()
 
-        self._change(serve)
-        if not answers:
-            self.turn_until(lambda: bool(answers), None)
+        try:
+            self._change(serve)
+            if not answers:
+                self.turn_until(lambda: bool(answers), None)
+        finally:
+            wanted = False
         well, value = answers[0]
         if not well:
             raise value
