@@ -127,11 +127,10 @@ class Actors:
 
     def place_waiting(self) -> None:
         """Start the actors for which there is room, in their order."""
-        left: deque[Actor] = deque()
-        waiting, self._waiting = self._waiting, left
+        waiting, self._waiting = self._waiting, deque()
         for actor in waiting:
             if actor.state is State.WAITING and not self._start(actor):
-                left.append(actor)
+                self._waiting.append(actor)  # which is another one if, in the end of an actor, this was called again
 
     def _start(self, actor: Actor) -> bool:
         """Start an actor's process; False when there is no room."""
@@ -294,37 +293,41 @@ class Actors:
         if behind is not None:
             behind.append(call)
         elif call.submission.values:
-            self._hold(actor, call)
+            self._hold(actor, deque([call]))
         else:
             self._admit(actor, call)
 
-    def _hold(self, actor: Actor, call: Call) -> None:
-        """Wait for a call's values, and with it the calls that its caller submits after it."""
-        behind = deque([call])
-        actor.blocked_callers[call.caller] = behind
-        self._objects.when_all_settled(call.submission.values, lambda: self._let_in(actor, call.caller, behind))
+    def _hold(self, actor: Actor, calls: deque[Call]) -> None:
+        """Wait for the values of a call, with those that its caller has submitted after it, and will."""
+        first = calls[0]
+        actor.blocked_callers[first.caller] = calls
+        self._objects.when_all_settled(first.submission.values, lambda: self._let_in(actor, first))
 
-    def _let_in(self, actor: Actor, caller: int, behind: deque[Call]) -> None:
-        if actor.blocked_callers.get(caller) is not behind:
+    def _let_in(self, actor: Actor, first: Call) -> None:
+        """A call's values are there, or it was cancelled: let it in, and those behind it as far as theirs are."""
+        calls = actor.blocked_callers.get(first.caller)
+        if calls is None or calls[0] is not first:
             return
-        del actor.blocked_callers[caller]
-        first = behind.popleft()
-        failed = self._calls.failed_value(first)
-        if first.number not in self._calls.open:
-            pass  # cancelled in the meantime
-        elif failed is not None:
-            self.finish(first, *failed)
-        else:
-            self._admit(actor, first)
-        while behind:
-            call = behind.popleft()
-            if call.submission.values and self._is_open(call):
-                self._hold(actor, call)
-                actor.blocked_callers[caller].extend(behind)
+        del actor.blocked_callers[first.caller]
+        self._let_one_in(actor, calls.popleft())
+        while calls:
+            if self._awaits_values(calls[0]):
+                self._hold(actor, calls)
                 return
+            self._let_one_in(actor, calls.popleft())
+
+    def _let_one_in(self, actor: Actor, call: Call) -> None:
+        if call.number not in self._calls.open:
+            return  # cancelled in the meantime
+        failed = self._calls.failed_value(call)
+        if failed is not None:
+            self.finish(call, *failed)
+        else:
             self._admit(actor, call)
 
-    def _is_open(self, call: Call) -> bool:
+    def _awaits_values(self, call: Call) -> bool:
+        if call.number not in self._calls.open:
+            return False  # it was cancelled, and nobody may need them any more
         return any(self._objects.outcome(number) is None for number in call.submission.values)
 
     def _admit(self, actor: Actor, call: Call) -> None:
@@ -377,6 +380,8 @@ class Actors:
             self._send(call.actor)
 
     def _end(self, call: Call, kind: int, packed: Any) -> None:
+        if call.number not in self._calls.open:
+            return  # it was cancelled while it waited here, and is counted no longer
         self._calls.end(call, kind, packed)
         actor = call.actor
         if actor is not None:
@@ -400,4 +405,6 @@ class Actors:
         if actor is not None and call in actor.calls:
             actor.calls.remove(call)
         self.finish(call, ERROR, pack_own(TaskCancelledError(f"{call.plan.name} was cancelled before it began")))
+        if actor is not None:
+            self._let_in(actor, call)  # what it waited for may be forgotten with it, and never come
         return True

@@ -482,3 +482,68 @@ def test_interrupts_at_any_moment_leave_the_driver_whole() -> None:
     program = [sys.executable, "-c", INTERRUPTED]
     found = subprocess.run(program, capture_output=True, text=True, timeout=2 * DEADLINE_S, check=False)
     assert (found.stdout, found.stderr) == ("whole 0 0\n", "")
+
+
+def test_a_call_that_is_cancelled_behind_another_one_holds_up_none_of_those_behind_it(ray: Any, tmp_path: Path) -> None:
+    go, later = Signal(tmp_path, "go"), Signal(tmp_path, "later")
+
+    @ray.remote(num_cpus=0)
+    def gate(signal: Signal) -> int:
+        signal.wait()
+        return 1
+
+    @ray.remote
+    class Echo:
+        def echo(self, value: int) -> int:
+            return value
+
+    actor = Echo.remote()
+    first, second, third = (actor.echo.remote(x) for x in (gate.remote(go), gate.remote(later), 3))
+    ray.cancel(second)
+    go.set()
+    later.set()
+    assert ray.get([first, third], timeout=DEADLINE_S) == [1, 3]
+    with pytest.raises(TaskCancelledError):
+        ray.get(second)
+
+
+def test_a_call_that_is_cancelled_as_it_waits_for_its_values_holds_up_nobody(ray: Any, tmp_path: Path) -> None:
+    go = Signal(tmp_path, "go")
+
+    @ray.remote(num_cpus=0)
+    def gate() -> int:
+        go.wait()
+        return 1
+
+    @ray.remote
+    class Echo:
+        def echo(self, value: int) -> int:
+            return value
+
+    actor = Echo.remote()
+    first, second = actor.echo.remote(gate.remote()), actor.echo.remote(2)
+    ray.cancel(first)
+    assert ray.get(second, timeout=DEADLINE_S) == 2
+    go.set()
+
+
+def test_a_call_that_was_cancelled_as_it_waited_is_counted_once_when_its_actor_dies(ray: Any, tmp_path: Path) -> None:
+    go = Signal(tmp_path, "go")
+
+    @ray.remote(num_cpus=0)
+    def gate() -> None:
+        go.wait()
+
+    @ray.remote
+    class Echo:
+        def echo(self, value: None) -> None:
+            return value
+
+    actor, opened = Echo.remote(), gate.remote()
+    call = actor.echo.remote(opened)
+    ray.cancel(call)
+    ray.kill(actor)
+    holds(lambda: ray.status().actors[0].state == "dead", "the actor does not die")
+    assert ray.status().actors[0].pending_calls == 0
+    go.set()
+    ray.get(opened, timeout=DEADLINE_S)
