@@ -346,7 +346,7 @@ class Actors:
             call = calls.popleft()
             submission = call.submission
             if call.number not in self._calls.open:
-                continue
+                continue  # cancelled: nobody has looked for it here
             if submission.values and (failed := self._calls.failed_value(call)) is not None:
                 self._end(call, *failed)
                 continue
@@ -402,8 +402,6 @@ class Actors:
         if call.worker is not None:
             return False
         actor = call.actor
-        if actor is not None and call in actor.calls:
-            actor.calls.remove(call)
         self.finish(call, ERROR, pack_own(TaskCancelledError(f"{call.plan.name} was cancelled before it began")))
         if actor is not None:
             self._let_in(actor, call)  # what it waited for may be forgotten with it, and never come

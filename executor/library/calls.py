@@ -86,6 +86,8 @@ class Calls:
         self.streams: dict[int, Stream] = {}
         self.on_unread: Callable[[Call], None] = _ignore
         self._children: dict[int, set[int]] = {}
+        self._of_return: dict[int, Call] = {}
+        """The calls of several returns, by all of these."""
 
     def begin(self, submission: Submission, caller: int, parent: int, tries: int) -> Call:
         """Take in a call; its returns are needed once, by whoever submitted it."""
@@ -98,6 +100,8 @@ class Calls:
         for number in submission.inside:
             objects.keep(number)
         self.open[call.number] = call
+        if len(call.returns) > 1:
+            self._of_return.update(dict.fromkeys(call.returns, call))
         if parent:
             submitter = self.open.get(parent)
             is_of_task = submitter is not None and submitter.actor is None
@@ -107,6 +111,10 @@ class Calls:
             self.streams[call.number] = call.stream
             objects.entries[call.number].on_forgotten = lambda: self._forget_stream(call)
         return call
+
+    def of_return(self, number: int) -> Call | None:
+        """The open call that returns an object."""
+        return self.open.get(number) or self._of_return.get(number)
 
     def failed_value(self, call: Call) -> Outcome | None:
         """The outcome of the first of its values that is an error, or is gone."""
@@ -154,6 +162,9 @@ class Calls:
 
     def _settle_all(self, call: Call, kind: int, packed: Any) -> None:
         settle = self.objects.settle
+        if len(call.returns) > 1:
+            for number in call.returns:
+                del self._of_return[number]
         if kind == ERROR or call.stream is not None:
             if call.stream is not None:
                 self._end_stream(call.stream, call.number, (kind, packed))

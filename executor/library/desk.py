@@ -213,7 +213,7 @@ class Desk:
     def _cancel(
         self, caller: int, call: int, answer: Answer, number: int, force: bool, recursive: bool, grace_s: float | None
     ) -> None:
-        target = self._hub.calls.open.get(number) or self._of_return(number)
+        target = self._hub.calls.of_return(number)
         if target is not None:
             if force and target.actor is not None:
                 raise ValueError("force is not for the calls of an actor: use kill, which ends the actor")
@@ -221,9 +221,6 @@ class Desk:
             if grace_s is not None:
                 self._hub.after(grace_s, lambda: self._cancel_by_force(target))
         answer(True, None)
-
-    def _of_return(self, number: int) -> Call | None:
-        return next((call for call in self._hub.calls.open.values() if number in call.returns), None)
 
     def _cancel_by_force(self, call: Call) -> None:
         if call.number in self._hub.calls.open:

@@ -8,7 +8,7 @@ that takes its time, or that waits for others, is taken back.
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -36,8 +36,8 @@ class Line:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._others: deque[Call] = deque()
-        self._nested: list[Call] = []
+        self._others: OrderedDict[Call, None] = OrderedDict()  # out of which a call may be taken anywhere at no cost
+        self._nested: OrderedDict[Call, None] = OrderedDict()
         self.workers: dict[int, Worker] = {}
         self.idle: list[Worker] = []
         self.seconds = 1.0
@@ -54,21 +54,20 @@ class Line:
         the fewest workers that do nothing but wait.
         """
         if call.is_nested:
-            self._nested.append(call)
-        elif again:
-            self._others.appendleft(call)
-        else:
-            self._others.append(call)
+            self._nested[call] = None
+            return
+        self._others[call] = None
+        if again:
+            self._others.move_to_end(call, last=False)
 
     def next(self) -> Call:
         """Take the first call out of the line."""
-        return self._nested.pop() if self._nested else self._others.popleft()
+        call, _ = self._nested.popitem() if self._nested else self._others.popitem(last=False)
+        return call
 
     def remove(self, call: Call) -> None:
         """Take a call out of the line, if it stands there."""
-        calls = self._nested if call.is_nested else self._others
-        if call in calls:
-            calls.remove(call)
+        (self._nested if call.is_nested else self._others).pop(call, None)
 
     def ahead(self) -> int:
         """How many calls a worker may have at a time."""

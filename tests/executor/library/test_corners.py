@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -547,3 +548,29 @@ def test_a_call_that_was_cancelled_as_it_waited_is_counted_once_when_its_actor_d
     assert ray.status().actors[0].pending_calls == 0
     go.set()
     ray.get(opened, timeout=DEADLINE_S)
+
+
+def test_cancelling_eight_times_as_many_calls_takes_about_eight_times_as_long(ray: Any, tmp_path: Path) -> None:
+    go, begun = Signal(tmp_path, "go"), Signal(tmp_path, "begun")
+
+    @ray.remote
+    def hold() -> None:
+        begun.set()
+        go.wait()
+
+    @ray.remote(num_returns=2)
+    def two() -> tuple[int, int]:
+        return 1, 2
+
+    def seconds(count: int) -> float:
+        refs = [two.remote() for _ in range(count)]
+        began = time.perf_counter()
+        for _, second in reversed(refs):
+            ray.cancel(second)
+        return time.perf_counter() - began
+
+    holding = hold.remote()
+    begun.wait()
+    assert seconds(8000) < 24 * max(seconds(1000) for _ in range(3))  # it was 64 times
+    go.set()
+    ray.get(holding, timeout=DEADLINE_S)
