@@ -9,14 +9,13 @@ from typing import Any
 
 from executor.errors import (
     ActorDiedError,
-    InfeasibleRequestError,
     PendingCallsLimitExceeded,
     TaskCancelledError,
 )
 from executor.library.calls import Call, Calls
 from executor.library.creation import Creation
 from executor.library.failures import actor_died, pack_own
-from executor.library.ledger import Lease, Ledger
+from executor.library.ledger import Ledger
 from executor.library.messages import CALLS, CREATE, PROCEED
 from executor.library.objects import ERROR
 from executor.library.plans import ActorPlan
@@ -134,7 +133,7 @@ class Actors:
 
     def _start(self, actor: Actor) -> bool:
         """Start an actor's process; False when there is no room."""
-        lease = self._lease(actor)
+        lease = self._ledger.lease(actor.plan.plan, self.find_room)
         if lease is None:
             return False
         plan = actor.plan
@@ -155,20 +154,6 @@ class Actors:
         options = (actor.number, actor.name, plan.max_concurrency, plan.is_async, plan.restart_hook)
         self._workers.post(worker, (CREATE, creation.digest, creation.arguments, values, options, actor.restarts))
         return True
-
-    def _lease(self, actor: Actor) -> Lease | None:
-        plan = actor.plan.plan
-        while True:
-            spot = plan.spot
-            for area in self._ledger.areas(spot.group, spot.bundle) if spot else self._ledger.areas(None):
-                try:
-                    lease = area.take(plan.request)
-                except InfeasibleRequestError:
-                    continue
-                if lease is not None:
-                    return lease
-            if not self.find_room():
-                return None
 
     def created(self, worker: Worker, kind: int, packed: Packed) -> None:
         """The constructor has returned or raised."""

@@ -14,9 +14,9 @@ from executor.library.failures import pack_own
 from executor.library.messages import ANSWER, PROCEED
 from executor.library.objects import ERROR, Outcome
 from executor.library.plans import ActorPlan, Spot, with_spot
-from executor.library.status import status_of
+from executor.library.status import available, status_of
 from executor.library.values import Packed, place_of
-from executor.resources import Request, Resources
+from executor.resources import Request
 
 if TYPE_CHECKING:
     from executor.library.hub import Hub
@@ -288,11 +288,7 @@ class Desk:
         answer(True, self._hub.ledger.node.capacity)
 
     def _available(self, caller: int, call: int, answer: Answer) -> None:
-        free = self._hub.ledger.free()
-        for lease in self._hub.tasks.idle_leases():
-            if lease.area is self._hub.ledger.all:
-                free = free + (lease.request.total if lease.lent is None else Resources())
-        answer(True, free)
+        answer(True, available(self._hub))
 
     def _labels(self, caller: int, call: int, answer: Answer) -> None:
         answer(True, self._hub.ledger.labels)

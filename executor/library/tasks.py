@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from executor.errors import ExecutorError, InfeasibleRequestError, TaskCancelledError
+from executor.errors import ExecutorError, TaskCancelledError
 from executor.library.calls import Call, Calls
 from executor.library.failures import crashed, pack_own
 from executor.library.groups import Groups
-from executor.library.ledger import Area, Lease, Ledger
+from executor.library.ledger import Lease, Ledger
 from executor.library.messages import CALLS, PROCEED, RECALL
 from executor.library.plans import Plan
 from executor.library.workers import Worker, Workers
@@ -183,7 +183,7 @@ class Tasks:
         plan = line.plan
         if len(line.workers) >= line.most_workers and (plan.crew is not None or self._work(line) >= line.most_workers):
             return None
-        lease = self._lease(plan)
+        lease = self._ledger.lease(plan, self._find_room)
         if lease is None:
             return None
         try:
@@ -202,21 +202,6 @@ class Tasks:
     def _work(self, line: Line) -> int:
         """How many of the line's workers do not wait for other calls, which may be in this very line."""
         return sum(not worker.waits.calls for worker in line.workers.values())
-
-    def _lease(self, plan: Plan) -> Lease | None:
-        while True:
-            for area in self._areas(plan):
-                try:
-                    lease = area.take(plan.request)
-                except InfeasibleRequestError:
-                    continue  # this bundle is too small, another one is not: it was checked when it was submitted
-                if lease is not None:
-                    return lease
-            if not self._find_room():
-                return None
-
-    def _areas(self, plan: Plan) -> Sequence[Area]:
-        return self._ledger.areas(plan.spot.group, plan.spot.bundle) if plan.spot else self._ledger.areas(None)
 
     def _give(self, line: Line, worker: Worker, count: int) -> None:
         """Send a worker the next calls of the line."""
