@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_MOST_PLANS = 1000
+
 
 class Hearing:
     """Takes in messages, under the hub's lock."""
@@ -132,6 +134,8 @@ class Hearing:
         plan = submission.plan
         if plan.spot is None and plan.inherits_spot and worker.spot is not None and worker.spot.captures:
             plan = with_spot(plan, Spot(worker.spot.group))
+        if len(self._plans) >= _MOST_PLANS:
+            self._plans.clear()  # each use of `options` makes a plan, and few are met again
         submission = submission._replace(plan=self._plans.setdefault(plan, plan))
         self._hub.hand_on(submission, worker.number, parent)
         for number in range(submission.number, submission.number + abs(submission.plan.num_returns)):

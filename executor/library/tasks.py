@@ -27,6 +27,7 @@ _MOST_AHEAD = 64
 _STUCK_S = 0.02
 _MOST_FREE_WORKERS = 32
 _MOST_PLANS = 1000
+_FEW_LINES = 100
 
 
 class Line:
@@ -86,6 +87,7 @@ class Tasks:
         self._ledger = ledger
         self._find_room = find_room
         self._lines: dict[tuple[Any, ...], Line] = {}
+        self._sweep_at = _FEW_LINES
         self._line_of_plan: dict[int, tuple[Plan, Line]] = {}
         self._line_of_worker: dict[int, Line] = {}
         self.crowded = False
@@ -120,6 +122,8 @@ class Tasks:
         key = plan.resources, plan.surrounding, plan.spot, plan.labels, plan.crew, plan.max_calls
         line = self._lines.get(key)
         if line is None:
+            if len(self._lines) >= self._sweep_at:
+                self._sweep()
             line = self._lines[key] = Line(plan)
             if plan.crew is not None:
                 self._band(line, plan.crew.number)
@@ -127,6 +131,15 @@ class Tasks:
             self._line_of_plan.clear()  # each use of `options` makes a plan, and few are met again
         self._line_of_plan[id(plan)] = plan, line
         return line
+
+    def _sweep(self) -> None:
+        """Forget the lines where nobody stands and nobody works.
+
+        Not at once: one that is used again knows how long its calls take.
+        """
+        self._lines = {key: line for key, line in self._lines.items() if line.workers or len(line)}
+        self._line_of_plan.clear()
+        self._sweep_at = max(_FEW_LINES, 2 * len(self._lines))
 
     def _band(self, line: Line, number: int) -> None:
         """Have a crew's workers leave once nobody needs the crew."""
@@ -159,7 +172,7 @@ class Tasks:
 
     def serve_all(self) -> None:
         """Room was freed: see what can run now."""
-        for line in self._lines.values():
+        for line in list(self._lines.values()):
             if len(line):
                 self.serve(line)
 
@@ -389,7 +402,7 @@ class Tasks:
 
     def fail_spot(self, group: int, error: Any) -> None:
         """A placement group is gone: calls that wait for room in it end, and idle workers in it leave."""
-        for line in self._lines.values():
+        for line in list(self._lines.values()):
             if line.plan.spot is not None and line.plan.spot.group == group:
                 while len(line):
                     self._calls.fail(line.next(), error)

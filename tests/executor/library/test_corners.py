@@ -20,7 +20,7 @@ from executor.errors import ExecutorClosedError, ExecutorError, TaskCancelledErr
 from executor.library.hub import Hub
 from executor.library.refs import number_of
 from executor.library.runtime import current
-from executor.util import placement_group, remove_placement_group
+from executor.util import placement_group, placement_group_table, remove_placement_group
 from executor.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from tests.executor.library.events import DEADLINE_S, Signal, holds
 
@@ -574,3 +574,28 @@ def test_cancelling_eight_times_as_many_calls_takes_about_eight_times_as_long(ra
     assert seconds(8000) < 24 * max(seconds(1000) for _ in range(3))  # it was 64 times
     go.set()
     ray.get(holding, timeout=DEADLINE_S)
+
+
+def test_what_is_kept_of_lines_plans_and_groups_is_bounded_by_what_is_alive(ray: Any) -> None:
+    @ray.remote
+    def nothing() -> None:
+        pass
+
+    @ray.remote
+    def submit(numbers: range) -> None:
+        for number in numbers:
+            ray.get(nothing.options(name=f"number {number}").remote())
+
+    hub = current()
+    assert isinstance(hub, Hub)
+    for number in range(300):
+        ray.get(nothing.options(num_cpus=1 - number / 1000).remote(), timeout=DEADLINE_S)
+    ray.get(submit.remote(range(1500)), timeout=DEADLINE_S)
+    for _ in range(3):
+        group = placement_group([{"CPU": 1}])
+        ray.get(group.ready(), timeout=DEADLINE_S)
+        remove_placement_group(group)
+        del group
+    assert len(hub.tasks._lines) <= 100
+    assert len(hub.workers.take.__self__._plans) <= 1000  # type: ignore[attr-defined]
+    holds(lambda: not placement_group_table(), "groups that were removed and let go of are kept")
