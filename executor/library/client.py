@@ -18,7 +18,7 @@ from mmap import mmap
 from typing import Any
 
 from executor.errors import GetTimeoutError
-from executor.interrupts import Condition, Interrupts, interruptible, uninterrupted
+from executor.interrupts import Condition, interruptible, uninterrupted
 from executor.library.awaiting import AwaitedFuture, is_in_event_loop
 from executor.library.calls import Submission
 from executor.library.definitions import Definition
@@ -38,6 +38,7 @@ from executor.library.messages import (
 from executor.library.objects import VALUE, Outcome
 from executor.library.refs import ObjectRef, number_of
 from executor.library.runtime import Runtime, settler
+from executor.library.threads import ThreadInterrupts
 from executor.library.values import Packed, Place, pack_value, unpack_value
 from executor.processes.worker import SocketChannel
 from executor.resources import Node
@@ -59,7 +60,7 @@ class Client(Runtime):
         self.number = number
         self.node = node
         self.calls: deque[Any] = deque()
-        self.interrupts = Interrupts(self._interrupted)
+        self.interrupts = ThreadInterrupts(self._interrupted)
         self.on_interrupt: Callable[[], None] = lambda: None
         self.on_calls: Callable[[], None] | None = None
         self.before_waiting: Callable[[], None] = _nothing
@@ -201,6 +202,18 @@ class Client(Runtime):
         """The descriptor to wait on for what the hub sends."""
         return self._channel.fileno()
 
+    @contextmanager
+    def standstill(self) -> Iterator[None]:
+        """Inside of it no other thread sends, reads or keeps account of references, if it has not begun before."""
+        with self._condition, self._lock, self._channel.lock:
+            yield
+
+    def wake(self) -> None:
+        """Have every thread that waits for the hub look up: by an answer, for nothing else ends their wait."""
+        request = next(self._requests)
+        self._callbacks[request] = lambda *_: None
+        self.say((REQUEST, request, 0, "there", ([],)))
+
     # Asking.
 
     def ask(self, verb: str, *arguments: Any) -> Any:
@@ -215,6 +228,8 @@ class Client(Runtime):
             self.say((REQUEST, number, running.get(), verb, arguments))
             if not self.until(lambda: number in replies, timeout_s):
                 raise GetTimeoutError
+            if self.interrupts.came:
+                self.interrupts.catch_up()
         except BaseException:  # mostly that the call was cancelled: the hub is not to think that it still waits
             self._give_up(number)
             replies.pop(number, None)
