@@ -127,6 +127,8 @@ class Serving:
             if client.has_references_to_tell:
                 client.flush()
             if not calls:
+                if self._held:
+                    self.tell_held()  # those that were behind have just been given back, or were cancelled
                 client.until(lambda: bool(calls))
             try:
                 call = calls.popleft()
