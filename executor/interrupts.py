@@ -32,6 +32,11 @@ def interruptible(function: Function) -> Function:
     return function
 
 
+def is_uninterrupted(frame: FrameType) -> bool:
+    """Whether this very frame is that of a function marked so."""
+    return frame.f_code in _uninterrupted
+
+
 def _is_inside(frame: FrameType | None) -> bool:
     while frame is not None:
         if frame.f_code in _uninterrupted:

@@ -9,14 +9,13 @@ from typing import Any
 
 from executor.errors import (
     ActorDiedError,
-    InfeasibleRequestError,
     PendingCallsLimitExceeded,
     TaskCancelledError,
 )
 from executor.library.calls import Call, Calls
 from executor.library.creation import Creation
 from executor.library.failures import actor_died, pack_own
-from executor.library.ledger import Lease, Ledger
+from executor.library.ledger import Ledger
 from executor.library.messages import CALLS, CREATE, PROCEED
 from executor.library.objects import ERROR
 from executor.library.plans import ActorPlan
@@ -82,6 +81,10 @@ def _no_room() -> bool:
     return False
 
 
+def _ignore(worker: Worker) -> None:
+    """Until somebody wants to know."""
+
+
 class Actors:
     """All actors by their numbers, those with a name also by that."""
 
@@ -94,6 +97,8 @@ class Actors:
         self._ledger = ledger
         self._waiting: deque[Actor] = deque()
         self.find_room: Callable[[], bool] = _no_room
+        self.on_more: Callable[[Worker], None] = _ignore
+        """Told when a worker of which calls stand still is sent more, which may not."""
 
     # Life.
 
@@ -121,15 +126,14 @@ class Actors:
 
     def place_waiting(self) -> None:
         """Start the actors for which there is room, in their order."""
-        left: deque[Actor] = deque()
-        waiting, self._waiting = self._waiting, left
+        waiting, self._waiting = self._waiting, deque()
         for actor in waiting:
             if actor.state is State.WAITING and not self._start(actor):
-                left.append(actor)
+                self._waiting.append(actor)  # which is another one if, in the end of an actor, this was called again
 
     def _start(self, actor: Actor) -> bool:
         """Start an actor's process; False when there is no room."""
-        lease = self._lease(actor)
+        lease = self._ledger.lease(actor.plan.plan, self.find_room)
         if lease is None:
             return False
         plan = actor.plan
@@ -141,6 +145,7 @@ class Actors:
             self._die(actor, pack_own(actor_died(actor.name, cause)))
             return True
         worker.spot = plan.plan.spot
+        worker.concurrency = plan.max_concurrency
         actor.worker, worker.actor, actor.state = worker, actor, State.STARTING
         creation = actor.creation
         self._workers.define(worker, creation.digest)
@@ -149,20 +154,6 @@ class Actors:
         options = (actor.number, actor.name, plan.max_concurrency, plan.is_async, plan.restart_hook)
         self._workers.post(worker, (CREATE, creation.digest, creation.arguments, values, options, actor.restarts))
         return True
-
-    def _lease(self, actor: Actor) -> Lease | None:
-        plan = actor.plan.plan
-        while True:
-            spot = plan.spot
-            for area in self._ledger.areas(spot.group, spot.bundle) if spot else self._ledger.areas(None):
-                try:
-                    lease = area.take(plan.request)
-                except InfeasibleRequestError:
-                    continue
-                if lease is not None:
-                    return lease
-            if not self.find_room():
-                return None
 
     def created(self, worker: Worker, kind: int, packed: Packed) -> None:
         """The constructor has returned or raised."""
@@ -287,37 +278,41 @@ class Actors:
         if behind is not None:
             behind.append(call)
         elif call.submission.values:
-            self._hold(actor, call)
+            self._hold(actor, deque([call]))
         else:
             self._admit(actor, call)
 
-    def _hold(self, actor: Actor, call: Call) -> None:
-        """Wait for a call's values, and with it the calls that its caller submits after it."""
-        behind = deque([call])
-        actor.blocked_callers[call.caller] = behind
-        self._objects.when_all_settled(call.submission.values, lambda: self._let_in(actor, call.caller, behind))
+    def _hold(self, actor: Actor, calls: deque[Call]) -> None:
+        """Wait for the values of a call, with those that its caller has submitted after it, and will."""
+        first = calls[0]
+        actor.blocked_callers[first.caller] = calls
+        self._objects.when_all_settled(first.submission.values, lambda: self._let_in(actor, first))
 
-    def _let_in(self, actor: Actor, caller: int, behind: deque[Call]) -> None:
-        if actor.blocked_callers.get(caller) is not behind:
+    def _let_in(self, actor: Actor, first: Call) -> None:
+        """A call's values are there, or it was cancelled: let it in, and those behind it as far as theirs are."""
+        calls = actor.blocked_callers.get(first.caller)
+        if calls is None or calls[0] is not first:
             return
-        del actor.blocked_callers[caller]
-        first = behind.popleft()
-        failed = self._calls.failed_value(first)
-        if first.number not in self._calls.open:
-            pass  # cancelled in the meantime
-        elif failed is not None:
-            self.finish(first, *failed)
-        else:
-            self._admit(actor, first)
-        while behind:
-            call = behind.popleft()
-            if call.submission.values and self._is_open(call):
-                self._hold(actor, call)
-                actor.blocked_callers[caller].extend(behind)
+        del actor.blocked_callers[first.caller]
+        self._let_one_in(actor, calls.popleft())
+        while calls:
+            if self._awaits_values(calls[0]):
+                self._hold(actor, calls)
                 return
+            self._let_one_in(actor, calls.popleft())
+
+    def _let_one_in(self, actor: Actor, call: Call) -> None:
+        if call.number not in self._calls.open:
+            return  # cancelled in the meantime
+        failed = self._calls.failed_value(call)
+        if failed is not None:
+            self.finish(call, *failed)
+        else:
             self._admit(actor, call)
 
-    def _is_open(self, call: Call) -> bool:
+    def _awaits_values(self, call: Call) -> bool:
+        if call.number not in self._calls.open:
+            return False  # it was cancelled, and nobody may need them any more
         return any(self._objects.outcome(number) is None for number in call.submission.values)
 
     def _admit(self, actor: Actor, call: Call) -> None:
@@ -336,7 +331,7 @@ class Actors:
             call = calls.popleft()
             submission = call.submission
             if call.number not in self._calls.open:
-                continue
+                continue  # cancelled: nobody has looked for it here
             if submission.values and (failed := self._calls.failed_value(call)) is not None:
                 self._end(call, *failed)
                 continue
@@ -354,6 +349,8 @@ class Actors:
             self._workers.post(worker, (CALLS, messages))
             for number, taken in resumed:
                 self._workers.post(worker, (PROCEED, number, taken))
+            if worker.waits.calls:
+                self.on_more(worker)
 
     def again(self, call: Call) -> None:
         """Run a call once more, as it asked for when it raised."""
@@ -368,6 +365,8 @@ class Actors:
             self._send(call.actor)
 
     def _end(self, call: Call, kind: int, packed: Any) -> None:
+        if call.number not in self._calls.open:
+            return  # it was cancelled while it waited here, and is counted no longer
         self._calls.end(call, kind, packed)
         actor = call.actor
         if actor is not None:
@@ -388,7 +387,7 @@ class Actors:
         if call.worker is not None:
             return False
         actor = call.actor
-        if actor is not None and call in actor.calls:
-            actor.calls.remove(call)
         self.finish(call, ERROR, pack_own(TaskCancelledError(f"{call.plan.name} was cancelled before it began")))
+        if actor is not None:
+            self._let_in(actor, call)  # what it waited for may be forgotten with it, and never come
         return True

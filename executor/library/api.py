@@ -254,8 +254,9 @@ def cancel(
     """End a call before its time; getting its value then raises `TaskCancelledError`.
 
     One that has not begun never does. One that runs meets a `KeyboardInterrupt` (a coroutine a `CancelledError`, a call
-    in a thread of an actor nothing); with `force` its process is ended at once, with `grace` after so many seconds in
-    which it has not ended. One that returns its value all the same has it. Nothing happens to a call that has ended.
+    in a thread of an actor not before it goes on in Python or waits for an object); with `force` its process is ended
+    at once, with `grace` after so many seconds in which it has not ended. One that returns its value all the same has
+    it. Nothing happens to a call that has ended.
 
     Args:
         ref: what the call returns.

@@ -42,6 +42,7 @@ class Stream:
     def __init__(self) -> None:
         self.items: list[int] = []
         self.taken = 0
+        """How many of them a reader has for certain, for it has asked for the next; the others are kept here."""
         self.seen = 0
         """How many values this try of the call has yielded; a later one begins with those that are there already."""
         self.ended = False
@@ -85,6 +86,8 @@ class Calls:
         self.streams: dict[int, Stream] = {}
         self.on_unread: Callable[[Call], None] = _ignore
         self._children: dict[int, set[int]] = {}
+        self._of_return: dict[int, Call] = {}
+        """The calls of several returns, by all of these."""
 
     def begin(self, submission: Submission, caller: int, parent: int, tries: int) -> Call:
         """Take in a call; its returns are needed once, by whoever submitted it."""
@@ -97,6 +100,8 @@ class Calls:
         for number in submission.inside:
             objects.keep(number)
         self.open[call.number] = call
+        if len(call.returns) > 1:
+            self._of_return.update(dict.fromkeys(call.returns, call))
         if parent:
             submitter = self.open.get(parent)
             is_of_task = submitter is not None and submitter.actor is None
@@ -106,6 +111,10 @@ class Calls:
             self.streams[call.number] = call.stream
             objects.entries[call.number].on_forgotten = lambda: self._forget_stream(call)
         return call
+
+    def of_return(self, number: int) -> Call | None:
+        """The open call that returns an object."""
+        return self.open.get(number) or self._of_return.get(number)
 
     def failed_value(self, call: Call) -> Outcome | None:
         """The outcome of the first of its values that is an error, or is gone."""
@@ -153,6 +162,9 @@ class Calls:
 
     def _settle_all(self, call: Call, kind: int, packed: Any) -> None:
         settle = self.objects.settle
+        if len(call.returns) > 1:
+            for number in call.returns:
+                del self._of_return[number]
         if kind == ERROR or call.stream is not None:
             if call.stream is not None:
                 self._end_stream(call.stream, call.number, (kind, packed))
@@ -196,6 +208,14 @@ class Calls:
         stream.items.append(number)
         stream.seen = len(stream.items)  # what is emitted is asked anew, and with it all that comes after it is new
         _call_back(stream)
+
+    def taken(self, stream: Stream, number: int, count: int) -> None:
+        """A reader has so many values of the call `number` for certain: they need not be kept for it."""
+        fresh = stream.items[stream.taken : count]
+        stream.taken += len(fresh)
+        for item in fresh:
+            if item != number:  # the call's own error, which is not the stream's
+                self.objects.drop(item)
 
     def _end_stream(self, stream: Stream, number: int, outcome: Outcome) -> None:
         if outcome[0] == ERROR and number in self.objects.entries:

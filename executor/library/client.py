@@ -10,13 +10,16 @@ import select
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from contextvars import ContextVar
 from mmap import mmap
 from typing import Any
 
 from executor.errors import GetTimeoutError
-from executor.interrupts import Condition, Interrupts, interruptible, uninterrupted
+from executor.interrupts import Condition, interruptible, uninterrupted
+from executor.library.awaiting import AwaitedFuture, is_in_event_loop
 from executor.library.calls import Submission
 from executor.library.definitions import Definition
 from executor.library.messages import (
@@ -35,7 +38,8 @@ from executor.library.messages import (
 )
 from executor.library.objects import VALUE, Outcome
 from executor.library.refs import ObjectRef, number_of
-from executor.library.runtime import Runtime
+from executor.library.runtime import Runtime, settler
+from executor.library.threads import ThreadInterrupts
 from executor.library.values import Packed, Place, pack_value, unpack_value
 from executor.processes.worker import SocketChannel
 from executor.resources import Node
@@ -58,7 +62,7 @@ class Client(Runtime):
         self.number = number
         self.node = node
         self.calls: deque[Any] = deque()
-        self.interrupts = Interrupts(self._interrupted)
+        self.interrupts = ThreadInterrupts(self._interrupted)
         self.on_interrupt: Callable[[], None] = lambda: None
         self.on_calls: Callable[[], None] | None = None
         self.before_waiting: Callable[[], None] = _nothing
@@ -209,6 +213,18 @@ class Client(Runtime):
         """The descriptor to wait on for what the hub sends."""
         return self._channel.fileno()
 
+    @contextmanager
+    def standstill(self) -> Iterator[None]:
+        """Inside of it no other thread sends, reads or keeps account of references, if it has not begun before."""
+        with self._condition, self._lock, self._channel.lock:
+            yield
+
+    def wake(self) -> None:
+        """Have every thread that waits for the hub look up: by an answer, for nothing else ends their wait."""
+        request = next(self._requests)
+        self._callbacks[request] = lambda *_: None
+        self.say((REQUEST, request, 0, "there", ([],)))
+
     # Asking.
 
     def ask(self, verb: str, *arguments: Any) -> Any:
@@ -223,6 +239,8 @@ class Client(Runtime):
             self.say((REQUEST, number, running.get(), verb, arguments))
             if not self.until(lambda: number in replies, timeout_s):
                 raise GetTimeoutError
+            if self.interrupts.came:
+                self.interrupts.catch_up()
         except BaseException:  # mostly that the call was cancelled
             self._give_up(number, verb)
             raise
@@ -267,12 +285,17 @@ class Client(Runtime):
             return set(self.ask("there", list(numbers)))
 
     def when_there(self, number: int, callback: Callable[[Outcome], None]) -> None:
+        self._ask_later("outcomes_later", number, callback)
+
+    def _ask_later(self, verb: str, number: int, callback: Callable[[Outcome], None]) -> int:
+        """Ask for an outcome, and call back with it; the number of the request."""
         self.flush()
         request = next(self._requests)
         self._callbacks[request] = lambda _, found: callback(found[0])
         if self.on_calls is None:  # nobody reads while the worker's own code runs: a thread has to
             self._have_callbacks_read()
-        self.say((REQUEST, request, 0, "outcomes_later", ([number],)))
+        self.say((REQUEST, request, running.get(), verb, ([number],)))
+        return request
 
     @uninterrupted
     def _have_callbacks_read(self) -> None:
@@ -291,6 +314,36 @@ class Client(Runtime):
                         return
         except EOFError:
             pass
+
+    def future(self, ref: ObjectRef[Any]) -> Future[Any]:
+        """A future of the value. What asks for it in an event loop awaits it; others wait when they say so."""
+        self.before_waiting()
+        future = AwaitedFuture(self._standing)
+        verb = "outcomes_awaited" if is_in_event_loop() else "outcomes_later"
+        request = self._ask_later(verb, number_of(ref), settler(future, ref))
+        future.add_done_callback(lambda future: self._call_off(request, verb) if future.cancelled() else None)
+        return future
+
+    @uninterrupted
+    def _call_off(self, request: int, verb: str) -> None:
+        if self._callbacks.pop(request, None) is not None:  # else its reply has come
+            self._give_up(request, verb)
+
+    @contextmanager
+    def _standing(self, timeout_s: float | None) -> Iterator[None]:
+        """Let the hub know that this thread stands still, until it goes on; not if it only looks."""
+        if timeout_s is not None and timeout_s <= 0:
+            yield
+            return
+        self.before_waiting()
+        request = next(self._requests)
+        try:
+            self.say((REQUEST, request, running.get(), "stand_still", ()))
+            yield
+        finally:
+            self._give_up(request, "stand_still")
+            if self.interrupts.came:
+                self.interrupts.catch_up()
 
     def allocate(self, size: int) -> tuple[Place, memoryview]:
         place: Place = self.ask("allocate", size)

@@ -14,17 +14,18 @@ from executor.library.failures import pack_own
 from executor.library.messages import ANSWER, PROCEED
 from executor.library.objects import ERROR, Outcome
 from executor.library.plans import ActorPlan, Spot, with_spot
-from executor.library.status import status_of
+from executor.library.status import available, status_of
 from executor.library.values import place_of
 from executor.library.workers import Worker
-from executor.resources import Request, Resources
+from executor.resources import Request
 
 if TYPE_CHECKING:
     from executor.library.hub import Hub
 
-Answer = Callable[[bool, Any], None]
+Answer = Callable[[bool, Any], bool]
+"""Takes ``True`` and the value, or ``False`` and the exception; whether anybody still wanted it."""
 
-_BLOCKING = frozenset({"outcomes", "wait", "next_item"})
+_BLOCKING = frozenset({"outcomes", "outcomes_awaited", "wait", "next_item", "stand_still"})
 
 
 class Desk:
@@ -39,7 +40,7 @@ class Desk:
         return verb in _BLOCKING
 
     def serve(self, caller: int, call: int, verb: str, arguments: tuple[Any, ...], answer: Answer) -> None:
-        """Do what is asked, and answer now or later: with ``True`` and the value, or ``False`` and the exception."""
+        """Do what is asked, and answer now or later."""
         try:
             getattr(self, f"_{verb}")(caller, call, answer, *arguments)
         except Exception as error:  # noqa: BLE001 - it is the asker's
@@ -60,7 +61,11 @@ class Desk:
 
         objects.when_all_settled(numbers, all_there)
 
+    _outcomes_awaited = _outcomes  # by a coroutine
     _outcomes_later = _outcomes  # by somebody who does not stand still for it
+
+    def _stand_still(self, caller: int, call: int, answer: Answer) -> None:
+        """A thread waits for what it has asked for before. It is not answered, but given up when it goes on."""
 
     def _wait(self, caller: int, call: int, answer: Answer, numbers: Sequence[int], count: int) -> None:
         objects = self._hub.objects
@@ -90,7 +95,10 @@ class Desk:
         answer(True, self._which_are_there(numbers))
 
     def _when_there(self, caller: int, call: int, answer: Answer, number: int) -> None:
-        self._hub.objects.when_settled(number, lambda: answer(True, None))
+        def there() -> None:
+            answer(True, None)
+
+        self._hub.objects.when_settled(number, there)
 
     def _pin(self, caller: int, call: int, answer: Answer, number: int) -> None:
         self._hub.objects.keep(number)
@@ -110,6 +118,7 @@ class Desk:
         if stream is None:
             answer(True, None)
             return
+        hub.calls.taken(stream, number, taken)
         self._tell_yielder(stream, number, taken, reply)
 
         def look() -> None:
@@ -118,12 +127,11 @@ class Desk:
                 return  # it has ended while it waited
             if len(stream.items) > taken:
                 item = stream.items[taken]
-                if taken < stream.taken or item == number:  # somebody has it already, or it is the call's own error
-                    hub.objects.keep(item)
-                stream.taken = max(stream.taken, taken + 1)
+                if not answer(True, item):
+                    return  # it was cancelled as it waited
+                hub.objects.keep(item)
                 if worker is not None:
                     worker.held[item] += 1
-                answer(True, item)
             elif stream.ended:
                 answer(True, None)
             else:
@@ -217,7 +225,7 @@ class Desk:
     def _cancel(
         self, caller: int, call: int, answer: Answer, number: int, force: bool, recursive: bool, grace_s: float | None
     ) -> None:
-        target = self._hub.calls.open.get(number) or self._of_return(number)
+        target = self._hub.calls.of_return(number)
         if target is not None:
             if force and target.actor is not None:
                 raise ValueError("force is not for the calls of an actor: use kill, which ends the actor")
@@ -225,9 +233,6 @@ class Desk:
             if grace_s is not None:
                 self._hub.after(grace_s, lambda: self._cancel_by_force(target))
         answer(True, None)
-
-    def _of_return(self, number: int) -> Call | None:
-        return next((call for call in self._hub.calls.open.values() if number in call.returns), None)
 
     def _cancel_by_force(self, call: Call) -> None:
         if call.number in self._hub.calls.open:
@@ -300,11 +305,7 @@ class Desk:
         answer(True, self._hub.ledger.node.capacity)
 
     def _available(self, caller: int, call: int, answer: Answer) -> None:
-        free = self._hub.ledger.free()
-        for lease in self._hub.tasks.idle_leases():
-            if lease.area is self._hub.ledger.all:
-                free = free + (lease.request.total if lease.lent is None else Resources())
-        answer(True, free)
+        answer(True, available(self._hub))
 
     def _labels(self, caller: int, call: int, answer: Answer) -> None:
         answer(True, self._hub.ledger.labels)

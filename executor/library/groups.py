@@ -41,7 +41,7 @@ class Groups:
         group = Group(number, request, name)
         placed = self._place(group, find_room)
         self.all[number] = group
-        self._objects.add(number)
+        self._objects.add(number).on_forgotten = lambda: self._forgotten(group)
         if placed:
             self._placed(group)
         else:
@@ -75,6 +75,12 @@ class Groups:
             self._waiting.remove(group)
             self._objects.settle(number, (ERROR, pack_own(ExecutorError("the placement group was removed"))))
         group.state = "removed"
+        self._forgotten(group)
+
+    def _forgotten(self, group: Group) -> None:
+        """Nobody has a handle any more, or nothing runs in it any more; after both it is nothing to tell of."""
+        if group.state == "removed" and group.number not in self._objects.entries:
+            self.all.pop(group.number, None)
 
     def is_gone(self, number: int) -> bool:
         """Whether a group was removed, so that nothing will ever run in it."""

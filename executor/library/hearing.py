@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from executor.errors import TaskCancelledError
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from executor.library.hub import Hub
 
 log = logging.getLogger(__name__)
+
+_MOST_PLANS = 1000
 
 
 class Hearing:
@@ -105,6 +108,8 @@ class Hearing:
         call = worker.running.pop(number, None)
         for one in packed if type(packed) is list else (packed,):
             self._forget_places(worker, (kind, one))
+        if worker.waits.calls:
+            self._lending.call_ended(worker, number)
         if call is None or number not in self._hub.calls.open:
             return
         if call.cancelled and kind == ERROR:
@@ -136,6 +141,8 @@ class Hearing:
         plan = submission.plan
         if plan.spot is None and plan.inherits_spot and worker.spot is not None and worker.spot.captures:
             plan = with_spot(plan, Spot(worker.spot.group))
+        if len(self._plans) >= _MOST_PLANS:
+            self._plans.clear()  # each use of `options` makes a plan, and few are met again
         submission = submission._replace(plan=self._plans.setdefault(plan, plan))
         self._hub.hand_on(submission, worker.number, parent)
         for number in range(submission.number, submission.number + abs(submission.plan.num_returns)):
@@ -143,26 +150,23 @@ class Hearing:
 
     def _take_request(self, worker: Worker, request: int, call: int, verb: str, arguments: tuple[Any, ...]) -> None:
         if verb == "give_up":
-            blocked = worker.asking.pop(arguments[0], None)
-            if blocked:
-                self._lending.unblock(worker)
-            if blocked is not None:  # each request has one reply; this one's may be under way already
-                self._hub.workers.post(worker, (REPLY, arguments[0], True, None))
+            self._reply(worker, arguments[0], True, None)
             return
-        worker.asking[request] = False
+        worker.waits.ask(request)
+        self._hub.desk.serve(worker.number, call, verb, arguments, partial(self._reply, worker, request))
+        if worker.waits.is_open(request) and self._hub.desk.blocks(verb):
+            self._lending.stand_still(worker, request, call)
 
-        def answer(well: bool, value: Any) -> None:
-            blocked = worker.asking.pop(request, None)
-            if blocked is None:
-                return  # given up in the meantime
-            if blocked:
-                self._lending.unblock(worker)
-            self._hub.workers.post(worker, (REPLY, request, well, value))
+    def _reply(self, worker: Worker, request: int, well: bool, value: Any) -> bool:
+        """Send the one reply that each request has, also one that is given up; whether it is this.
 
-        self._hub.desk.serve(worker.number, call, verb, arguments, answer)
-        if request in worker.asking and self._hub.desk.blocks(verb):
-            worker.asking[request] = True
-            self._lending.block(worker)
+        What comes too late stays where it is. What was sent is the worker's, also to let go of.
+        """
+        if not worker.waits.is_open(request):
+            return False
+        self._lending.close(worker, request)
+        self._hub.workers.post(worker, (REPLY, request, well, value))
+        return True
 
     def _take_held(self, worker: Worker, taken: Sequence[int], dropped: Sequence[int]) -> None:
         for number in taken:

@@ -112,6 +112,7 @@ class Hub(Runtime):
         self._timer_numbers = itertools.count()
         self._afterwards: deque[Callable[[], None]] = deque()
         self._lending = Lending(self.tasks, self.actors, self.groups)
+        self.actors.on_more = self._weigh
         self.workers.take = Hearing(self, self._lending).take
         self._closed = False
         self._sleeps = False
@@ -233,6 +234,12 @@ class Hub(Runtime):
         """Something was given back: look who can use it, soon."""
         self._lending.room_freed = True
         self.pool.wake()
+
+    def _weigh(self, worker: Worker) -> None:
+        """It was sent more calls while others waited in it: it may be owed its cpus."""
+        self._lending.weigh(worker)
+        if self._lending.room_freed:
+            self.pool.wake()
 
     def _cancel_unread(self, call: Call) -> None:
         self.desk.cancel(call, force=False, recursive=True)
@@ -391,16 +398,24 @@ class Hub(Runtime):
     def ask(self, verb: str, *arguments: Any) -> Any:
         self._check_open()
         answers: list[tuple[bool, Any]] = []
+        wanted = True
+
+        def answer(well: bool, value: Any) -> bool:
+            answers.append((well, value))
+            return wanted
 
         def serve() -> None:
             self._take_drops()
-            self.desk.serve(0, 0, verb, arguments, lambda well, value: answers.append((well, value)))
+            self.desk.serve(0, 0, verb, arguments, answer)
             if self._lending.room_freed:
                 self._lending.use_room()
 
-        self._change(serve)
-        if not answers:
-            self.turn_until(lambda: bool(answers), None)
+        try:
+            self._change(serve)
+            if not answers:
+                self.turn_until(lambda: bool(answers), None)
+        finally:
+            wanted = False
         well, value = answers[0]
         if not well:
             raise value

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from executor.devices import Devices, Shares
+from executor.errors import InfeasibleRequestError
+from executor.library.plans import Plan
 from executor.placement import Room
 from executor.resources import Node, Request, Resources
 
@@ -75,12 +77,16 @@ class Area:
             assert self.devices is not None
             self.devices.give_back(shares)
 
-    def lend(self, lease: Lease) -> None:
-        """Let others have the cpus of a lease for now."""
+    def lend(self, lease: Lease) -> bool:
+        """Let others have the cpus of a lease for now; whether that gives them any that they had not before."""
+        if lease.lent is not None:
+            return False
         cpus = self._cpus_of(lease.request)
-        if lease.lent is None and cpus.bundles[0]:
-            lease.lent = cpus
-            self.room.give_back(cpus, lease.nodes)
+        if not cpus.bundles[0]:
+            return False
+        lease.lent = cpus
+        self.room.give_back(cpus, lease.nodes)
+        return True
 
     def take_back(self, lease: Lease, find_room: Callable[[], bool]) -> None:
         """End the loan if the cpus are free; otherwise the worker goes on without, which nobody waits for."""
@@ -131,6 +137,22 @@ class Ledger:
         """Give a placement group's bundles back; nothing may be leased there any more."""
         lease, _ = self._bundles.pop(group)
         lease.area.give_back(lease)
+
+    def lease(self, plan: Plan, find_room: Callable[[], bool]) -> Lease | None:
+        """What a plan asks for, in its place; `find_room` frees what others hold without need. None: it has to wait."""
+        while True:
+            for area in self._places(plan):
+                try:
+                    lease = area.take(plan.request)
+                except InfeasibleRequestError:
+                    continue  # this bundle is too small, another one is not: it was checked when it was submitted
+                if lease is not None:
+                    return lease
+            if not find_room():
+                return None
+
+    def _places(self, plan: Plan) -> Sequence[Area]:
+        return self.areas(plan.spot.group, plan.spot.bundle) if plan.spot else self.areas(None)
 
     def areas(self, group: int | None, bundle: int = -1) -> Sequence[Area]:
         """Where a request of that place may be met: none while the group waits for its own room."""

@@ -126,8 +126,7 @@ class ObjectRefGenerator:
     async def __anext__(self) -> ObjectRef[Any]:
         import asyncio
 
-        loop = asyncio.get_running_loop()
-        ref = await loop.run_in_executor(None, lambda: next(self, None))
+        ref = await asyncio.to_thread(next, self, None)
         if ref is None:
             raise StopAsyncIteration
         return ref

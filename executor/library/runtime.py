@@ -108,24 +108,28 @@ class Runtime(ABC):
     def future(self, ref: ObjectRef[Any]) -> Future[Any]:
         """A future of the value."""
         future: Future[Any] = Future()
-
-        def settle(outcome: Outcome, _held: ObjectRef[Any] = ref) -> None:
-            # Held until then: where nobody else has a reference the value would be forgotten before it is there.
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                value = opened(outcome)
-            except StopIteration as error:  # which asyncio's futures refuse: whoever awaited it would wait for ever
-                told = RuntimeError(f"the call raised {error!r}")
-                told.__cause__ = error
-                future.set_exception(told)
-            except BaseException as error:  # noqa: BLE001 - it is the call's, whatever it is
-                future.set_exception(error)
-            else:
-                future.set_result(value)
-
-        self.when_there(number_of(ref), settle)
+        self.when_there(number_of(ref), settler(future, ref))
         return future
+
+
+def settler(future: Future[Any], ref: ObjectRef[Any]) -> Callable[[Outcome], None]:
+    """What settles a future once the outcome is there. It holds `ref`, or what nobody else refers to was forgotten."""
+
+    def settle(outcome: Outcome, _held: ObjectRef[Any] = ref) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            value = opened(outcome)
+        except StopIteration as error:  # which asyncio's futures refuse: whoever awaited it would wait for ever
+            told = RuntimeError(f"the call raised {error!r}")
+            told.__cause__ = error
+            future.set_exception(told)
+        except BaseException as error:  # noqa: BLE001 - it is the call's, whatever it is
+            future.set_exception(error)
+        else:
+            future.set_result(value)
+
+    return settle
 
 
 def opened(outcome: Outcome) -> Any:

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from executor.library.arguments import unpack_arguments
@@ -19,6 +20,7 @@ from executor.library.failures import pack_exception
 from executor.library.messages import CREATE, CREATED, GAVE_BACK, LEAVING, RECALL, RESULT, RESULTS
 from executor.library.objects import ERROR, VALUE
 from executor.library.plans import STREAMING
+from executor.library.threads import Threads
 from executor.library.values import Packed, pack_value, pack_values
 
 __audition_internal__ = True
@@ -55,6 +57,7 @@ class Serving:
         self._current = 0
         self._interrupting = 0
         self._async: Any = None
+        self._threads = Threads(client)
         self._main = threading.main_thread()
         self._held: deque[tuple[Any, ...]] = deque()
         self._held_since = 0.0
@@ -106,6 +109,8 @@ class Serving:
         elif number == self._current:
             self._interrupting = number
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        else:
+            self._threads.interrupt(number)
         # A call that is over was told of before this is asked. Any other has its end still to come, which forgets it.
         if not self.client.ask("runs", number):
             self.cancelled.discard(number)
@@ -125,6 +130,8 @@ class Serving:
             if client.has_references_to_tell:
                 client.flush()
             if not calls:
+                if self._held:
+                    self.tell_held()  # those that were behind have just been given back, or were cancelled
                 client.until(lambda: bool(calls))
             try:
                 call = calls.popleft()
@@ -205,7 +212,7 @@ class Serving:
             self._current = number
         began = time.perf_counter()
         try:
-            value = self._value_of(call, in_main)
+            value = self._value_of(call) if in_main else self._threads.run(number, partial(self._value_of, call))
             seconds = time.perf_counter() - began
             packed = self.pack(value, returns)
         except (SystemExit, Leave):
@@ -251,7 +258,7 @@ class Serving:
         if results:
             self.client.say((RESULTS, results))
 
-    def _value_of(self, call: Any, in_main: bool) -> Any:
+    def _value_of(self, call: Any) -> Any:
         """Have the user's own code run the call."""
         number, method, digest, arguments, values, returns, window, _, _ = call
         if number in self.cancelled:
@@ -262,8 +269,7 @@ class Serving:
         if returns == STREAMING:
             self._stream(number, value, window)
             value = None
-        if in_main:
-            self._current = 0  # no interrupt is meant for it any more
+        self._current = 0  # no interrupt is meant for it any more
         return value
 
     def _stream(self, number: int, value: Any, window: int) -> None:

@@ -85,12 +85,14 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
 
 
+def available(hub: Hub) -> Resources:
+    """What is free of the machine. What idle workers hold counts as free: they give it to whoever asks."""
+    idle = [lease for lease in hub.tasks.idle_leases() if lease.area is hub.ledger.all and lease.lent is None]
+    return sum((lease.request.total for lease in idle), hub.ledger.free())
+
+
 def status_of(hub: Hub) -> Status:
     """The status of a hub; its lock is held."""
-    available = hub.ledger.free()
-    for lease in hub.tasks.idle_leases():
-        if lease.area is hub.ledger.all and lease.lent is None:
-            available = available + lease.request.total
     actors = []
     for actor in hub.actors.all.values():
         pid = actor.worker.pid or None if actor.worker is not None else None
@@ -113,6 +115,6 @@ def status_of(hub: Hub) -> Status:
     running = sum(len(worker.running) for worker in hub.workers.all.values())
     waiting = tuple((str(plan.resources), count) for plan, count in hub.tasks.waiting())
     return Status(
-        hub.ledger.node.capacity, available, tuple(actors), tuple(processes), running, waiting, there,
+        hub.ledger.node.capacity, available(hub), tuple(actors), tuple(processes), running, waiting, there,
         len(entries) - there, hub.store.use(),
     )  # fmt: skip

@@ -8,15 +8,15 @@ that takes its time, or that waits for others, is taken back.
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
-from executor.errors import ExecutorError, InfeasibleRequestError, TaskCancelledError
+from executor.errors import ExecutorError, TaskCancelledError
 from executor.library.calls import Call, Calls
 from executor.library.failures import crashed, pack_own
 from executor.library.groups import Groups
-from executor.library.ledger import Area, Lease, Ledger
+from executor.library.ledger import Lease, Ledger
 from executor.library.messages import CALLS, PROCEED, RECALL
 from executor.library.plans import Plan
 from executor.library.workers import Worker, Workers
@@ -27,6 +27,7 @@ _MOST_AHEAD = 64
 _STUCK_S = 0.02
 _MOST_FREE_WORKERS = 32
 _MOST_PLANS = 1000
+_FEW_LINES = 100
 
 
 class Line:
@@ -36,8 +37,8 @@ class Line:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._others: deque[Call] = deque()
-        self._nested: list[Call] = []
+        self._others: OrderedDict[Call, None] = OrderedDict()  # out of which a call may be taken anywhere at no cost
+        self._nested: OrderedDict[Call, None] = OrderedDict()
         self.workers: dict[int, Worker] = {}
         self.idle: list[Worker] = []
         self.seconds = 1.0
@@ -54,21 +55,20 @@ class Line:
         the fewest workers that do nothing but wait.
         """
         if call.is_nested:
-            self._nested.append(call)
-        elif again:
-            self._others.appendleft(call)
-        else:
-            self._others.append(call)
+            self._nested[call] = None
+            return
+        self._others[call] = None
+        if again:
+            self._others.move_to_end(call, last=False)
 
     def next(self) -> Call:
         """Take the first call out of the line."""
-        return self._nested.pop() if self._nested else self._others.popleft()
+        call, _ = self._nested.popitem() if self._nested else self._others.popitem(last=False)
+        return call
 
     def remove(self, call: Call) -> None:
         """Take a call out of the line, if it stands there."""
-        calls = self._nested if call.is_nested else self._others
-        if call in calls:
-            calls.remove(call)
+        (self._nested if call.is_nested else self._others).pop(call, None)
 
     def ahead(self) -> int:
         """How many calls a worker may have at a time."""
@@ -87,6 +87,7 @@ class Tasks:
         self._ledger = ledger
         self._find_room = find_room
         self._lines: dict[tuple[Any, ...], Line] = {}
+        self._sweep_at = _FEW_LINES
         self._line_of_plan: dict[int, tuple[Plan, Line]] = {}
         self._line_of_worker: dict[int, Line] = {}
         self.crowded = False
@@ -121,6 +122,8 @@ class Tasks:
         key = plan.resources, plan.surrounding, plan.spot, plan.labels, plan.crew, plan.max_calls
         line = self._lines.get(key)
         if line is None:
+            if len(self._lines) >= self._sweep_at:
+                self._sweep()
             line = self._lines[key] = Line(plan)
             if plan.crew is not None:
                 self._band(line, plan.crew.number)
@@ -128,6 +131,15 @@ class Tasks:
             self._line_of_plan.clear()  # each use of `options` makes a plan, and few are met again
         self._line_of_plan[id(plan)] = plan, line
         return line
+
+    def _sweep(self) -> None:
+        """Forget the lines where nobody stands and nobody works.
+
+        Not at once: one that is used again knows how long its calls take.
+        """
+        self._lines = {key: line for key, line in self._lines.items() if line.workers or len(line)}
+        self._line_of_plan.clear()
+        self._sweep_at = max(_FEW_LINES, 2 * len(self._lines))
 
     def _band(self, line: Line, number: int) -> None:
         """Have a crew's workers leave once nobody needs the crew."""
@@ -160,7 +172,7 @@ class Tasks:
 
     def serve_all(self) -> None:
         """Room was freed: see what can run now."""
-        for line in self._lines.values():
+        for line in list(self._lines.values()):
             if len(line):
                 self.serve(line)
 
@@ -175,7 +187,7 @@ class Tasks:
         if ahead > 1 and len(line):
             for worker in line.workers.values():
                 has = len(worker.running)
-                if has <= ahead // 2 and not worker.blocked and not worker.stuck:
+                if has <= ahead // 2 and not worker.waits.calls and not worker.stuck:
                     self._give(line, worker, ahead - has)
                     if not len(line):
                         return
@@ -184,7 +196,7 @@ class Tasks:
         plan = line.plan
         if len(line.workers) >= line.most_workers and (plan.crew is not None or self._work(line) >= line.most_workers):
             return None
-        lease = self._lease(plan)
+        lease = self._ledger.lease(plan, self._find_room)
         if lease is None:
             return None
         try:
@@ -202,22 +214,7 @@ class Tasks:
 
     def _work(self, line: Line) -> int:
         """How many of the line's workers do not wait for other calls, which may be in this very line."""
-        return sum(not worker.blocked for worker in line.workers.values())
-
-    def _lease(self, plan: Plan) -> Lease | None:
-        while True:
-            for area in self._areas(plan):
-                try:
-                    lease = area.take(plan.request)
-                except InfeasibleRequestError:
-                    continue  # this bundle is too small, another one is not: it was checked when it was submitted
-                if lease is not None:
-                    return lease
-            if not self._find_room():
-                return None
-
-    def _areas(self, plan: Plan) -> Sequence[Area]:
-        return self._ledger.areas(plan.spot.group, plan.spot.bundle) if plan.spot else self._ledger.areas(None)
+        return sum(not worker.waits.calls for worker in line.workers.values())
 
     def _give(self, line: Line, worker: Worker, count: int) -> None:
         """Send a worker the next calls of the line."""
@@ -277,7 +274,7 @@ class Tasks:
                 self._rest(line, worker)
             return
         ahead = line.ahead()
-        if has <= ahead // 2 and not worker.blocked:
+        if has <= ahead // 2 and not worker.waits.calls:
             self._give(line, worker, min(ahead - has, 1 + len(line) // (2 * len(line.workers))))
 
     def runs(self, worker: Worker) -> bool:
@@ -302,12 +299,10 @@ class Tasks:
         self._calls.retry(call)
         self._line_up(call)
 
-    def blocked(self, worker: Worker) -> None:
-        """A worker's call waits for others: its cpus are free for them until then."""
+    def recall_behind(self, worker: Worker) -> None:
+        """A worker's call waits for others: those behind it are not to wait for it."""
         if len(worker.running) > 1:
             worker.link.nudge(RECALL)
-        if worker.lease is not None:
-            worker.lease.area.lend(worker.lease)
 
     def recall_stuck(self, now: float) -> float | None:
         """Ask for what is stuck behind a call that takes its time; when to look again."""
@@ -407,7 +402,7 @@ class Tasks:
 
     def fail_spot(self, group: int, error: Any) -> None:
         """A placement group is gone: calls that wait for room in it end, and idle workers in it leave."""
-        for line in self._lines.values():
+        for line in list(self._lines.values()):
             if line.plan.spot is not None and line.plan.spot.group == group:
                 while len(line):
                     self._calls.fail(line.next(), error)

@@ -16,6 +16,7 @@ from executor.library.host import Host, Post
 from executor.library.ledger import Lease
 from executor.library.messages import DEFINE
 from executor.library.plans import Spot, Surrounding
+from executor.library.waits import NO_CALL, Waits
 from executor.processes.link import Link, RunningCall
 from executor.processes.pool import Pool
 from executor.processes.protocol import ORDER, POSTED, Order
@@ -33,8 +34,9 @@ class Worker:
     """One worker process: what it holds, and what it was given to do."""
 
     __slots__ = (
-        "actor", "asking", "blocked", "calls_left", "heard_at", "held", "idle_since", "known", "lease", "link",
+        "actor", "calls_left", "concurrency", "heard_at", "held", "idle_since", "known", "lease", "link",
         "number", "pid", "places", "running", "spot", "stuck", "surrounding", "unready",
+        "waits",
     )  # fmt: skip
 
     def __init__(self, link: Link, surrounding: Surrounding, lease: Lease | None) -> None:
@@ -47,15 +49,24 @@ class Worker:
         self.known: set[str] = set()
         self.held: Counter[int] = Counter()
         self.places: set[int] = set()
-        self.blocked = 0
         self.calls_left = 0
-        self.asking: dict[int, bool] = {}
+        self.concurrency = 1
+        """How many of its calls run at a time; the others wait inside of it."""
+        self.waits = Waits()
         self.spot: Spot | None = None
         self.pid = 0
         self.unready: str | None = None
         self.idle_since = 0.0
         self.heard_at = 0.0
         self.stuck = False
+
+    def stands_still(self) -> bool:
+        """Whether all that runs in it waits for others."""
+        waiting = self.waits.calls
+        begun = min(len(self.running), self.concurrency)
+        if not begun:
+            return bool(waiting) and self.actor is not None  # its constructor waits, or what its calls have left behind
+        return len(waiting) - (NO_CALL in waiting) >= begun
 
 
 def _unheard(worker: Worker, message: tuple[Any, ...]) -> None:

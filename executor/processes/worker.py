@@ -119,7 +119,8 @@ class SocketChannel(Channel):
 
     def __init__(self, data: socket.socket, control: socket.socket, reader: FrameReader, number: int) -> None:
         self._data, self._control, self._reader, self._number = data, control, reader, number
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
+        """Held while something is sent."""
         self._pid = os.getpid()
         self._seq = 0
         self._open = True
@@ -127,7 +128,7 @@ class SocketChannel(Channel):
         self._look()  # takes what earlier calls never looked for, so that there is always room for more
 
     def emit(self, payload: Any) -> Any:
-        with self._lock:
+        with self.lock:
             self._send(EMITTED, payload)
             while (frame := self._reader.receive()) is not None:
                 seq, answer = unpack(frame)
@@ -136,7 +137,7 @@ class SocketChannel(Channel):
         os._exit(1)  # the driver is gone, and nobody is left to tell
 
     def tell(self, payload: Any) -> None:
-        with self._lock:
+        with self.lock:
             self._send(TOLD, payload)
 
     def _send(self, kind: int, payload: Any) -> None:
@@ -185,7 +186,7 @@ class SocketChannel(Channel):
         """Tell plain values: numbers, bytes, and tuples and lists of these, which need no care in pickling."""
         # Packed before: it may set the garbage collector off, and with it a user's `__del__` that says something too.
         pieces = pack_plain((TOLD, 0, payload))
-        with self._lock:
+        with self.lock:
             if len(pieces) == 1:
                 send_piece(self._data, pieces[0])
             else:

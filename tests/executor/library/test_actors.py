@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -21,7 +22,7 @@ from executor.errors import (
     PendingCallsLimitExceeded,
     TaskCancelledError,
 )
-from tests.executor.library.events import Signal, holds
+from tests.executor.library.events import DEADLINE_S, Signal, holds
 
 
 class Counter:
@@ -598,3 +599,68 @@ def test_a_callback_may_wait_for_another_value(ray: Any) -> None:
     told: Future[int] = Future()
     counter.add.remote().future().add_done_callback(lambda _: told.set_result(ray.get(counter.add.remote())))
     assert told.result(timeout=30) == 2
+
+
+@pytest.mark.parametrize("does", ["computes", "gets", "waits"])
+def test_a_call_in_a_thread_of_an_actor_is_interrupted_when_it_is_cancelled(
+    ray: Any, tmp_path: Path, does: str
+) -> None:
+    go, stop, begun = (Signal(tmp_path, name) for name in ("go", "stop", "begun"))
+
+    @ray.remote(num_cpus=0)
+    def gate() -> int:
+        go.wait()
+        return 1
+
+    @ray.remote(max_concurrency=2)
+    class Pair:
+        def computes(self, refs: list[Any]) -> None:
+            begun.set()
+            for _ in iter(int, 1):
+                pass
+
+        def gets(self, refs: list[Any]) -> None:
+            begun.set()
+            executor.get(refs)
+
+        def waits(self, refs: list[Any]) -> None:
+            begun.set()
+            executor.wait(refs)
+
+        def other(self) -> str:
+            stop.wait()
+            return "other"
+
+        def ping(self) -> str:
+            return "pong"
+
+    actor, opened = Pair.remote(), gate.remote()
+    other, call = actor.other.remote(), getattr(actor, does).remote([opened])
+    begun.wait()
+    ray.cancel(call, recursive=False)
+    with pytest.raises(TaskCancelledError):
+        ray.get(call, timeout=DEADLINE_S)
+    assert ray.get([actor.ping.remote() for _ in range(3)], timeout=DEADLINE_S) == ["pong"] * 3
+    stop.set()
+    go.set()
+    assert ray.get([other, opened], timeout=DEADLINE_S) == ["other", 1]
+
+
+def test_an_actor_of_threads_goes_on_however_many_of_its_calls_are_cancelled(ray: Any) -> None:
+    @ray.remote
+    def one() -> int:
+        return 1
+
+    @ray.remote(max_concurrency=4)
+    class Busy:
+        def work(self) -> int:
+            return sum([*executor.get([one.remote() for _ in range(3)]), executor.get(executor.put(1))])
+
+    actor = Busy.remote()
+    calls = [actor.work.remote() for _ in range(200)]
+    for call in calls[::2]:
+        ray.cancel(call)
+    assert ray.get(calls[1::2], timeout=60) == [4] * 100
+    for call in calls[::2]:
+        with contextlib.suppress(TaskCancelledError):
+            assert ray.get(call, timeout=DEADLINE_S) == 4

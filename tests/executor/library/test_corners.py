@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from executor.library.hub import Hub
 from executor.library.refs import number_of
 from executor.library.runtime import current
 from executor.library.serving import Serving
-from executor.util import placement_group, remove_placement_group
+from executor.util import placement_group, placement_group_table, remove_placement_group
 from executor.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from tests.executor.library.events import DEADLINE_S, Signal, holds
 
@@ -508,3 +509,119 @@ def test_interrupts_at_any_moment_leave_the_driver_whole() -> None:
     program = [sys.executable, "-c", INTERRUPTED]
     found = subprocess.run(program, capture_output=True, text=True, timeout=2 * DEADLINE_S, check=False)
     assert (found.stdout, found.stderr) == ("whole 0 0\n", "")
+
+
+def test_a_call_that_is_cancelled_behind_another_one_holds_up_none_of_those_behind_it(ray: Any, tmp_path: Path) -> None:
+    go, later = Signal(tmp_path, "go"), Signal(tmp_path, "later")
+
+    @ray.remote(num_cpus=0)
+    def gate(signal: Signal) -> int:
+        signal.wait()
+        return 1
+
+    @ray.remote
+    class Echo:
+        def echo(self, value: int) -> int:
+            return value
+
+    actor = Echo.remote()
+    first, second, third = (actor.echo.remote(x) for x in (gate.remote(go), gate.remote(later), 3))
+    ray.cancel(second)
+    go.set()
+    later.set()
+    assert ray.get([first, third], timeout=DEADLINE_S) == [1, 3]
+    with pytest.raises(TaskCancelledError):
+        ray.get(second)
+
+
+def test_a_call_that_is_cancelled_as_it_waits_for_its_values_holds_up_nobody(ray: Any, tmp_path: Path) -> None:
+    go = Signal(tmp_path, "go")
+
+    @ray.remote(num_cpus=0)
+    def gate() -> int:
+        go.wait()
+        return 1
+
+    @ray.remote
+    class Echo:
+        def echo(self, value: int) -> int:
+            return value
+
+    actor = Echo.remote()
+    first, second = actor.echo.remote(gate.remote()), actor.echo.remote(2)
+    ray.cancel(first)
+    assert ray.get(second, timeout=DEADLINE_S) == 2
+    go.set()
+
+
+def test_a_call_that_was_cancelled_as_it_waited_is_counted_once_when_its_actor_dies(ray: Any, tmp_path: Path) -> None:
+    go = Signal(tmp_path, "go")
+
+    @ray.remote(num_cpus=0)
+    def gate() -> None:
+        go.wait()
+
+    @ray.remote
+    class Echo:
+        def echo(self, value: None) -> None:
+            return value
+
+    actor, opened = Echo.remote(), gate.remote()
+    call = actor.echo.remote(opened)
+    ray.cancel(call)
+    ray.kill(actor)
+    holds(lambda: ray.status().actors[0].state == "dead", "the actor does not die")
+    assert ray.status().actors[0].pending_calls == 0
+    go.set()
+    ray.get(opened, timeout=DEADLINE_S)
+
+
+def test_cancelling_eight_times_as_many_calls_takes_about_eight_times_as_long(ray: Any, tmp_path: Path) -> None:
+    go, begun = Signal(tmp_path, "go"), Signal(tmp_path, "begun")
+
+    @ray.remote
+    def hold() -> None:
+        begun.set()
+        go.wait()
+
+    @ray.remote(num_returns=2)
+    def two() -> tuple[int, int]:
+        return 1, 2
+
+    def seconds(count: int) -> float:
+        refs = [two.remote() for _ in range(count)]
+        began = time.perf_counter()
+        for _, second in reversed(refs):
+            ray.cancel(second)
+        return time.perf_counter() - began
+
+    holding = hold.remote()
+    begun.wait()
+    assert seconds(8000) < 24 * max(seconds(1000) for _ in range(3))  # it was 64 times
+    go.set()
+    ray.get(holding, timeout=DEADLINE_S)
+
+
+def test_what_is_kept_of_lines_plans_and_groups_is_bounded_by_what_is_alive(ray: Any) -> None:
+    @ray.remote
+    def nothing() -> None:
+        pass
+
+    @ray.remote
+    def submit(numbers: range) -> None:
+        for number in numbers:
+            ray.get(nothing.options(name=f"number {number}").remote())
+
+    hub = current()
+    assert isinstance(hub, Hub)
+    for number in range(300):
+        ray.get(nothing.options(num_cpus=1 - number / 1000).remote(), timeout=DEADLINE_S)
+    ray.get(submit.remote(range(1500)), timeout=DEADLINE_S)
+    for _ in range(3):
+        group = placement_group([{"CPU": 1}])
+        ray.get(group.ready(), timeout=DEADLINE_S)
+        remove_placement_group(group)
+        del group
+    assert len(hub.tasks._lines) <= 100
+    assert len(hub.workers.take.__self__._plans) <= 1000  # type: ignore[attr-defined]
+    holds(lambda: not placement_group_table(), "groups that were removed and let go of are kept")

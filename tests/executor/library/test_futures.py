@@ -28,6 +28,7 @@ import pytest
 import executor
 from executor.errors import WorkerCrashedError
 from executor.futures import Executor
+from executor.library.runtime import current
 from tests.executor.library.events import Signal, holds
 
 DEADLINE_S = 60.0
@@ -331,6 +332,34 @@ def test_futures_of_references_inside_a_task_share_a_thread(ray: Any, tmp_path: 
 
     assert ray.get(many.remote(), timeout=60) == (1, 602)
     assert ray.get(one_after_another.remote(), timeout=60) == 300
+
+
+def test_futures_inside_a_task_that_nobody_waits_for_any_more_leave_nothing_behind(ray: Any, tmp_path: Path) -> None:
+    go = Signal(tmp_path, "go")
+
+    @ray.remote(num_cpus=0)
+    def gate() -> None:
+        go.wait()
+
+    @ray.remote
+    def gives_up() -> None:
+        ref = gate.remote()
+        for _ in range(10):
+            future = ref.future()
+            with pytest.raises(TimeoutError):
+                future.result(timeout=0.001)
+            assert future.cancel()
+        client: Any = current()
+
+        def is_over() -> bool:
+            executor.wait([executor.put(1)])  # which reads what has come
+            names = {thread.name for thread in threading.enumerate()}
+            return not client._replies and "executor-futures" not in names
+
+        holds(is_over, "something still waits for a value")
+
+    ray.get(gives_up.remote(), timeout=DEADLINE_S)
+    go.set()
 
 
 def test_one_worker_keeps_the_order_inside_a_task_too(ray: Any, tmp_path: Path) -> None:

@@ -159,3 +159,25 @@ def test_a_call_that_is_cancelled_as_it_puts_a_large_value_loses_no_memory(ray: 
         with pytest.raises(TaskCancelledError):
             ray.get(ref, timeout=DEADLINE_S)
     nothing_is_kept()
+
+
+def test_a_call_in_a_thread_of_an_actor_that_is_cancelled_as_it_puts_a_large_value_loses_no_memory(
+    ray: Any, tmp_path: Path
+) -> None:
+    @ray.remote(max_concurrency=2)
+    class Puts:
+        def put(self, begun: Signal) -> None:
+            begun.set()
+            array = numpy.zeros(LARGE)
+            while True:
+                executor.put(array)
+
+    puts = Puts.remote()
+    for index in range(30):
+        begun = Signal(tmp_path, f"begun-{index}")
+        ref = puts.put.remote(begun)
+        begun.wait()
+        ray.cancel(ref)
+        with pytest.raises(TaskCancelledError):
+            ray.get(ref, timeout=DEADLINE_S)
+    nothing_is_kept()

@@ -11,7 +11,7 @@ import pytest
 
 import executor
 from executor.errors import ExecutorError
-from tests.executor.library.events import Signal
+from tests.executor.library.events import DEADLINE_S, Signal, holds
 
 
 def test_a_generator_task_streams_its_values_before_it_ends(ray: Any, tmp_path: Path) -> None:
@@ -171,3 +171,34 @@ def test_a_streaming_call_that_yields_nothing_to_iterate_over_says_so(ray: Any) 
     (ref,) = ray.remote(num_returns="streaming")(lambda: 5).remote()
     with pytest.raises(TypeError, match="must yield its values"):
         ray.get(ref)
+
+
+def test_a_value_is_there_for_the_next_reader_when_the_first_was_cancelled_as_it_waited(
+    ray: Any, tmp_path: Path
+) -> None:
+    go, cancelled, leave = (Signal(tmp_path, name) for name in ("go", "cancelled", "leave"))
+
+    @ray.remote(num_cpus=0)
+    def numbers() -> Iterator[int]:
+        go.wait()
+        yield 1
+
+    @ray.remote(num_cpus=4, max_calls=1)
+    def read(streams: list[Any]) -> None:
+        try:
+            next(streams[0])
+        except KeyboardInterrupt:
+            cancelled.set()
+            leave.wait()
+
+    stream = numbers.remote()
+    reader = read.remote([stream])
+    holds(lambda: ray.status().running_calls == 2 and ray.available_resources().get("CPU") == 4, "it does not wait")
+    pids = {process.pid for process in ray.status().processes if process.work == "read"}
+    ray.cancel(reader)
+    cancelled.wait()
+    go.set()
+    ray.get(stream.completed(), timeout=DEADLINE_S)
+    leave.set()
+    holds(lambda: pids.isdisjoint(process.pid for process in ray.status().processes), "the reader's process stays")
+    assert [ray.get(ref) for ref in stream] == [1]
