@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from schedulers.base import Trial
 
@@ -40,6 +40,14 @@ class DistributeResources:
         increase_by: the kinds that are spread, and by which steps they grow; by default what trials begin with.
         reserve_resources: what stays free.
     """
+
+    init_arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Remember the constructor's arguments: the experiment's recipe keeps them as data."""
+        self = super().__new__(cls)
+        self.init_arguments = (args, kwargs)
+        return self
 
     def __init__(
         self,

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from schedulers.asha import ASHAScheduler
+from schedulers.base import Exploit
 from schedulers.pb2 import PB2
 from schedulers.pbt import PopulationBasedTraining
 from schedulers.resizing import ResourceChangingScheduler
 from searchers.optuna import OptunaSearch
 from searchers.space import choice, grid_search, loguniform, uniform
 from tests.tune.arena import Arena, CountingJournal, Crash, MortalJournal, bound
-from tune.machine.events import Entry, Exploited, Reported, Saved
+from tune.machine.events import Entry, ExploitDropped, Exploited, Reported, Saved
 from tune.machine.plan import Plan, Retention
 from tune.machine.policies import Policies
 from tune.worker.trainable import Trainable
@@ -215,13 +216,15 @@ def test_killed_again_and_again_an_experiment_still_ends_as_it_would_have(tmp_pa
 
 
 def between_ticks(appended: Sequence[Sequence[Entry]]) -> list[int]:
-    """The appends after which no save is under way, counted from 1.
+    """The appends after which no save and no copy is under way, counted from 1.
 
     A trial killed between a report and its save repeats that iteration. Those beside it, that had saved or are new, do
     not: from then on it is one tick behind them, results reach the rungs in another order, and ASHA decides by the
-    order in which they come. So would the uninterrupted run, had this trial's step taken longer.
+    order in which they come. So would the uninterrupted run, had this trial's step taken longer. And a trial that shall
+    become a copy when its donor has saved becomes it at once after a kill, a step earlier than it would have.
     """
     saving: set[str] = set()
+    copying: set[str] = set()
     found = []
     for at, entries in enumerate(appended, 1):
         for entry in entries:
@@ -229,6 +232,10 @@ def between_ticks(appended: Sequence[Sequence[Entry]]) -> list[int]:
                 saving.add(entry.event.trial_id)
             elif isinstance(entry.event, Saved):
                 saving.discard(entry.event.trial_id)
-        if not saving:
+            elif isinstance(entry.event, Exploited | ExploitDropped):
+                copying.discard(entry.event.trial_id)
+            if isinstance(entry.event, Reported) and entry.verdict and isinstance(entry.verdict.decision, Exploit):
+                copying.add(entry.event.trial_id)
+        if not saving and not copying:
             found.append(at)
     return found
