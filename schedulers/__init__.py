@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from schedulers.allocation import DistributeResources, DistributeResourcesToTopJob, Holdings
     from schedulers.asha import ASHAScheduler, AsyncHyperBandScheduler
     from schedulers.base import (
         Candidates,
@@ -29,24 +30,32 @@ if TYPE_CHECKING:
     from schedulers.hyperband import HyperBandScheduler
     from schedulers.median import MedianStoppingRule
     from schedulers.pasha import PASHAScheduler
+    from schedulers.pb2 import PB2
     from schedulers.pbt import PopulationBasedTraining
     from schedulers.registry import SCHEDULERS, create_scheduler
+    from schedulers.replay import PopulationBasedTrainingReplay
+    from schedulers.resizing import ResourceChangingScheduler
 
 __all__ = ["ASHAScheduler", "AsyncHyperBandScheduler", "FIFOScheduler"]
 __all__ += ["HyperBandForBOHB", "HyperBandScheduler", "MedianStoppingRule", "PASHAScheduler"]
-__all__ += ["PopulationBasedTraining"]
+__all__ += ["PB2", "PopulationBasedTraining", "PopulationBasedTrainingReplay"]
+__all__ += ["DistributeResources", "DistributeResourcesToTopJob", "Holdings", "ResourceChangingScheduler"]
 __all__ += ["Candidates", "Decision", "Decisions", "ScheduleContext", "Trial", "TrialScheduler"]
 __all__ += ["Continue", "Exploit", "Pause", "Resize", "Save", "Stop"]
 __all__ += ["SCHEDULERS", "create_scheduler"]
 
 _MODULES = {
     "schedulers.asha": ("ASHAScheduler", "AsyncHyperBandScheduler"),
+    "schedulers.allocation": ("DistributeResources", "DistributeResourcesToTopJob", "Holdings"),
     "schedulers.fifo": ("FIFOScheduler",),
     "schedulers.hb_bohb": ("HyperBandForBOHB",),
     "schedulers.hyperband": ("HyperBandScheduler",),
     "schedulers.median": ("MedianStoppingRule",),
     "schedulers.pasha": ("PASHAScheduler",),
+    "schedulers.pb2": ("PB2",),
     "schedulers.pbt": ("PopulationBasedTraining",),
+    "schedulers.replay": ("PopulationBasedTrainingReplay",),
+    "schedulers.resizing": ("ResourceChangingScheduler",),
     "schedulers.registry": ("SCHEDULERS", "create_scheduler"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}  # the rest lives in schedulers.base

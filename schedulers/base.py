@@ -37,10 +37,11 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Exploit:
-    """Become a copy of `donor`, a trial's id: go on from its latest checkpoint, with `config`, under the same id.
+    """Become a copy of `donor`, a trial's id: go on from where it stands, with `config`, under the same id.
 
-    The trial's own attempt ends; iteration and totals continue from the donor's checkpoint. A donor that has none yet
-    is told to save one, and the trial goes on meanwhile; if the donor ends first, nothing comes of it. With the trial
+    The trial's own attempt ends; iteration and totals continue from the donor's checkpoint. A donor that has not saved
+    since its last report is told to, and the trial goes on meanwhile; if the donor ends first, its latest checkpoint
+    will do, and without any nothing comes of it. With the trial
     itself as `donor`, it saves and goes on with `config`. With `pause` the copy waits to be chosen.
     """
 

@@ -7,10 +7,12 @@ A mutation is a domain (anything with ``sample(rng)``, ``cast(value)`` and ``con
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from random import Random
 from typing import Any
+
+from schedulers.bounds import within
 
 Mutations = Mapping[str, Any]
 
@@ -95,21 +97,10 @@ def _perturbed(value: Any, kind: Any, factors: Sequence[float], rng: Random) -> 
     product = before * rng.choice(factors)
     if not hasattr(kind, "cast"):
         return round(product) if isinstance(value, int) else product
-    inside = _within(kind, product)
+    inside = within(kind, product)
     if inside == value and getattr(kind, "q", None) and product != before:
-        inside = _within(kind, before + math.copysign(kind.q, product - before))
+        inside = within(kind, before + math.copysign(kind.q, product - before))
     return inside if kind.contains(inside) else drawn(kind, rng)
-
-
-def _within(domain: Any, value: float) -> Any:
-    """The nearest value of `domain`: of its type and step, and inside its bounds."""
-    low, high, q = (getattr(domain, name, None) for name in ("low", "high", "q"))
-    if low is not None and high is not None:
-        if q:
-            low, high = math.ceil(low / q - 1e-9) * q, math.floor(high / q + 1e-9) * q
-        value = min(max(value, low), high)
-    cast: Callable[[float], Any] = domain.cast
-    return cast(value)
 
 
 def _shown(value: Any) -> str:

@@ -123,7 +123,7 @@ class PopulationBasedTraining(TrialScheduler):
 
     def on_trial_start(self, trial: Trial) -> None:
         member = self._population.members[trial.trial_id]
-        member.started, member.waits = True, False
+        member.trial, member.started, member.waits = trial, True, False
 
     def on_trial_result(self, trial: Trial, result: Mapping[str, Any]) -> Decision | Decisions:
         t, score = number(result.get(self.time_attr)), self._objective.score(result)
@@ -133,6 +133,7 @@ class PopulationBasedTraining(TrialScheduler):
                 raise ValueError(f"a result has no number {' and no '.join(names)}; require_attrs=False passes it over")
             return Continue()
         member = self._population.members[trial.trial_id]
+        member.trial = trial
         # A copy of one that is behind, or an attempt that failed, counts its interval from where it is.
         member.t, member.due_from = t, min(member.due_from, t)
         self._observe(member, score)
@@ -227,13 +228,13 @@ class PopulationBasedTraining(TrialScheduler):
             return None
         rng = Random(f"{self.context.seed}/{member.trial_id}/{member.turns}")
         donor = rng.choice(best)
-        config = self._explore(donor, rng)
+        config = self._explore(member, donor, rng)
         reason = self._reason(member, donor, ranked, config)
         member.t = member.due_from = donor.t
         member.score = donor.score
         return Exploit(donor.trial_id, config, reason)
 
-    def _explore(self, donor: Member, rng: Random) -> dict[str, Any]:
+    def _explore(self, member: Member, donor: Member, rng: Random) -> dict[str, Any]:
         config = mutation.mutated(donor.trial.config, self._mutations, self._resample_probability, self._factors, rng)
         return config if self._custom_explore is None else self._custom_explore(config)
 

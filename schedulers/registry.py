@@ -20,6 +20,9 @@ SCHEDULERS = {
     "medianstopping": "schedulers.median:MedianStoppingRule",
     "pasha": "schedulers.pasha:PASHAScheduler",
     "pbt": "schedulers.pbt:PopulationBasedTraining",
+    "pbt_replay": "schedulers.replay:PopulationBasedTrainingReplay",
+    "pb2": "schedulers.pb2:PB2",
+    "resource_changing": "schedulers.resizing:ResourceChangingScheduler",
 }
 
 

@@ -18,6 +18,7 @@ SAID = {
     "optuna_objective.py": "{'kind': ",
     "kill_and_resume.py": "20 trials, 200 results, each once",
     "digits.py": "early stopping saved",
+    "pbt.py": "best loss 0.0",
     "gang.py": "10 trials of two workers; best: {'lr': ",
     "core_tasks.py": "never more than 4 pending, all ended: (4, 40)",
     "core_actors.py": "scaled: 42.0 by ['settings']",

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from schedulers.asha import ASHAScheduler
+from schedulers.pb2 import PB2
 from schedulers.pbt import PopulationBasedTraining
+from schedulers.resizing import ResourceChangingScheduler
 from searchers.optuna import OptunaSearch
 from searchers.space import choice, grid_search, loguniform, uniform
 from tests.tune.arena import Arena, CountingJournal, Crash, MortalJournal, bound
@@ -95,7 +97,17 @@ def pbt_crowded() -> Policies:
     return pbt(trials=7)
 
 
-ALL = [random_search, grid, tpe, asha_stopping, asha_promotion, tpe_with_asha, pbt, pbt_synch, pbt_crowded]
+def pb2() -> Policies:
+    ranges = {"lr": SPACE["lr"], "shift": [0.0, 1.0]}
+    return bound(SPACE, 4, scheduler=PB2("training_iteration", perturbation_interval=1, hyperparam_bounds=ranges))
+
+
+def resizing() -> Policies:
+    return bound(SPACE, 7, scheduler=ResourceChangingScheduler(ASHAScheduler(max_t=EPOCHS, reduction_factor=3)))
+
+
+ALL = [random_search, grid, tpe, asha_stopping, asha_promotion, tpe_with_asha]
+ALL += [pbt, pbt_synch, pbt_crowded, pb2, resizing]
 PLAN = Plan(metrics=("loss",), modes=("min",), seed=7, retention=Retention(frequency=1))
 
 

@@ -21,6 +21,7 @@ from tune.machine.events import (
     Ended,
     Entry,
     Event,
+    ExploitDropped,
     Exploited,
     Failed,
     Finished,
@@ -260,18 +261,29 @@ class Experiment(State):
         match decision:
             case Exploit(donor, config):
                 if donor in self.trials:
+                    if isinstance(event, Reported) and not (event.offers or event.checkpoint):
+                        self._warn_of_copying(event.trial_id, donor)
                     return replace(decision, config=dict(config))
                 log.error("%s shall copy trial %r, which does not exist", event.trial_id, donor)
                 return Continue()
             case Resize(resources):
                 decision = replace(decision, resources=dict(resources))
                 why = self._unfit(event, decision)
-                if why and why not in self._said:
-                    self._said.add(why)
-                    log.warning("%s keeps its resources, and so will others: %s", event.trial_id, why)
+                if why:
+                    self._say_once(f"{event.trial_id} keeps its resources, and so will others: {why}", why)
                 return Continue() if why is not None else decision
             case _:
                 return decision
+
+    def _warn_of_copying(self, trial_id: str, donor: str) -> None:
+        if self.trials[donor].checkpoint is None:
+            words = "trials without checkpoints cannot be copied; give one to tune.report(..., checkpoint=...)"
+            self._say_once(f"{trial_id} shall copy {donor}, but {words}", words)
+
+    def _say_once(self, words: str, about: str) -> None:
+        if about not in self._said:
+            self._said.add(about)
+            log.warning("%s", words)
 
     def _unfit(self, event: Reported | Decided, resize: Resize) -> str | None:
         """Why a trial cannot be given other resources; empty when it has them already."""
@@ -361,7 +373,11 @@ class Experiment(State):
     def _copies_following(self, event: Event) -> list[Event]:
         """What becomes of planned copies by what happened to a trial or to its donor."""
         changes = isinstance(event, Reported | Saved | Decided | Ended | Failed | Interrupted | Dismissed)
-        return [*self.copies_due()] if changes and self.copying else []
+        due = self.copies_due() if changes and self.copying else []
+        for dropped in due:
+            if isinstance(dropped, ExploitDropped):
+                self._warn_of_copying(dropped.trial_id, dropped.donor)
+        return [*due]
 
     def _closing_by(self, event: Event, result: dict[str, Any] | None) -> Closing | None:
         """How a result ends the whole experiment: it lacks a name that decisions rest on, or the stopper says so."""

@@ -21,11 +21,12 @@ And where something else is under way:
 * A save in flight is finished first; the trial leaves with the answer to it.
 * A trial told to stop stays so. One told to pause or to suspend (Ctrl-C) does that, and what else was decided about it
   holds when it starts next: the copy, the resources.
-* The latest `Exploit` counts. Its donor's latest checkpoint is held from then on: it is not deleted before the copy has
-  started from it, whatever the donor does, nor while any copy keeps it.
-* A donor without a checkpoint is told to save at its next report that offers; the trial goes on meanwhile, and becomes
-  the copy when the save is complete. If the donor ends, is paused or fails before, the exploit is dropped, with a
-  reason, and the trial goes on as it was. A trial that is its own donor first saves what it has just reached.
+* The latest `Exploit` counts. The copy is of the donor as it stands: one that runs and has not saved since its last
+  report is told to save at its next, and the trial goes on meanwhile. A donor that does not offer a checkpoint then, or
+  runs no more, gives its latest; without any, it is told to save at the next report that offers. If it ends, is paused
+  or fails with none, the exploit is dropped, with a reason, and the trial goes on as it was.
+* The checkpoint is held from then on: it is not deleted before the copy has started from it, whatever the donor does,
+  nor while any copy keeps it. A trial that is its own donor saves what it has reached.
 * A trial that dies on its way out has left: what was decided holds. One that ends by itself, or for good, is over, and
   lets go of what it held for a copy.
 * `Resize` needs a report with a checkpoint, and one bundle; otherwise the trial goes on, which is said once. Resources
@@ -109,7 +110,7 @@ class Orders(Standing):
         self.copying[trial.trial_id] = trial
         donor = self.trials[exploit.donor]
         held = donor.checkpoint
-        if held is not None and (donor is not trial or held.iteration == trial.totals.iteration):
+        if held is not None and (held.iteration == donor.totals.iteration or not donor.state.live):
             self._hold_for_copy(trial, donor, held)
         else:
             donor.save_due = True
@@ -129,11 +130,16 @@ class Orders(Standing):
         """Keep a checkpoint that a trial saved; those that waited to copy it do."""
         trial.save_due = False
         score = retention.score(self.plan, trial.last_result or {})
-        commands = self._keep(trial, checkpoint, trial.totals, score)
+        return self._keep(trial, checkpoint, trial.totals, score) + self._hand_out(trial, to_itself=True)
+
+    def _hand_out(self, donor: Trial, *, to_itself: bool = False) -> list[Command]:
+        """Let those that wait for a checkpoint of `donor` have its latest, if it has any."""
+        commands: list[Command] = []
         for one in list(self.copying.values()):
-            if one.copy is not None and one.copy.donor == trial.trial_id and one.copy.checkpoint is None:
-                self._hold_for_copy(one, trial, checkpoint)
-                if one is not trial and one.state.live:
+            waits = one.copy is not None and one.copy.donor == donor.trial_id and one.copy.checkpoint is None
+            if waits and donor.checkpoint is not None and (to_itself or one is not donor):
+                self._hold_for_copy(one, donor, donor.checkpoint)
+                if one is not donor and one.state.live:
                     commands.append(Nudge(one.trial_id, one.attempt))
         return commands
 

@@ -129,6 +129,8 @@ class State(Orders):
         self._take_result(trial, event, result)
         commands = self._keep_saved(trial, event.checkpoint) if event.checkpoint else []
         commands += self._order(trial, verdict.decision)
+        if not verdict.save and event.checkpoint is None:
+            commands += self._hand_out(trial)
         if not event.seq:  # it went on; should it end all the same, its next report waits
             nudge = [] if trial.state is TrialState.RUNNING else [Nudge(trial.trial_id, trial.attempt)]
             return [*commands, *nudge]
@@ -166,4 +168,4 @@ class State(Orders):
                 self._move(trial, Turn.DISMISSED)
             case _:
                 assert_never(event)
-        return self._forget_copy(trial) if trial.state.final else []
+        return (self._forget_copy(trial) if trial.state.final else []) + self._hand_out(trial)

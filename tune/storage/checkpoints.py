@@ -85,7 +85,7 @@ def save(directory: Path, trial_id: str, attempt: int, iteration: int, fill: Sav
     unfinished = folder / f".unfinished-{name}"
     if unfinished.exists():
         shutil.rmtree(unfinished)
-    unfinished.mkdir(parents=True)
+    _make(unfinished)
     try:
         fill(str(unfinished))
         size = _write_manifest(unfinished)
@@ -98,8 +98,9 @@ def save(directory: Path, trial_id: str, attempt: int, iteration: int, fill: Sav
 
 def clear_unfinished(directory: Path, trial_id: str) -> None:
     """Remove what an attempt that died while it saved has left."""
-    for unfinished in (directory / FOLDER / trial_id).glob(".unfinished-*"):
-        shutil.rmtree(unfinished, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):  # `delete` may remove the folder at this moment
+        for unfinished in (directory / FOLDER / trial_id).glob(".unfinished-*"):
+            shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def copy_from(source: str | os.PathLike[str]) -> SaveFunction:
@@ -135,6 +136,14 @@ def delete(directory: Path, checkpoint: CheckpointRef) -> None:
     shutil.rmtree(directory / checkpoint.path, ignore_errors=True)
     with contextlib.suppress(OSError):
         (directory / checkpoint.path).parent.rmdir()
+
+
+def _make(unfinished: Path) -> None:
+    """Make a directory in its trial's folder, which `delete` removes whenever it finds it empty."""
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            unfinished.mkdir(parents=True)
+            return
 
 
 def _copy(source: str | os.PathLike[str], target: str) -> None:
