@@ -15,6 +15,8 @@ class ConcurrencyLimiter(Searcher):
     ended, and `searcher` is told how they ended only then.
     """
 
+    takes_constraints = takes_functions = True  # if `searcher` does: it is asked itself
+
     def __init__(self, searcher: Searcher, max_concurrent: int, batch: bool = False) -> None:
         if not isinstance(max_concurrent, int) or max_concurrent < 1:
             raise ValueError(f"max_concurrent must be 1 or more, not {max_concurrent!r}")
@@ -25,12 +27,19 @@ class ConcurrencyLimiter(Searcher):
         self._ended: dict[str, tuple[dict[str, Any] | None, bool]] = {}
 
     def bind(self, context: SearchContext) -> None:
-        super().bind(context)
         self.searcher.bind(context)
+        super().bind(self.searcher.context)  # which may have a space and metrics of its own
 
     @property
     def total_trials(self) -> int | None:
         return self.searcher.total_trials
+
+    @property
+    def is_slow(self) -> bool:
+        return self.searcher.is_slow
+
+    def on_ask(self, trial_id: str) -> None:
+        self.searcher.on_ask(trial_id)
 
     def suggest(self, trial_id: str) -> Suggestion:
         taken = (self._running | self._ended.keys()) - {trial_id}
@@ -43,6 +52,9 @@ class ConcurrencyLimiter(Searcher):
 
     def suggest_parameter(self, trial_id: str, name: str, domain: Domain) -> Any:
         return self.searcher.suggest_parameter(trial_id, name, domain)
+
+    def on_evaluated(self, trial_id: str, config: dict[str, Any], result: dict[str, Any]) -> None:
+        self.searcher.on_evaluated(trial_id, config, result)
 
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         self._running.add(trial_id)

@@ -33,6 +33,25 @@ def agree_on_objectives(context: SearchContext, metric: Names, mode: Names) -> t
     return metrics, modes
 
 
+def refuse_several(searcher: str, context: SearchContext, metrics: Sequence[str]) -> None:
+    """For a searcher that follows one metric and knows no constraints on outcomes.
+
+    Raises:
+        ValueError: the run has several metrics, or constraints.
+    """
+    if len(metrics) > 1:
+        raise ValueError(
+            f"{searcher} follows one metric, not {', '.join(metrics)}: name one of them, or take a searcher that knows"
+            " several, such as OptunaSearch()"
+        )
+    if context.outcome_constraints:
+        told = ", ".join(map(str, context.outcome_constraints))
+        raise ValueError(
+            f"{searcher} knows no constraints on outcomes, and there are {told}: take a searcher that does, such as"
+            " OptunaSearch()"
+        )
+
+
 def names(value: Names) -> tuple[str, ...]:
     """One name or several as a tuple; empty for None."""
     if value is None:

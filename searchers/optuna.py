@@ -7,7 +7,7 @@ parameters jointly: Falkner, Klein and Hutter, BOHB, ICML 2018. What each part d
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
@@ -17,10 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from searchers.base import SearchContext, Searcher, Suggestion, trial_number
 from searchers.choices import Choice, holds_domain
+from searchers.constraints import is_allowed, mistakes_in_points
+from searchers.define import DefineByRun, DrawnTrial, ask_all
 from searchers.domain import Domain
-from searchers.objectives import Names, agree_on_objectives, finite_values
+from searchers.foreign import adopt
+from searchers.objectives import Names, agree_on_objectives, finite_values, refuse_several
 from searchers.points import read_points
 from searchers.resolution import NOTHING, draw, resolve_with
+from searchers.seen import Seen
 from searchers.space import grid_axes, validate_space, walk
 
 if TYPE_CHECKING:  # importing Optuna takes 150 ms: that is left until a searcher is bound
@@ -32,10 +36,12 @@ if TYPE_CHECKING:  # importing Optuna takes 150 ms: that is left until a searche
 
 logger = logging.getLogger(__name__)
 
-DefineByRun = Callable[["optuna.Trial"], Mapping[str, Any] | None]
-"""A function that asks the trial for its parameters and may return constants to be added to them."""
+_REDRAWS = 2
 
 SAMPLERS = ("tpe", "random", "gp", "cmaes", "nsgaii", "nsgaiii", "qmc")
+
+_MODEL_DRAWS = 20
+"""How often the sampler is asked for a configuration that the constraints allow, before one is drawn at random."""
 
 
 class OptunaSearch(Searcher):
@@ -48,11 +54,15 @@ class OptunaSearch(Searcher):
     How a trial ended counts so. A value, also of a trial stopped early, is told as complete: Optuna's PRUNED would rank
     below every finished trial however good its value, and the last value says more. A trial without a finite value has
     failed and is overlooked: it neither attracts nor repels. A running trial repels (TPE's constant liar), so that
-    parallel trials spread out.
+    parallel trials spread out. One that was paused counts with its last value, as one that ended, until it says more:
+    under a scheduler that promotes, most never do. What breaks an outcome constraint ranks below what keeps all of
+    them, by how far it does in all, each in units of its bound.
 
-    Choices that hold parameters of their own are told to Optuna as a conditional space. `randn`, `qrandn` and
-    `sample_from` have no counterpart there: they are drawn from the run's seed, and the sampler does not learn from
-    them. `qloguniform` and `qlograndint` are sampled on the logarithmic scale, then rounded.
+    Choices that hold parameters of their own are told to Optuna as a conditional space. `sample_from` has no
+    counterpart there: what it returns is not learned from. Normal distributions are told as the place of the value in
+    [0, 1], and `qloguniform` and `qlograndint` are sampled on the logarithmic scale, then rounded.
+
+    A suggestion that breaks a constraint is made again with another seed, at most 20 times; then it is drawn at random.
 
     Args:
         space: The search space, when the run's configuration holds none: a dict with domains, or a define-by-run
@@ -64,7 +74,11 @@ class OptunaSearch(Searcher):
         seed: In place of the run's seed.
         evaluated_rewards: The values of `points_to_evaluate`, when they are known: they are then learned from and not
             tried. One number each, or one for each metric.
+        skip_duplicate: Whether a configuration of a finite space that was tried is proposed anew, a few times, and then
+            replaced by one near it that was not; the search ends when each was tried.
     """
+
+    takes_constraints = takes_functions = True
 
     def __init__(
         self,
@@ -76,6 +90,7 @@ class OptunaSearch(Searcher):
         sampler: BaseSampler | str | None = None,
         seed: int | None = None,
         evaluated_rewards: Sequence[float | Sequence[float]] | None = None,
+        skip_duplicate: bool = True,
     ) -> None:
         self.space = space
         self.metric, self.mode = metric, mode
@@ -83,6 +98,7 @@ class OptunaSearch(Searcher):
         self.sampler = sampler
         self.seed = seed
         self.evaluated_rewards = list(evaluated_rewards or ())
+        self.skip_duplicate = skip_duplicate
         _check_sampler(sampler)
         _check_packages(sampler)
         if self.evaluated_rewards and len(self.evaluated_rewards) != len(self.points_to_evaluate):
@@ -90,37 +106,73 @@ class OptunaSearch(Searcher):
             raise ValueError(f"evaluated_rewards must give one value for each of points_to_evaluate, not {counts}")
         self._notes: dict[str, Notes] = {}
         self._known_at_start: dict[str, History] = {}
+        self._last: dict[str, Mapping[str, Any]] = {}
 
     def bind(self, context: SearchContext) -> None:
         from searchers.optuna_history import History, make_sampler
 
         metrics, modes = agree_on_objectives(context, self.metric, self.mode)
-        space, self._define = _search_space(self.space, context.space)
+        if self.sampler == "cmaes" or type(self.sampler).__name__ == "CmaEsSampler":
+            refuse_several("Optuna's CMA-ES", context, metrics)
+        space, self._define = _search_space(self.space, context)
         seed = context.seed if self.seed is None else self.seed
         super().bind(replace(context, space=space, metrics=metrics, modes=modes, seed=seed))
+        space = self.context.space
         # Without domains the parameters are asked for one by one: by the function, or by the running trials.
         self._is_define_by_run = not holds_domain(dict(space))
         varying = self._is_define_by_run or _is_conditional(space)
         sampler = make_sampler(self.sampler, objectives=len(modes), varying=varying, seed=self._seed())
         self._history: History = History(modes, sampler)
-        self._points = (
-            self.points_to_evaluate if self._is_define_by_run else read_points(space, self.points_to_evaluate)
-        )
+        self._points = self._read_points()
+        # Whose parameters are asked for one by one has no space that could be counted.
+        counted = space if self.skip_duplicate and not self._is_define_by_run else {}
+        self._seen = Seen(counted, partial(is_allowed, self.context.constraints))
         self._learn_evaluated()
 
     def suggest(self, trial_id: str) -> Suggestion:
-        rng, point = self.rng(trial_id), self._point(trial_id)
-        trial = self._history.draft(self._seed(trial_id), fixed=point if self._define else None)
-        if self._define is not None:
-            constants = self._define(trial) or {}
-            config = {**resolve_with(self.context.space, partial(draw, rng), rng, NOTHING), **constants, **trial.params}
-        else:
-            fixed = NOTHING if self._is_define_by_run else point
-            config = resolve_with(self.context.space, partial(_draw_by, trial, rng), rng, fixed)
+        point = self._point(trial_id)
+        if point:  # a configuration that was asked for
+            return self._propose(trial_id, point)
+
+        def propose(attempt: int) -> dict[str, Any]:
+            return self._propose(trial_id, NOTHING, *(["again", str(attempt)] if attempt else []))
+
+        return self._seen.untried(propose, self.rng(trial_id, "near"), redraws=_REDRAWS)
+
+    def _propose(self, trial_id: str, point: Mapping[str, Any], *names: str) -> dict[str, Any]:
+        """What the sampler suggests, by random numbers that are this trial's and those of `names`."""
+        trial, config = self._ask_anew(trial_id, point, *names)
+        attempt = 1
+        while not is_allowed(self.context.constraints, config):
+            if attempt == _MODEL_DRAWS:
+                config = self.draw_allowed(partial(self._draw, point), trial_id, *names, "random")
+                break
+            trial, config = self._ask_anew(trial_id, point, *names, "redraw", str(attempt))
+            attempt += 1
         if self._history.keeps_notes:
             _ = trial.relative_params  # drawn now, if no parameter was asked for: the notes are made meanwhile
             self._notes[trial_id] = self._history.notes_of(trial)
         return config
+
+    def _ask_anew(self, trial_id: str, point: Mapping[str, Any], *names: str) -> tuple[optuna.Trial, dict[str, Any]]:
+        trial = self._history.draft(self._seed(trial_id, *names), fixed=point if self._define else None)
+        return trial, self._ask(trial, self.rng(trial_id, *names), point)
+
+    def _ask(self, trial: optuna.Trial, rng: Random, point: Mapping[str, Any]) -> dict[str, Any]:
+        """The configuration that the sampler suggests for `trial`."""
+        if self._define is not None:
+            constants = resolve_with(self.context.space, partial(draw, rng), rng, NOTHING)
+            return {**constants, **ask_all(self._define, trial)}
+        fixed = NOTHING if self._is_define_by_run else point
+        return resolve_with(self.context.space, partial(_draw_by, trial, rng), rng, fixed)
+
+    def _draw(self, point: Mapping[str, Any], rng: Random) -> dict[str, Any]:
+        """A configuration at random."""
+        draw_at = partial(draw, rng)
+        if self._define is not None:
+            constants = resolve_with(self.context.space, draw_at, rng, NOTHING)
+            return {**constants, **ask_all(self._define, DrawnTrial(draw_at, rng, point))}
+        return resolve_with(self.context.space, draw_at, rng, NOTHING if self._is_define_by_run else point)
 
     def suggest_parameter(self, trial_id: str, name: str, domain: Domain) -> Any:
         from searchers.optuna_history import reseed
@@ -140,6 +192,23 @@ class OptunaSearch(Searcher):
         rng = self.rng(trial_id, name)
         return resolve_with({name: domain}, partial(_draw_by, trial, rng), rng, NOTHING)[name]
 
+    @property
+    def is_slow(self) -> bool:
+        return True
+
+    def on_ask(self, trial_id: str) -> None:
+        if self._history.keeps_notes:
+            self.suggest(trial_id)
+
+    def on_evaluated(self, trial_id: str, config: dict[str, Any], result: dict[str, Any]) -> None:
+        try:
+            self._history.add(trial_id, self._parameters(config))
+        except ValueError as error:
+            logger.warning("a known result is outside the search space, the sampler will overlook it: %s", error)
+            return
+        self._seen.add(config)
+        self.on_trial_complete(trial_id, result)
+
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         if trial_id in self._history:
             return
@@ -149,6 +218,7 @@ class OptunaSearch(Searcher):
             logger.warning("trial %s is outside the search space, the sampler will overlook it: %s", trial_id, error)
             return
         notes = self._notes_on(trial_id)
+        self._seen.add(config)
         if self._is_define_by_run and self._define is None:
             self._known_at_start[trial_id] = self._history.copy()
         self._history.add(trial_id, parameters, notes)
@@ -163,11 +233,35 @@ class OptunaSearch(Searcher):
         except ValueError as error:
             logger.warning("trial %s: the sampler will overlook a parameter: %s", trial_id, error)
 
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        if trial_id in self._history:
+            self._last[trial_id] = result
+
+    def on_trial_pause(self, trial_id: str) -> None:
+        values, excesses = self._outcome(self._last.get(trial_id, {}))
+        if trial_id in self._history and values is not None:
+            self._history.complete_for_now(trial_id, values, excesses)
+
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        self._last.pop(trial_id, None)
         self._known_at_start.pop(trial_id, None)
         if trial_id in self._history:
-            values = None if error or result is None else finite_values(result, self.context.metrics)
-            self._history.complete(trial_id, values)
+            self._history.complete(trial_id, *self._outcome({} if error or result is None else result))
+
+    def _outcome(self, result: Mapping[str, Any]) -> tuple[list[float] | None, dict[str, float]]:
+        """The values that Optuna is told, None unless all are known, and how far the constraints are exceeded."""
+        values = finite_values(result, self.context.metrics)
+        excesses = {str(one): one.excess(result) for one in self.context.outcome_constraints}
+        known = {text: excess for text, excess in excesses.items() if excess is not None}
+        return (values, known) if len(known) == len(excesses) else (None, {})
+
+    def _read_points(self) -> Sequence[Mapping[str, Any]]:
+        if self._is_define_by_run:
+            return self.points_to_evaluate
+        points = read_points(self.context.space, self.points_to_evaluate)
+        if mistakes := list(mistakes_in_points(self.context.constraints, self.context.space, points)):
+            raise ValueError("; ".join(mistakes))
+        return points
 
     def _seed(self, *names: str) -> int:
         return self.rng("optuna", *names).getrandbits(32)
@@ -192,7 +286,7 @@ class OptunaSearch(Searcher):
             return None
         if trial_id not in self._notes:
             self.suggest(trial_id)
-        return self._notes.pop(trial_id)
+        return self._notes.pop(trial_id, None)
 
     def _learn_evaluated(self) -> None:
         if self.evaluated_rewards and self._is_define_by_run and self._define is None:
@@ -210,6 +304,7 @@ class OptunaSearch(Searcher):
                 raise ValueError(
                     f"points_to_evaluate[{index}] was evaluated, so it must be complete: {error}"
                 ) from None
+            self._seen.add(point)
             self._history.add(f"evaluated/{index}", parameters)
             self._history.complete(f"evaluated/{index}", values)
 
@@ -242,20 +337,21 @@ def _check_sampler(sampler: Any) -> None:
         )
 
 
-def _search_space(own: Any, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], DefineByRun | None]:
+def _search_space(own: Any, context: SearchContext) -> tuple[Mapping[str, Any], DefineByRun | None]:
     """The space to search, and the define-by-run function if there is one."""
+    given = context.space
     if own is not None and not isinstance(own, Mapping) and not callable(own):
         raise ValueError(f"space must be a dict with domains or a function of an Optuna trial, not {own!r}")
-    if own is not None and holds_domain(dict(given)):
+    if own is not None and (context.define is not None or holds_domain(dict(given))):
         raise ValueError("a search space was given to OptunaSearch and to the run; give it once")
-    space = {**given, **own} if isinstance(own, Mapping) else given
+    space = {**given, **adopt(own)} if isinstance(own, Mapping) else given
     if axes := ", ".join(grid_axes(space)):
         raise ValueError(
             f"OptunaSearch lays out no grid, but {axes} is a grid_search; use choice, or BasicVariantGenerator"
         )
     if mistakes := validate_space(space):
         raise ValueError("; ".join(mistakes))
-    return space, own if callable(own) else None
+    return space, own if callable(own) else context.define
 
 
 def _is_conditional(space: Mapping[str, Any]) -> bool:

@@ -35,6 +35,7 @@ SAMPLERS = {
     "qmc": "QMCSampler",
 }
 _STUDY = "audition"
+_CONSTRAINT = "constraints:"  # how Optuna's `FrozenTrial.set_constraint` names it among the system attributes
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class History:
         self._sampler = sampler
         self._study_notes: Mapping[str, Any] = {}
         self._numbers: dict[str, int] = {}
+        self._provisional: set[str] = set()
 
     def __contains__(self, trial_id: str) -> bool:
         return trial_id in self._numbers
@@ -69,19 +71,36 @@ class History:
         """A running trial was given more parameters."""
         trial = self.trials[self._numbers[trial_id]]
         known = self.parameters(trial_id)
-        self._replace(_frozen(trial.number, trial.state, [*known, *parameters], trial.system_attrs))
+        self._replace(_frozen(trial.number, trial.state, [*known, *parameters], trial.system_attrs, trial.values))
 
     def parameters(self, trial_id: str) -> list[Parameter]:
         """The parameters a trial has been given so far."""
         trial = self.trials[self._numbers[trial_id]]
         return [Parameter(name, value, trial.distributions[name]) for name, value in trial.params.items()]
 
-    def complete(self, trial_id: str, values: Sequence[float] | None) -> None:
-        """A trial ended with `values`, or failed with None, which makes samplers overlook it."""
+    def complete(
+        self, trial_id: str, values: Sequence[float] | None, constraints: Mapping[str, float] | None = None
+    ) -> None:
+        """A trial ended with `values`, or failed with None, which makes samplers overlook it.
+
+        Of `constraints` each is kept when it is at most 0.
+        """
+        if self.trials[self._numbers[trial_id]].state is TrialState.RUNNING or trial_id in self._provisional:
+            self._provisional.discard(trial_id)
+            self._end(trial_id, values, constraints or {})
+
+    def complete_for_now(self, trial_id: str, values: Sequence[float], constraints: Mapping[str, float]) -> None:
+        """A trial stands at `values` and may go on: it counts as one that ended, until it does."""
+        if self.trials[self._numbers[trial_id]].state is TrialState.RUNNING or trial_id in self._provisional:
+            self._provisional.add(trial_id)
+            self._end(trial_id, values, constraints)
+
+    def _end(self, trial_id: str, values: Sequence[float] | None, constraints: Mapping[str, float]) -> None:
         trial = self.trials[self._numbers[trial_id]]
-        if trial.state is TrialState.RUNNING:
-            state = TrialState.FAIL if values is None else TrialState.COMPLETE
-            self._replace(_frozen(trial.number, state, self.parameters(trial_id), trial.system_attrs, values))
+        notes = {name: note for name, note in trial.system_attrs.items() if not name.startswith(_CONSTRAINT)}
+        notes |= {f"{_CONSTRAINT}{name}": excess for name, excess in constraints.items()}
+        state = TrialState.FAIL if values is None else TrialState.COMPLETE
+        self._replace(_frozen(trial.number, state, self.parameters(trial_id), notes, values))
 
     def _replace(self, trial: FrozenTrial) -> None:
         self.trials[trial.number] = trial

@@ -34,7 +34,7 @@ def read_points(space: Mapping[str, Any], points: Sequence[Mapping[str, Any]] | 
     for index, point in enumerate(points or ()):
         try:
             nested.append(nest(space, point))
-            mistakes = list(_misfits(space, nested[-1], ""))
+            mistakes = list(misfits(space, nested[-1], ""))
         except ValueError as error:
             mistakes = [str(error)]
         if mistakes:
@@ -96,7 +96,8 @@ def _unknown(space: Mapping[str, Any], path: str) -> str:
     return f"the search space has no {path!r}; {hint}"
 
 
-def _misfits(node: Any, value: Any, path: str) -> Iterator[str]:
+def misfits(node: Any, value: Any, path: str) -> Iterator[str]:
+    """What of `value`, nested like `node`, could not have come from there, a sentence each; `path` is its place."""
     values = grid_values(node)
     domain = Choice(tuple(values)) if values else node
     if isinstance(domain, Domain):
@@ -107,9 +108,9 @@ def _misfits(node: Any, value: Any, path: str) -> Iterator[str]:
             yield f"{path} = {value!r} is not in {domain if domain is node else f'grid_search({values!r})'}"
     elif isinstance(node, Mapping) and isinstance(value, Mapping):
         for key in value:
-            yield from _misfits(node[key], value[key], f"{path}/{key}" if path else str(key))
+            yield from misfits(node[key], value[key], f"{path}/{key}" if path else str(key))
     elif isinstance(node, list | tuple) and isinstance(value, list | tuple) and len(node) == len(value):
         for index, (inner, part) in enumerate(zip(node, value, strict=True)):
-            yield from _misfits(inner, part, f"{path}/{index}")
+            yield from misfits(inner, part, f"{path}/{index}")
     elif value is not UNSET and not is_equal(node, value):
         yield f"{path} is {node!r} in the search space and cannot be {value!r}; make it a choice there"

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from executor.resources import Request
-from searchers.space import validate_space
+from searchers.definition import read_definition, validate
+from searchers.outcomes import read_constraints
 from tune.callback import Callback
 from tune.errors import InvalidArgumentError, nearest
 from tune.settings import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
@@ -60,6 +61,15 @@ def of_objectives(metrics: Sequence[Any], modes: Sequence[Any], *, named_elsewhe
         yield f"mode {modes[0]!r} needs a metric: the name of what trials report"
     if metrics and modes and len(metrics) != len(modes):
         yield f"{len(metrics)} metrics need as many modes, got {len(modes)}"
+
+
+def of_constraints(texts: Any, metrics: Sequence[str], *, named_elsewhere: bool) -> Iterator[str]:
+    """Whether constraints on outcomes can be read, and there is something to be best at."""
+    mistakes: list[str] = []
+    constraints = attempt(mistakes, lambda: read_constraints(texts))
+    yield from mistakes
+    if constraints and not metrics and not named_elsewhere:
+        yield f"outcome_constraints {', '.join(map(str, constraints))} need a metric and a mode beside them"
 
 
 def of_trainable(fitted: Fitted, name: str) -> Iterator[str]:
@@ -166,10 +176,12 @@ def of_gang(fitted: Fitted, name: str, resources: Any) -> Iterator[str]:
 
 def of_space(space: Any) -> Iterator[str]:
     """Whether the search space is one."""
-    if isinstance(space, Mapping):
-        yield from validate_space(space)
+    try:
+        read_definition(space)
+    except TypeError:
+        yield f"config must be a dictionary that holds domains, or a function of a trial, got {space!r}"
     else:
-        yield f"config must be a dictionary that holds domains, got {space!r}"
+        yield from validate(space)
 
 
 def _is_whole(value: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from schedulers.base import TrialScheduler
 from searchers.base import Searcher
+from searchers.definition import Space
 from tune import keywords
 from tune.callback import Callback
 from tune.conduct import conduct
@@ -25,12 +26,14 @@ from tune.views.results import ResultGrid
 def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
     trainable: Any,
     *,
-    config: Mapping[str, Any] | None = None,
+    config: Space | None = None,
     metric: Metric = None,
     mode: Metric = None,
+    outcome_constraints: str | Sequence[str] | None = None,
     num_samples: int = 1,
     search_alg: Searcher | str | None = None,
     scheduler: TrialScheduler | str | None = None,
+    warm_start: Any = None,
     stop: StopCriterion | Sequence[StopCriterion] | None = None,
     time_budget_s: float | timedelta | None = None,
     max_concurrent_trials: int | None = None,
@@ -56,12 +59,20 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
     Args:
         trainable: a function of a configuration that calls `tune.report` or returns metrics, a `tune.Trainable` class,
             or an Optuna objective (its first parameter is called ``trial``).
-        config: the search space: a dictionary that holds domains such as `tune.loguniform(1e-5, 1e-1)` anywhere in it.
-        metric: what to compare trials by: the name of what they report.
-        mode: whether less of it is better (``min``) or more (``max``).
+        config: the search space: a dictionary that holds domains such as `tune.loguniform(1e-5, 1e-1)` anywhere in it,
+            or a function of a trial that asks it for parameters; `tune.constrained` adds constraints to either.
+        metric: what to compare trials by: the name of what they report; a list for several objectives, of which the
+            first names the best trial, and all of them the results' `pareto_front`.
+        mode: whether less of it is better (``min``) or more (``max``); as many as there are metrics.
+        outcome_constraints: what a trial must keep to be of use, such as ``["latency_ms <= 20"]``: metrics that trials
+            report, with ``<=``, ``<``, ``>=`` or ``>`` and a number.
         num_samples: how often the space is sampled; a grid is run through that many times. -1: until stopped.
         search_alg: which configuration to try next: a `Searcher` or its name; random and grid search by default.
         scheduler: which trials to stop early: a `TrialScheduler` or its name; none by default.
+        warm_start: results known already, from which the searcher learns before it suggests anything, as far as they
+            fit the space: the directory of an experiment (Ray Tune's too) or its `ResultGrid`, an Optuna study or its
+            storage's URL (with several studies: URL and name), a dataframe as `ResultGrid.get_dataframe` makes it, or
+            a list of (configuration, result).
         stop: when a trial has done enough: ``{"training_iteration": 27}``, a function of (trial id, result), or a
             `Stopper`. A value stops its trial from below; the metric itself under ``mode="min"`` from above.
         time_budget_s: seconds of the experiment's life after which it ends.
@@ -95,9 +106,11 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
         TuneConfig(
             metric=metric,
             mode=mode,
+            outcome_constraints=outcome_constraints,
             search_alg=search_alg,
             scheduler=scheduler,
             num_samples=num_samples,
+            warm_start=warm_start,
             max_concurrent_trials=max_concurrent_trials,
             time_budget_s=time_budget_s,
             reuse_actors=reuse_actors,
@@ -131,7 +144,7 @@ class Tuner:
         self,
         trainable: Any,
         *,
-        param_space: Mapping[str, Any] | None = None,
+        param_space: Space | None = None,
         tune_config: TuneConfig | None = None,
         run_config: RunConfig | None = None,
     ) -> None:

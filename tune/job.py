@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,9 +16,11 @@ from schedulers.base import ScheduleContext, TrialScheduler
 from schedulers.fifo import FIFOScheduler
 from searchers import create_searcher
 from searchers.base import SearchContext, Searcher
+from searchers.definition import Space, adopt_all, read_definition
 from searchers.limiter import ConcurrencyLimiter
+from searchers.outcomes import OutcomeConstraint, read_constraints
 from searchers.variants import BasicVariantGenerator
-from tune import checks
+from tune import checks, warm_start
 from tune.errors import InvalidArgumentError, NotRebuildableError
 from tune.machine.plan import Plan, RequestRule, Retention
 from tune.machine.policies import Policies
@@ -33,10 +35,13 @@ STORAGE_VARIABLE = "AUDITION_STORAGE"
 
 @dataclass
 class Job:
-    """A run as the user asked for it. `check` finds every mistake; the other methods make the parts of the run."""
+    """A run as the user asked for it. `check` finds every mistake; the other methods make the parts of the run.
+
+    `remarks` are what a user should hear of choices that were made for him, once.
+    """
 
     trainable: Any
-    space: Mapping[str, Any] = field(default_factory=dict)
+    space: Space = field(default_factory=dict)
     tune: TuneConfig = field(default_factory=TuneConfig)
     run: RunConfig = field(default_factory=RunConfig)
     resources: Any = None
@@ -44,10 +49,12 @@ class Job:
     def __post_init__(self) -> None:
         if mistakes := list(checks.of_kinds(self.tune, self.run)):
             raise InvalidArgumentError(mistakes)
+        self.space = adopt_all(self.space)
         self.fitted: Fitted = as_fitted(self.trainable)
         self.metrics, self.modes = self._objectives()
         plain = f"{self.trainable_name}_{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
         self.name = plain if self.run.name is None else self.run.name
+        self.remarks: list[str] = []
         self.seed = int.from_bytes(os.urandom(4)) if self.tune.seed is None else self.tune.seed
 
     @property
@@ -66,6 +73,11 @@ class Job:
         """The experiment's own directory."""
         return self.storage_path / self.name
 
+    @property
+    def outcome_constraints(self) -> tuple[OutcomeConstraint, ...]:
+        """The constraints on outcomes, read."""
+        return read_constraints(self.tune.outcome_constraints)
+
     def check(self) -> None:
         """Find every mistake that can be found before anything starts.
 
@@ -76,6 +88,7 @@ class Job:
         named_elsewhere = any(getattr(policy, "metric", None) for policy in policies)
         mistakes = [
             *checks.of_objectives(self.metrics, self.modes, named_elsewhere=named_elsewhere),
+            *checks.of_constraints(self.tune.outcome_constraints, self.metrics, named_elsewhere=named_elsewhere),
             *checks.of_trainable(self.fitted, self.trainable_name),
             *checks.of_parameters(self.fitted, self.trainable_name),
             *checks.of_search(self.tune),
@@ -97,6 +110,10 @@ class Job:
         """
         mistakes: list[str] = []
         searcher = checks.attempt(mistakes, self._searcher)
+        if searcher is not None and self.tune.warm_start is not None:
+            checks.attempt(mistakes, lambda: self._warm_up(searcher))
+        if searcher is not None and not self.metrics:
+            self.metrics, self.modes = searcher.context.metrics, searcher.context.modes
         scheduler = checks.attempt(mistakes, lambda: self._scheduler(searcher.total_trials if searcher else None))
         stopper = checks.attempt(mistakes, self._stopper)
         if mistakes:
@@ -107,7 +124,9 @@ class Job:
         if not self.metrics and own[0] and own[1]:
             self.metrics, self.modes = (own[0],), (own[1],)
         decisive = scheduler if not isinstance(scheduler, FIFOScheduler) else None
-        return Policies(scheduler, searcher, stopper, self.metrics, getattr(decisive, "time_attr", None))
+        constrained = tuple(dict.fromkeys(one.metric for one in self.outcome_constraints))
+        time_attr = getattr(decisive, "time_attr", None)
+        return Policies(scheduler, searcher, stopper, self.metrics, time_attr, constrained)
 
     def plan(self) -> Plan:
         """The settings that the machine decides by."""
@@ -115,6 +134,7 @@ class Job:
         return Plan(
             metrics=self.metrics,
             modes=self.modes,
+            outcome_constraints=self.outcome_constraints,
             seed=self.seed,
             request=self.request(),
             max_concurrent=self.tune.max_concurrent_trials or None,
@@ -144,11 +164,12 @@ class Job:
             "created": time.time(),
             "metrics": list(self.metrics),
             "modes": list(self.modes),
+            "outcome_constraints": [str(one) for one in self.outcome_constraints],
             "seed": self.seed,
             "recipe": {
                 "trainable": recipe.trainable_to_data(self.fitted.trainable),
                 "parameters": data.encode(self.fitted.parameters),
-                "space": data.encode(dict(self.space)),
+                "space": data.encode(self.space),
                 "tune": {each.name: data.encode(getattr(self.tune, each.name)) for each in fields(self.tune)},
                 "run": {
                     each.name: data.encode(getattr(self.run, each.name))
@@ -209,9 +230,21 @@ class Job:
         scheduler = create_scheduler(given) if isinstance(given, str) else given or FIFOScheduler()
         if not isinstance(scheduler, TrialScheduler):
             raise TypeError(f"scheduler must be a TrialScheduler or its name, got {scheduler!r}")
-        metric, mode = (self.metrics or (None,))[0], (self.modes or (None,))[0]
-        scheduler.bind(ScheduleContext(metric, mode, self.seed, total_trials))
+        scheduler.bind(ScheduleContext(*self._compared(scheduler), self.seed, total_trials))
         return scheduler
+
+    def _compared(self, scheduler: TrialScheduler) -> tuple[str | None, str | None]:
+        """The metric that `scheduler` compares trials by, with its mode: its own among several, else the first."""
+        known = dict(zip(self.metrics, self.modes, strict=False))
+        own: str | None = getattr(scheduler, "metric", None)
+        if own in known and len(known) > 1:
+            return own, known[own]
+        if len(known) > 1 and not isinstance(scheduler, FIFOScheduler):
+            self.remarks.append(
+                f"{type(scheduler).__name__} compares trials by one metric: by {self.metrics[0]}, the first of"
+                f" {', '.join(self.metrics)}; make it with metric=... to have another"
+            )
+        return next(iter(known.items()), (None, None))
 
     def _searcher(self) -> Searcher:
         given = self.tune.search_alg
@@ -220,9 +253,27 @@ class Job:
             raise TypeError(f"search_alg must be a Searcher or its name, got {searcher!r}")
         if isinstance(searcher, ConcurrencyLimiter) and self.tune.max_concurrent_trials:
             raise ValueError("max_concurrent_trials and a ConcurrencyLimiter exclude each other: give one of them")
-        space = dict(self.space)
-        searcher.bind(SearchContext(space, self.metrics, self.modes, self.seed, self.tune.num_samples))
+        space = read_definition(self.space)
+        searcher.bind(
+            SearchContext(
+                space.tree,
+                self.metrics,
+                self.modes,
+                self.seed,
+                self.tune.num_samples,
+                constraints=space.constraints,
+                define=space.define,
+                outcome_constraints=self.outcome_constraints,
+            )
+        )
         return searcher
+
+    def _warm_up(self, searcher: Searcher) -> None:
+        """Tell `searcher` what is known, and keep that instead of where it was found."""
+        known, remark = warm_start.read_known(self.tune.warm_start, searcher.context)
+        self.remarks += [remark] if remark else []
+        warm_start.tell(searcher, known)
+        self.tune = replace(self.tune, warm_start=known)
 
     def _stopper(self) -> Stopper | None:
         return as_stopper(self.run.stop, modes=dict(zip(self.metrics, self.modes, strict=False)))

@@ -20,14 +20,18 @@ Metric = str | Sequence[str] | None
 class TuneConfig:
     """How to search. `metric` and `mode` (``min`` or ``max``) may be lists of equal length for several objectives.
 
+    `outcome_constraints` are texts such as ``latency_ms <= 20`` about what trials report; `warm_start` names results
+    that are known already, as `tune.run` has it.
     `num_samples` counts samples of the space, -1 without end; `time_budget_s` is seconds or a `timedelta`.
     """
 
     metric: Metric = None
     mode: Metric = None
+    outcome_constraints: str | Sequence[str] | None = None
     search_alg: Searcher | str | None = None
     scheduler: TrialScheduler | str | None = None
     num_samples: int = 1
+    warm_start: Any = None
     max_concurrent_trials: int | None = None
     time_budget_s: float | timedelta | None = None
     reuse_actors: bool = False

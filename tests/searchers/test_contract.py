@@ -11,10 +11,12 @@ from searchers import (
     OptunaSearch,
     RandomSearch,
     Searcher,
+    choice,
     grid_search,
+    randint,
     uniform,
 )
-from tests.searchers.contract import CONDITIONAL, SearcherContract
+from tests.searchers.contract import CONDITIONAL, History, SearcherContract, play
 
 
 class TestRandomSearch(SearcherContract):
@@ -54,6 +56,30 @@ class TestOptunasRandomSampler(SearcherContract):
 
 
 class TestASamplerThatKeepsNotes(SearcherContract):
+    def make(self) -> Searcher:
+        return OptunaSearch(sampler=NSGAIISampler(population_size=4))
+
+
+FINITE = {"depth": randint(1, 9), "optimizer": choice(["adam", "sgd"]), "epochs": 3}
+
+
+class Finite(SearcherContract):
+    """Of a space of 16 configurations, which is soon exhausted."""
+
+    space: ClassVar[dict[str, Any]] = FINITE
+
+    def test_suggestions_lie_in_the_space(self) -> None:
+        history = History(self.bound())
+        play(history, [("start", 0), ("end", 0)] * 20)
+        assert len({repr(config) for config in history.suggested}) == len(history.suggested) == 16
+
+
+class TestRandomSearchOfAFiniteSpace(Finite):
+    def make(self) -> Searcher:
+        return RandomSearch(points_to_evaluate=[{"depth": 8, "optimizer": "sgd"}])
+
+
+class TestASamplerThatKeepsNotesOfAFiniteSpace(Finite):
     def make(self) -> Searcher:
         return OptunaSearch(sampler=NSGAIISampler(population_size=4))
 

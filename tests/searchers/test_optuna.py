@@ -5,30 +5,41 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import optuna
 import pytest
-from optuna.trial import TrialState
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.trial import FixedTrial, TrialState
 
 from searchers import (
+    FINISHED,
     Domain,
     OptunaSearch,
+    Ordered,
     SearchContext,
     choice,
     grid_search,
+    logfinrange,
+    lognormal,
     lograndint,
     loguniform,
+    ordinal,
     qlograndint,
     qloguniform,
     qrandint,
     quniform,
     randint,
     randn,
+    reverseloguniform,
     sample_from,
     uniform,
 )
+from searchers.optuna_space import distribution_of, parameters_of_value, suggest
 from searchers.stepped import Stepped
+from tests.searchers.strategies import ordered_domains
 
 LINE = {"x": uniform(-1, 1)}
 
@@ -91,19 +102,59 @@ def test_tpe_learns_which_branch_is_good() -> None:
         randn(0, 2),
         Stepped(0.05, 1.0, 0.25),
         Stepped(1, 12, 5),
+        lognormal(0, 1),
+        reverseloguniform(0.5, 0.999),
+        logfinrange(1, 64, 7, cast_int=True),
+        ordinal(["small", None, ("large",)]),
     ],
     ids=repr,
 )
 def test_every_domain_is_suggested_within_itself(domain: Domain) -> None:
-    searcher = bound({"p": domain, "n": [{"q": domain}]})
+    searcher = bound({"p": domain, "n": [{"q": domain}]}, OptunaSearch(skip_duplicate=False))
     configs = run(searcher, lambda c: len(repr(c)), 25)
     assert all(domain.contains(config["p"]) and domain.contains(config["n"][0]["q"]) for config in configs)
     assert states(searcher) == [TrialState.COMPLETE] * 25
 
 
+@given(domain=ordered_domains(), seed=st.integers())
+def test_a_value_comes_back_from_what_optuna_is_told(domain: Ordered, seed: int) -> None:
+    value = domain.sample(Random(seed))
+    (told,) = parameters_of_value("p", domain, value)
+    distribution = distribution_of(domain)
+    assert distribution == told.distribution
+    assert distribution._contains(distribution.to_internal_repr(told.value))
+    assert suggest(FixedTrial({"p": told.value}), "p", domain, distribution) == value  # type: ignore[arg-type]
+
+
+def test_tpe_learns_which_of_ordered_categories_is_good() -> None:
+    space = {"size": ordinal(list("abcdefghij")), "noise": randn(0, 3)}
+    configs = run(bound(space), lambda c: abs("abcdefghij".index(c["size"]) - 7) + abs(c["noise"]), 60)
+    assert sum(config["size"] in "ghi" and abs(config["noise"]) < 1.5 for config in configs[-20:]) >= 12
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "nsgaii", "qmc"])
+def test_no_configuration_of_a_finite_space_comes_twice_and_then_the_search_ends(sampler: str) -> None:
+    space = {
+        "a": choice(["p", "q"]),
+        "b": choice([{"kind": "x", "n": randint(0, 3)}, {"kind": "y"}]),
+        "c": quniform(0, 1, 1),
+    }
+    searcher = bound(space, OptunaSearch(sampler=sampler), num_samples=99)
+    configs = run(searcher, lambda c: len(repr(c)) + c["c"], 2 * 4 * 2)
+    assert len({repr(config) for config in configs}) == len(configs)
+    assert searcher.suggest("t16") is FINISHED
+
+
+def test_what_was_asked_for_is_tried_twice() -> None:
+    points = [{"a": 1}, {"a": 1}]
+    configs = run(bound({"a": randint(0, 3)}, OptunaSearch(points_to_evaluate=points)), lambda c: 0.0, 4)
+    assert [config["a"] for config in configs[:2]] == [1, 1]
+    assert sorted(config["a"] for config in configs[1:]) == [0, 1, 2]
+
+
 def test_options_of_a_choice_are_the_very_objects() -> None:
     options = [object(), [64, 64]]
-    configs = run(bound({"p": choice(options)}), lambda c: 0.0, 20)
+    configs = run(bound({"p": choice(options), "x": uniform(0, 1)}), lambda c: 0.0, 20)
     assert {id(config["p"]) for config in configs} == set(map(id, options))
 
 

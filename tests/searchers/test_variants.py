@@ -11,6 +11,7 @@ from searchers import (
     RandomSearch,
     SearchContext,
     Searcher,
+    choice,
     grid_search,
     uniform,
 )
@@ -130,3 +131,57 @@ def test_arguments_that_make_no_sense_are_refused() -> None:
         BasicVariantGenerator(random_state="now")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="must end in its number"):
         bound(BasicVariantGenerator()).suggest("first")
+
+
+def test_a_grid_may_be_larger_than_any_memory() -> None:
+    space = {f"a{number:02}": grid_search(range(10)) for number in range(40)}
+    searcher = BasicVariantGenerator([{"a00": 3}])
+    searcher.bind(SearchContext(space, num_samples=2))
+    assert searcher.total_trials == 10**39 + 10**40
+    config = searcher.suggest(f"t{10**39 + 10**40 - 1}")
+    assert config == dict.fromkeys(space, 9)
+
+
+CHOICES = {"a": choice(["p", "q"]), "b": choice([1, 2, 3])}
+
+
+def told(searcher: Searcher, count: int, start: int = 0) -> list[Any]:
+    """Suggestions, each told before the next."""
+    found = []
+    for number in range(start, start + count):
+        config = searcher.suggest(f"t{number}")
+        found.append(config)
+        if isinstance(config, dict):
+            searcher.on_trial_add(f"t{number}", config)
+    return found
+
+
+@pytest.mark.parametrize("searcher", [BasicVariantGenerator, RandomSearch])
+def test_a_finite_space_is_gone_through_once_and_then_the_search_ends(searcher: type[Searcher]) -> None:
+    found = told(bound(searcher(), CHOICES, num_samples=10), 8)
+    assert found[6:] == [FINISHED, FINISHED]
+    assert len({(config["a"], config["b"]) for config in found[:6]}) == 6
+
+
+def test_duplicates_come_to_those_who_ask() -> None:
+    searcher = bound(RandomSearch(skip_duplicate=False), CHOICES, num_samples=10)
+    assert all(isinstance(config, dict) for config in told(searcher, 10))
+    point = {"a": "p", "b": 1}
+    found = told(bound(RandomSearch([point, point]), CHOICES, num_samples=10), 8)
+    assert found[:2] == [point, point]
+    assert found[7] is FINISHED
+
+
+@pytest.mark.parametrize("space", [{"epochs": 3}, {"epochs": 3, "x": grid_search([1, 2]), "b": choice([1, 2])}])
+def test_what_is_repeated_on_purpose_is_repeated(space: dict[str, Any]) -> None:
+    searcher = bound(BasicVariantGenerator(), space, num_samples=4)
+    assert all(isinstance(config, dict) for config in told(searcher, searcher.total_trials or 0))
+
+
+def test_a_search_of_a_larger_space_goes_on_beside_what_was_tried() -> None:
+    before = told(bound(RandomSearch(), CHOICES, num_samples=10), 6)
+    after = bound(RandomSearch(), {"a": choice(["p", "q"]), "b": choice([1, 2, 3, 4])}, num_samples=10)
+    for number, config in enumerate(before):
+        after.on_trial_add(f"t{number}", config)
+    assert {config["b"] for config in told(after, 2, start=6)} == {4}
+    assert after.suggest("t8") is FINISHED

@@ -67,6 +67,7 @@ class Story:
         self.observers: list[Callable[[Entry], None]] = []
         self.time = 0.0
         facts = {"name": directory.name, "created": START, "metrics": list(metrics), "modes": list(modes), "recipe": {}}
+        facts["outcome_constraints"] = [str(one) for one in plan.get("outcome_constraints", ())]
         journal.create(directory, facts)
         self._journal = journal.SqliteJournal(directory, durability=durability)
 

@@ -9,7 +9,9 @@ import pytest
 
 from schedulers.asha import ASHAScheduler
 from searchers.choices import Choice
-from searchers.domain import Float, Integer, Normal
+from searchers.definition import constrained
+from searchers.domain import Float, Integer, Normal, ReverseLog
+from searchers.ladder import FiniteRange, Ordinal
 from searchers.optuna import OptunaSearch
 from searchers.variants import GridSearch
 from tune.job import Job
@@ -141,6 +143,12 @@ def test_what_the_file_leaves_out_is_as_in_python(read: Read) -> None:
         ("{distribution: int_uniform, min: 1, max: 8}", Integer(1, 8)),
         ("{distribution: normal, mu: 1, sigma: 2}", Normal(1.0, 2.0)),
         ("{distribution: qrandn, q: 0.5}", Normal(0.0, 1.0, 0.5)),
+        ("{distribution: lognormal, mu: 1, sigma: 2}", Normal(1.0, 2.0, log=True)),
+        ("{distribution: q_log_normal, mu: 1, sigma: 2, q: 0.5}", Normal(1.0, 2.0, 0.5, log=True)),
+        ("{distribution: reverseloguniform, min: 0.9, max: 0.999}", ReverseLog(0.9, 0.999)),
+        ("{distribution: finrange, min: 0, max: 1, size: 5}", FiniteRange(0.0, 1.0, 5)),
+        ("{distribution: logfinrange, min: 1, max: 64, size: 7, cast_int: true}", FiniteRange(1, 64, 7, True, True)),
+        ("{distribution: ordinal, values: [s, m, l]}", Ordinal(("s", "m", "l"))),
         ("{distribution: categorical, values: [a, b]}", Choice(("a", "b"))),
         ("{distribution: constant, value: 3}", 3),
         ("{grid: [relu, tanh]}", {"grid_search": ["relu", "tanh"]}),
@@ -166,6 +174,24 @@ def test_several_metrics_have_a_goal_each(read: Read) -> None:
     text = "trainable: sweep_trainable.py:train\nmetric: [{name: a, goal: maximize}, {name: b, goal: minimize}]\n"
     job = read(text)
     assert (job.metrics, job.modes) == (("a", "b"), ("max", "min"))
+
+
+@pytest.mark.parametrize("written", ['["ms <= 20", "mb < 8e9"]', "\n- ms <= 20\n- mb < 8e9"])
+def test_outcomes_may_be_constrained(read: Read, written: str) -> None:
+    job = read(f"{MINIMAL}outcome_constraints: {written}\n")
+    assert [str(one) for one in job.outcome_constraints] == ["ms <= 20", "mb < 8000000000"]
+
+
+def test_a_constraint_that_cannot_be_read_is_shown_at_its_place(read: Read) -> None:
+    with pytest.raises(SweepError, match="'ms = 20' is not a metric") as refused:
+        read(f"{MINIMAL}outcome_constraints: ms = 20\n")
+    assert ":4:" in str(refused.value)
+
+
+def test_what_is_known_already_is_named_by_its_directory_and_missed_at_its_place(read: Read) -> None:
+    with pytest.raises(SweepError, match="there is no experiment in .*nowhere") as refused:
+        read(f"{MINIMAL}parameters: {{x: {{min: 0.0, max: 1.0}}}}\nwarm_start: nowhere\n")
+    assert ":5:" in str(refused.value)
 
 
 def test_searcher_and_scheduler_may_be_one_word(read: Read) -> None:
@@ -368,6 +394,14 @@ def test_each_mistake_is_shown_where_it_stands(read: Read, text: str, expected: 
         ("x: {distribution: quniform, min: 0, max: 1}", "5:21: distribution quniform needs `q`"),
         ("x: {distribution: randint, min: 1, max: 2.5}", "5:43: expected a whole number, got 2.5"),
         ("x: {distribution: normal, sigma: 0}", "5:36: sd must be above 0"),
+        ("x: {distribution: finrange, min: 0, max: 1}", "5:21: distribution finrange needs `size`"),
+        ("x: {distribution: finrange, min: 0, max: 1, size: 1}", "5:53: size must be 2 or more, not 1"),
+        ("x: {distribution: uniform, min: 0, max: 1, size: 3}", "5:52: distribution uniform takes min, max, q, not"),
+        ("x: {distribution: reverseloguniform, min: 0.5, max: 1}", "5:45: min and max must lie in [0, 1)"),
+        (
+            "x: {distribution: ordinal, values: [{parameters: {a: {min: 1, max: 2}}}, 3]}",
+            "5:30: parameters have no place in an order of values",
+        ),
         ("x: {distribution: normal, min: 0, max: 1}", "5:34: distribution normal takes mu, sigma, q, not `min`"),
         (
             "x: {distribution: unifrom, min: 0, max: 1}",
@@ -442,3 +476,28 @@ def test_a_trainable_that_takes_no_configuration_is_refused(read: Read, director
     (directory / "sweep_plain.py").write_text("def train(): ...\n")
     (found,) = mistakes(read, "trainable: sweep_plain.py:train")
     assert found.startswith("1:12: train must take the configuration")
+
+
+def test_constraints_are_read_with_the_parameters(read: Read) -> None:
+    job = read(
+        "trainable: sweep_trainable.py:train\n"
+        "parameters: {a: {min: 1, max: 9}, b: {min: 1, max: 9}}\n"
+        'constraints: ["a <= b", a + b < 12]\n'
+    )
+    assert job.space == constrained({"a": Integer(1, 9), "b": Integer(1, 9)}, "a <= b", "a + b < 12")
+
+
+@pytest.mark.parametrize(
+    ("constraint", "expected"),
+    [
+        ("a <", "3:15: 'a <' cannot be read: invalid syntax"),
+        ("len(a) < 3", "3:15: 'len(a) < 3' has 'len(a)', which no condition may have"),
+        ("c < 3", "3:15: constraint 'c < 3': no configuration has a 'c'"),
+    ],
+)
+def test_a_mistake_in_a_constraint_is_shown_where_it_stands(read: Read, constraint: str, expected: str) -> None:
+    with pytest.raises(SweepError) as raised:
+        read(
+            f"trainable: sweep_trainable.py:train\nparameters: {{a: {{min: 1, max: 9}}}}\nconstraints: [{constraint}]\n"
+        )
+    assert expected in str(raised.value)

@@ -63,14 +63,15 @@ class Wanted:
 class Experiment(State):
     """An experiment that decides: its state, the policies it asks, and the entries not yet journaled.
 
-    `names_known` is set once a result had every name that decisions rest on. `searcher_waits` is set when the searcher
-    had nothing new for now, until it is asked again.
+    `names_known` is set once a result had every name that decisions rest on; `position` counts the entries.
+    `searcher_waits` is set when the searcher had nothing new for now, until it is asked again.
     """
 
     def __init__(self, plan: Plan, policies: Policies) -> None:
         super().__init__(plan)
         self.policies = policies
         self.names_known = False
+        self.position = 0
         self.searcher_waits = False
         self._fresh: list[Entry] = []
         self._said: set[str] = set()
@@ -89,6 +90,7 @@ class Experiment(State):
         verdict = self._verdict(event, result, decision)
         iteration = self._iteration(event, result)
         commands += self.apply(event, verdict, result)
+        self.position += 1
         self._fresh.append(Entry(self.time, wall, event, verdict, iteration, self._state(event)))
         others = {**others, **self._tell(event)}
         commands += self._consequences(event, wall)
@@ -101,6 +103,7 @@ class Experiment(State):
         self._ask(entry.event, result)
         self._closing_by(entry.event, result)
         self.apply(entry.event, entry.verdict, result)
+        self.position += 1
         self._tell(entry.event)
         self._following(entry.event)
 
@@ -123,7 +126,7 @@ class Experiment(State):
     def wanted(self) -> Wanted | None:
         """What should start next, were there room for it; None when nothing should."""
         limit = self.plan.max_concurrent
-        if self.closing or self.finished or self._time_is_up or (limit and len(self.live) >= limit):
+        if self._over or (limit and len(self.live) >= limit):
             return None
         # Who ran when the run was interrupted goes on first: then all happens in the order in which it would have.
         chosen = self._displaced_first() or self.policies.choose(self) or self._unplaced()
@@ -200,6 +203,15 @@ class Experiment(State):
         return (budget is not None and self.time >= budget) or bool(self.policies.time_is_up())
 
     @property
+    def _over(self) -> bool:
+        return bool(self.closing or self.finished or self._time_is_up)
+
+    @property
+    def takes_new(self) -> bool:
+        """Whether a new trial may be suggested, were there room for it."""
+        return not self._over and self.search_open
+
+    @property
     def search_open(self) -> bool:
         """Whether there may be another new trial; a searcher that waits while nothing runs has none."""
         if self.searcher_waits and not self.live:
@@ -223,7 +235,7 @@ class Experiment(State):
         result = trial.result(event.metrics, event.seconds, wall)
         if event.pid is not None:
             result["pid"], result["hostname"] = event.pid, event.hostname
-        for name in self.plan.metrics:
+        for name in self.plan.decisive:
             if name not in result and (value := nested(result, name)) is not None:
                 result[name] = value
         return result

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from executor.resources import Request
+from searchers.outcomes import OutcomeConstraint
 
 RequestRule = Request | Callable[[Mapping[str, Any]], Request]
 
@@ -46,6 +47,12 @@ class Plan:
     retention: Retention = field(default_factory=Retention)
     grace_s: float = 10.0
     suspend_s: float = 30.0
+    outcome_constraints: tuple[OutcomeConstraint, ...] = ()
+
+    @property
+    def decisive(self) -> tuple[str, ...]:
+        """The metrics that a trial is compared by, and those that constraints are on."""
+        return tuple(dict.fromkeys((*self.metrics, *(one.metric for one in self.outcome_constraints))))
 
     def request_for(self, config: Mapping[str, Any]) -> Request:
         """What a trial with `config` needs."""

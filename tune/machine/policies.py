@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from schedulers.base import Candidates, Continue, Decision, Decisions, Stop, TrialScheduler
 from searchers.base import Searcher
-from searchers.domain import Domain
 from tune.errors import never_reported
 from tune.machine.events import ParameterGiven
 from tune.machine.stopping import Stopper
@@ -24,13 +23,18 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Policies:
-    """Scheduler, searcher and stopper; `metrics` are the names their decisions rest on."""
+    """Scheduler, searcher and stopper; `metrics` are the names their decisions rest on.
+
+    `constrained` are the metrics that outcome constraints are on: a trial whose last result lacks one completes without
+    a result.
+    """
 
     scheduler: TrialScheduler
     searcher: Searcher
     stopper: Stopper | None = None
     metrics: tuple[str, ...] = ()
     time_attr: str | None = None
+    constrained: tuple[str, ...] = ()
 
     def judge(self, trial: Trial, result: dict[str, Any]) -> tuple[Decision, Decisions]:
         """What a running trial shall do after `result`, and then others.
@@ -116,11 +120,9 @@ class Policies:
         """A trial was paused, and its process is gone."""
         self._guard(trial, lambda: self.searcher.on_trial_pause(trial.trial_id))
 
-    def parameter(self, trial_id: str, name: str, domain: Domain) -> Any:
-        """A value for a parameter that a running trial asks for; drawn at random when the searcher raises."""
-        searcher = self.searcher
-        value = self._guard(trial_id, lambda: (searcher.suggest_parameter(trial_id, name, domain),))
-        return value[0] if value else domain.sample(searcher.rng(trial_id, name))
+    def asked(self, trial_id: str) -> None:
+        """On resume: the searcher was asked here for a trial that was added later."""
+        self._guard(trial_id, lambda: self.searcher.on_ask(trial_id))
 
     def given(self, event: ParameterGiven) -> None:
         """A running trial was given a parameter."""
@@ -136,7 +138,7 @@ class Policies:
     def completed(self, trial: Trial) -> Decisions:
         """A trial ended for good, with its last result; answers what others shall do."""
         result = trial.last_result
-        usable = result if result is not None and self.finite(result) else None
+        usable = result if result is not None and self.finite(result) and self._constrained(result) else None
         self._forget(trial)
         self._guard(trial, lambda: self.searcher.on_trial_complete(trial.trial_id, usable))
         return _decisions(trial, self._guard(trial, lambda: self.scheduler.on_trial_complete(trial, result)))
@@ -167,7 +169,9 @@ class Policies:
     def missing(self, trial_id: str, result: dict[str, Any]) -> str:
         """Which name that decisions rest on a result lacks, with the nearest that it has; empty when it has all."""
         reported = [name for name in result if name not in AUTOMATIC]
-        for name, role in [(metric, "metric") for metric in self.metrics] + [(self.time_attr, "time_attr")]:
+        roles = [(name, "metric") for name in self.metrics]
+        roles += [(name, "an outcome constraint's metric") for name in self.constrained]
+        for name, role in [*roles, (self.time_attr, "time_attr")]:
             if name and name not in result:
                 return never_reported(role, name, trial_id, reported)
         return ""
@@ -179,6 +183,9 @@ class Policies:
     def finite(self, result: dict[str, Any]) -> bool:
         """Whether `result` can be fed to a model: every decisive metric is there and a finite number."""
         return all(is_finite(result.get(name)) for name in self.metrics)
+
+    def _constrained(self, result: dict[str, Any]) -> bool:
+        return all(is_finite(result.get(name)) for name in self.constrained)
 
     def _guard(self, trial: Trial | str | None, call: Callable[[], T]) -> T | None:
         try:

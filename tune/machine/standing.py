@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter
 from typing import Any
 
@@ -20,6 +19,7 @@ from tune.machine.events import (
     Reported,
     SaveNow,
 )
+from tune.machine.merit import NO_MERIT, merit_of
 from tune.machine.plan import Plan
 from tune.machine.trial import Totals, Trial, TrialState, Turn
 
@@ -50,7 +50,7 @@ class Standing:
         self.results = 0
         self.best: Trial | None = None
         self.best_result: dict[str, Any] | None = None
-        self.best_merit = -math.inf
+        self.best_merit = NO_MERIT
         self._holders: Counter[str] = Counter()
 
     @property
@@ -69,9 +69,9 @@ class Standing:
         trial.last_result = result
         self.results += 1
         if self.plan.metrics:
-            merit = retention.merit(self.plan, result)
+            merit = merit_of(self.plan, result)
             # Of equals the one that was suggested first, as the results have it.
-            earlier = self.best is not None and merit == self.best_merit > -math.inf and trial.number < self.best.number
+            earlier = self.best is not None and merit == self.best_merit > NO_MERIT and trial.number < self.best.number
             if merit > self.best_merit or earlier:
                 self.best, self.best_merit, self.best_result = trial, merit, result
 

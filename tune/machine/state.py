@@ -61,9 +61,8 @@ class State(Orders):
     def _apply_to_experiment(self, event: ExperimentEvent) -> list[Command]:
         match event:
             case Opened():
-                self.closing, self.finished = None, False
-                if self.search_error:
-                    self.search_over, self.search_error = False, ""
+                # The searcher is asked again: it may have been mended, or the space that was exhausted has grown.
+                self.closing, self.finished, self.search_over, self.search_error = None, False, False, ""
             case SearchEnded():
                 self.search_over, self.search_error = True, event.error
             case Closing():

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator
 
+from searchers.constraints import Constraint
 from tune.sweep.overrides import SHORT_FORMS
 from tune.sweep.parameters import Parameter
 from tune.sweep.section import Number, Section, refuse
@@ -61,7 +62,7 @@ def _goals(given: Any) -> Any:
     return [{"name": one} if isinstance(one, str) else one for one in goals]
 
 
-def _modes(given: Any) -> Any:
+def _listed(given: Any) -> Any:
     return given if isinstance(given, list) else [given]
 
 
@@ -77,16 +78,27 @@ def _fast(given: Any) -> Any:
     return given
 
 
+def _condition(text: str) -> str:
+    try:
+        Constraint(text)
+    except ValueError as error:
+        refuse(str(error))
+    return text
+
+
 class SweepFile(Section):
     """All that a sweep file may say."""
 
     name: str | None = None
     trainable: str
     metric: Annotated[list[Goal], BeforeValidator(_goals)] = Field(default_factory=list)
-    mode: Annotated[list[Literal["max", "min"]], BeforeValidator(_modes)] = Field(default_factory=list)
+    mode: Annotated[list[Literal["max", "min"]], BeforeValidator(_listed)] = Field(default_factory=list)
+    outcome_constraints: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
     parameters: dict[str, Parameter] = Field(default_factory=dict)
+    constraints: list[Annotated[str, AfterValidator(_condition)]] = Field(default_factory=list)
     searcher: Annotated[Policy, _from_word(SHORT_FORMS["searcher"])] | None = None
     scheduler: Annotated[Policy, _from_word(SHORT_FORMS["scheduler"])] | None = None
+    warm_start: str | None = None
     num_samples: Annotated[int, AfterValidator(_count)] | None = None
     max_concurrent_trials: Annotated[int, Field(ge=0)] | None = None
     resources_per_trial: dict[str, Any] | None = None

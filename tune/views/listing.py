@@ -37,9 +37,9 @@ def listing(snapshot: Snapshot, metric: str | None, mode: str | None, *, rows: i
     varying = Varying()
     for record in ordered[:1000]:
         varying.add(record.config())
-    metrics = _metrics(snapshot, shown, metric)
-    cells = [_cells(snapshot, record, metrics, varying.names) for record in shown]
-    columns = ("trial", "state", "iteration", *metrics, "time", *varying.names)
+    metrics, notes = _metrics(snapshot, shown, metric), _notes(snapshot)
+    cells = [_cells(snapshot, record, metrics, varying.names, notes) for record in shown]
+    columns = ("trial", "state", *notes, "iteration", *metrics, "time", *varying.names)
     return Listing(
         _title(snapshot, ordered, metric),
         tuple(one_line(name) for name in columns),
@@ -92,11 +92,18 @@ def _ordered(snapshot: Snapshot, metric: str | None, mode: str | None) -> Sequen
     if metric is None or mode is None:
         return snapshot.trials
     known = snapshot.last_metrics
-    merits = {
-        record.trial_id: ranking.ascending(ranking.metric_of(known.get(record.trial_id, {}), metric), mode)
-        for record in snapshot.trials
-    }
-    return sorted(snapshot.trials, key=lambda record: -merits[record.trial_id])
+
+    def place(record: TrialRecord) -> tuple[float, float]:
+        last = known.get(record.trial_id, {})
+        return snapshot.objectives.violation(last), -ranking.ascending(ranking.metric_of(last, metric), mode)
+
+    return sorted(snapshot.trials, key=place)
+
+
+def _notes(snapshot: Snapshot) -> list[str]:
+    """The columns that say which trials are on the Pareto front, and which constraints a trial breaks."""
+    objectives = snapshot.objectives
+    return [*(["front"] if len(objectives.modes) > 1 else []), *(["breaks"] if objectives.constraints else [])]
 
 
 def _metrics(snapshot: Snapshot, shown: Sequence[TrialRecord], metric: str | None) -> list[str]:
@@ -112,13 +119,24 @@ def _metrics(snapshot: Snapshot, shown: Sequence[TrialRecord], metric: str | Non
     return list(reported)[:_MOST_METRICS]
 
 
-def _cells(snapshot: Snapshot, record: TrialRecord, metrics: Sequence[str], parameters: Sequence[str]) -> list[Any]:
+def _cells(
+    snapshot: Snapshot,
+    record: TrialRecord,
+    metrics: Sequence[str],
+    parameters: Sequence[str],
+    notes: Sequence[str],
+) -> list[Any]:
     last = snapshot.last_result(record.trial_id)
     config = flatten(record.config())
     time = duration_text(last["time_total_s"]) if last else None
+    noted = {
+        "front": "*" if record.trial_id in snapshot.front else None,
+        "breaks": ", ".join(snapshot.objectives.broken(last)) if last else None,
+    }
     return [
         record.trial_id,
         record.state,
+        *(noted[note] for note in notes),
         last.get("training_iteration"),
         *(ranking.metric_of(last, name) for name in metrics),
         time,

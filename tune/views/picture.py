@@ -160,12 +160,19 @@ def _table(tally: Tally, most: int, width: int) -> list[Text]:
 
 
 def _final_table(tally: Tally, most: int, width: int) -> list[Text]:
-    """The best trials by the best that each reached; without a metric, the last ones."""
+    """The best trials by the best that each reached; without a metric, the last ones.
+
+    Of several metrics, those that the trial had together in the end.
+    """
     plan = tally.experiment.plan
     if not plan.metrics:
         return _table(tally, most, width)
+    if len(plan.metrics) > 1:
+        together = [(trial, trial.last_result or {}) for _, trial in tally.best[:most]]
+        values = [(trial, [last.get(name) for name in plan.metrics]) for trial, last in together]
+        return _lines(tally, plan.metrics, values, width)
     sign = -1 if plan.modes[0] == "min" else 1
-    shown = [(trial, [sign * merit]) for merit, trial in tally.best[:most]]
+    shown = [(trial, [sign * merit]) for (_, merit), trial in tally.best[:most]]
     return _lines(tally, (f"best {plan.metrics[0]}",), shown, width)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from tune.errors import InvalidArgumentError
 from tune.machine.stopping import nested
 
 History = Sequence[Mapping[str, Any]]
+_NONE: Final[Mapping[str, float]] = {}
 
 
 def metric_of(result: Mapping[str, Any], name: str) -> float | None:
@@ -70,17 +71,31 @@ def ascending(value: float | None, mode: str) -> float:
     return -value if mode == "min" else value
 
 
-def best(scores: Mapping[str, float | None], mode: str, *, filter_nan_and_inf: bool = True) -> str | None:
+def best(
+    scores: Mapping[str, float | None],
+    mode: str,
+    *,
+    filter_nan_and_inf: bool = True,
+    violations: Mapping[str, float] = _NONE,
+) -> str | None:
     """The id of the trial with the best score, the earlier one of equals; None when no score qualifies.
 
-    NaN never does; infinity only without the filter.
+    NaN never does; infinity only without the filter. What has `violations` stands below all that has not, the less of
+    them the better.
     """
     refused = (lambda value: not math.isfinite(value)) if filter_nan_and_inf else math.isnan
     known = {trial_id: value for trial_id, value in scores.items() if value is not None and not refused(value)}
-    return max(known, key=lambda trial_id: ascending(known[trial_id], mode), default=None)
+    return max(known, key=lambda name: (-violations.get(name, 0.0), ascending(known[name], mode)), default=None)
 
 
-def best_row(history: History, metric: str, mode: str) -> Mapping[str, Any] | None:
-    """The result of a trial with the best finite value of the metric, the earliest of equals."""
+def best_row(
+    history: History, metric: str, mode: str, violation: Callable[[Mapping[str, Any]], float] | None = None
+) -> Mapping[str, Any] | None:
+    """The result of a trial with the best finite value of the metric, the earliest of equals.
+
+    One with a `violation` stands below all that have none.
+    """
     rows = [(value, row) for row in history if (value := metric_of(row, metric)) is not None and math.isfinite(value)]
-    return max(rows, key=lambda pair: ascending(pair[0], mode))[1] if rows else None
+    if violation is None:
+        return max(rows, key=lambda pair: ascending(pair[0], mode))[1] if rows else None
+    return max(rows, key=lambda pair: (-violation(pair[1]), ascending(pair[0], mode)))[1] if rows else None

@@ -202,6 +202,25 @@ def read_failures(connection: sqlite3.Connection) -> dict[str, Failure]:
     return {trial_id: failure for trial_id, failure in failures if failure.kind != "killed"}
 
 
+def read_cut_short(connection: sqlite3.Connection) -> set[str]:
+    """The trials that left before their course was run: a scheduler, the end of the run or they themselves said so."""
+    stops = "SELECT trial, data FROM events WHERE kind = 'reported' AND json_extract(data, '$.decision') = 'stop'"
+    complete = {trial_id for trial_id, text in connection.execute(stops) if data.loads(text).get("complete")}
+    ended = (
+        "SELECT trial FROM events WHERE kind = 'ended' AND json_extract(data, '$.by_order') AND state = 'TERMINATED'"
+    )
+    return {trial_id for (trial_id,) in connection.execute(ended)} - complete
+
+
+def read_spans(connection: sqlite3.Connection) -> dict[str, tuple[float, float]]:
+    """When each trial that ever ran was started, and when something last happened to it: seconds since 1970."""
+    query = (
+        "SELECT trial, min(wall) FILTER (WHERE kind = 'launched') AS start, max(wall) FROM events"
+        " WHERE trial IS NOT NULL GROUP BY trial HAVING start IS NOT NULL"
+    )
+    return {trial_id: (start, last) for trial_id, start, last in connection.execute(query)}
+
+
 def read_reason(connection: sqlite3.Connection, trial_id: str) -> str:
     """Why the trial was stopped or paused: the scheduler's or stopper's words, else why the run closed."""
     query = "SELECT position, kind, state, data FROM events WHERE trial = ? ORDER BY position DESC"

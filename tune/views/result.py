@@ -78,7 +78,7 @@ class Result:
             InvalidArgumentError: the experiment has no metric.
         """
         metric, mode = objective(self._objective, None, None)
-        best = ranking.best_row(self._history, metric, mode)
+        best = ranking.best_row(self._history, metric, mode, self._snapshot.objectives.violation)
         return self._whole(best) if best else self.metrics
 
     @cached_property
@@ -104,6 +104,11 @@ class Result:
             return self._failure.summary
         with reading.reading(self._snapshot.directory) as connection:
             return reading.read_reason(connection, self.trial_id)
+
+    @property
+    def broken_constraints(self) -> list[str]:
+        """The outcome constraints that its last result breaks, or says nothing about."""
+        return self._snapshot.objectives.broken(self._snapshot.last_metrics.get(self.trial_id, {}))
 
     # Its files.
 

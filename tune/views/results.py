@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from tune.errors import MetricNotReportedError, NoBestTrialError, TrialFailedError, nearest
+from tune.errors import InvalidArgumentError, MetricNotReportedError, NoBestTrialError, TrialFailedError, nearest
 from tune.machine.trial import TrialState
 from tune.views import listing, ranking, reading, tables
 from tune.views.analysis import ExperimentNames
@@ -18,7 +19,10 @@ from tune.views.snapshot import Snapshot
 from tune.views.wording import flatten
 
 if TYPE_CHECKING:
+    from optuna import Study
     from pandas import DataFrame
+
+log = logging.getLogger(__name__)
 
 __all__ = ["ExperimentAnalysis", "NoBestTrialError", "Result", "ResultGrid"]
 
@@ -28,7 +32,10 @@ class ResultGrid(ExperimentNames):
 
     Always answers from the journal as it stands now; a `Result` stays as it was when it was asked for. Once the run has
     finished nothing is read twice; `refresh` looks again. `metric` and `mode` are the experiment's own unless given; of
-    several metrics the first counts.
+    several metrics the first counts, but for `pareto_front`.
+
+    What breaks an outcome constraint is never best while another trial keeps all of them. It is said when none does;
+    then the trial is best that breaks them least.
     """
 
     def __init__(self, directory: str | os.PathLike[str], metric: str | None = None, mode: str | None = None) -> None:
@@ -41,8 +48,7 @@ class ResultGrid(ExperimentNames):
         """
         self._directory = Path(directory).expanduser().absolute()
         self._taken: Snapshot | None = None
-        facts = self._snapshot.facts
-        modes = dict(zip(facts.get("metrics", []), facts.get("modes", []), strict=False))
+        modes = self._snapshot.objectives.modes
         self.metric: str | None = metric or next(iter(modes), None)
         self.mode: str | None = mode or modes.get(self.metric or "")
         ranking.check("last", self.mode or "min")
@@ -92,7 +98,7 @@ class ResultGrid(ExperimentNames):
         """The trial that is best by `metric`, compared by what `scope` makes of each trial's values.
 
         Args:
-            metric: the experiment's own by default.
+            metric: the experiment's own by default, of several the first.
             mode: ``min`` or ``max``; the metric's own by default.
             scope: ``last`` compares the last values, ``all`` the best ever, ``avg``, ``last-5-avg`` and ``last-10-avg``
                 means.
@@ -106,13 +112,29 @@ class ResultGrid(ExperimentNames):
         snapshot = self._snapshot
         if len(snapshot.trials) == 1 and (metric or self.metric) is None:
             return self[0]
-        metric, mode = objective((self.metric, self.mode), metric, mode)
+        metric, mode = objective((self.metric, self.mode), metric, mode or snapshot.objectives.modes.get(metric or ""))
         ranking.check(scope, mode)
-        scores = _scores(snapshot, metric, mode, scope)
-        best = ranking.best(scores, mode, filter_nan_and_inf=filter_nan_and_inf)
+        scores, violations = _scores(snapshot, metric, mode, scope)
+        best = ranking.best(scores, mode, filter_nan_and_inf=filter_nan_and_inf, violations=violations)
         if best is None:
             raise self._no_best(snapshot, metric, scores)
+        if violations.get(best):
+            told = ", ".join(map(str, snapshot.objectives.constraints))
+            log.warning("no trial keeps %s: %s is the one that breaks least", told, best)
         return self._result(snapshot, snapshot.by_id[best])
+
+    def pareto_front(self) -> list[Result]:
+        """The trials whose last results no other's betters in one metric without being worse in another.
+
+        Only trials that have a finite value of each of the experiment's metrics, and keep the outcome constraints.
+
+        Raises:
+            InvalidArgumentError: the experiment has no metric.
+        """
+        snapshot = self._snapshot
+        if not snapshot.objectives.modes:
+            raise InvalidArgumentError(["the experiment has no metrics to compare by"])
+        return [self._result(snapshot, snapshot.by_id[name]) for name in snapshot.front]
 
     def _no_best(self, snapshot: Snapshot, metric: str, scores: Mapping[str, object]) -> Exception:
         reported = sorted({name for result in snapshot.last_metrics.values() for name in flatten(result)})
@@ -133,7 +155,8 @@ class ResultGrid(ExperimentNames):
         """One row a trial: its last result, or with `filter_metric` the one with its best value.
 
         Metrics are columns, nested ones joined by ``/``; parameters are under ``config/``; ``logdir`` is where
-        the trial's own files are.
+        the trial's own files are. Of several metrics, ``pareto_optimal`` says which trials are on the `pareto_front`;
+        with outcome constraints, ``feasible`` says whether the last result keeps them.
 
         Raises:
             InvalidArgumentError: `filter_metric` has no mode, or there is a mode for no metric.
@@ -142,11 +165,28 @@ class ResultGrid(ExperimentNames):
         snapshot = self._snapshot
         chosen: tuple[str, str] | None = None
         if filter_metric is not None or filter_mode is not None:
-            chosen = objective((self.metric, self.mode), filter_metric, filter_mode)
+            mode = filter_mode or snapshot.objectives.modes.get(filter_metric or "")
+            chosen = objective((self.metric, self.mode), filter_metric, mode)
             ranking.check("all", chosen[1])
             if not (values := snapshot.values(chosen[0])):
                 raise self._no_best(snapshot, chosen[0], values)
         return tables.frame(_row(self._result(snapshot, record), snapshot, chosen) for record in snapshot.trials)
+
+    def to_optuna(self, storage: Any = None) -> Study:
+        """An Optuna study with all trials, for its plots and its dashboard; in memory, or in a new study of `storage`.
+
+        With values, parameters and their distributions, states, intermediate values of a single metric, constraints,
+        and times; the trial's id, its configuration and its other numbers are user attributes. What was cut short is
+        ``PRUNED``, what failed or has no finite value ``FAIL``.
+
+        Raises:
+            InvalidArgumentError: the experiment has no metric.
+        """
+        from tune.views.study import to_study
+
+        if not self._snapshot.objectives.modes:
+            raise InvalidArgumentError(["a study needs a metric, and the experiment has none"])
+        return to_study(self._snapshot, storage)
 
     # What became of them.
 
@@ -197,8 +237,31 @@ class ResultGrid(ExperimentNames):
 ExperimentAnalysis = ResultGrid
 
 
-def _scores(snapshot: Snapshot, metric: str, mode: str, scope: str) -> dict[str, float]:
-    """What each trial that has a value is compared by; for the usual question the last results are enough."""
+Scores = Mapping[str, float]
+
+
+def _scores(snapshot: Snapshot, metric: str, mode: str, scope: str) -> tuple[Scores, Scores]:
+    """What each trial that has a value is compared by, and how far it breaks the outcome constraints."""
+    objectives = snapshot.objectives
+    if not objectives.constraints:
+        return _values(snapshot, metric, mode, scope), {}
+    if scope != "all":
+        scores = _values(snapshot, metric, mode, scope)
+        return scores, {name: objectives.violation(snapshot.last_metrics.get(name, {})) for name in scores}
+    chosen = {
+        name: row
+        for name in snapshot.by_id
+        if (row := ranking.best_row(snapshot.histories[name], metric, mode, objectives.violation))
+    }
+    values = {name: ranking.metric_of(row, metric) for name, row in chosen.items()}
+    return (
+        {name: value for name, value in values.items() if value is not None},
+        {name: objectives.violation(row) for name, row in chosen.items()},
+    )
+
+
+def _values(snapshot: Snapshot, metric: str, mode: str, scope: str) -> Scores:
+    """What each trial makes of its values; for the usual question the last results are enough."""
     if scope == "last":
         results = snapshot.last_metrics
         last = {name: ranking.metric_of(results[name], metric) for name in snapshot.by_id if name in results}
@@ -215,4 +278,9 @@ def _row(result: Result, snapshot: Snapshot, chosen: tuple[str, str] | None) -> 
     else:
         history = snapshot.histories[result.trial_id]
         shown = dict(ranking.best_row(history, *chosen) or next(reversed(history), {}))
-    return tables.row(shown, result.config, trial_id=result.trial_id, logdir=result.path, state=result.state)
+    row = tables.row(shown, result.config, trial_id=result.trial_id, logdir=result.path, state=result.state)
+    if len(snapshot.objectives.modes) > 1:
+        row.setdefault("pareto_optimal", result.trial_id in snapshot.front)
+    if snapshot.objectives.constraints:
+        row.setdefault("feasible", not result.broken_constraints)
+    return row

@@ -10,6 +10,7 @@ from tune.machine.events import Failure
 from tune.machine.trial import AUTOMATIC, TrialState
 from tune.storage import chain, journal
 from tune.views import ranking, reading
+from tune.views.objectives import Objectives
 from tune.views.reading import TrialRecord
 
 # So many trials' histories are read one by one; who asks for more gets all of them in one pass.
@@ -51,6 +52,17 @@ class Snapshot:
         """What each trial reported last, by trial id; without the automatic metrics."""
         with reading.reading(self.directory) as connection:
             return reading.read_last_metrics(connection)
+
+    @cached_property
+    def objectives(self) -> Objectives:
+        """What the experiment's trials are compared by."""
+        return Objectives.of(self.facts)
+
+    @cached_property
+    def front(self) -> dict[str, None]:
+        """The trials whose last results are on the Pareto front, in their order."""
+        known = self.last_metrics
+        return dict.fromkeys(self.objectives.front({name: known[name] for name in self.by_id if name in known}))
 
     @cached_property
     def histories(self) -> dict[str, list[dict[str, Any]]]:

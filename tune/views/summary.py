@@ -9,11 +9,14 @@ from pathlib import Path
 from tune.machine.events import Failure
 from tune.machine.trial import Trial
 from tune.views.lines import metrics_of, where_words
+from tune.views.objectives import Objectives
+from tune.views.ranking import metric_of
 from tune.views.tally import Tally
 from tune.views.wording import cut, duration_text, lines_of, one_line, pairs_text, typed
 
 _TRACEBACK_LINES = 6
 _LONGEST_CONFIG = 200
+_MOST_OF_FRONT = 5
 _INDENT = " " * 10
 
 
@@ -39,9 +42,28 @@ def _best(tally: Tally) -> list[str]:
     trial, result, metrics = experiment.best, experiment.best_result, experiment.plan.metrics
     if trial is None or result is None:
         return _only_one(tally)
+    if len(metrics) > 1 and (front := _front(tally)):
+        return front
     values = pairs_text({name: result[name] for name in metrics if name in result})
     told = f"{trial.trial_id}  {values} at iteration {result['training_iteration']}"
-    return [_line("best", told), *_config(tally, trial)]
+    broken = Objectives(constraints=experiment.plan.outcome_constraints).broken(result)
+    least = [_line("", f"no trial keeps the constraints; this one breaks {', '.join(broken)}")] if broken else []
+    return [_line("best", told), *least, *_config(tally, trial)]
+
+
+def _front(tally: Tally) -> list[str]:
+    """The trials that no other is better than in everything, by their last results."""
+    plan, trials = tally.experiment.plan, tally.experiment.trials
+    objectives = Objectives(dict(zip(plan.metrics, plan.modes, strict=True)), plan.outcome_constraints)
+    front = objectives.front({name: trial.last_result for name, trial in trials.items() if trial.last_result})
+    lines: list[str] = []
+    for name in front[:_MOST_OF_FRONT]:
+        last = trials[name].last_result or {}
+        values = pairs_text({metric: metric_of(last, metric) for metric in plan.metrics})
+        config = cut(pairs_text(tally.parameters(trials[name])), _LONGEST_CONFIG)
+        lines.append(_line("" if lines else "front", f"{name}  {values}" + (f"  {config}" if config else "")))
+    more = len(front) - len(lines)
+    return [*lines, *([_line("", f"and {more} more that no other betters in everything")] if more else [])]
 
 
 def _only_one(tally: Tally) -> list[str]:
@@ -76,7 +98,16 @@ def _counts(tally: Tally, total: int | None) -> str:
     known = len(experiment.trials)
     of_all = f" of {total}" if total is not None and total > known else ""
     told = f"{known}{of_all} in {duration_text(experiment.time)}" + (f": {', '.join(parts)}" if parts else "")
-    return told + (f" ({one_line(experiment.closing.reason)})" if experiment.closing else "")
+    return told + (f" ({why})" if (why := _why_over(tally, total)) else "")
+
+
+def _why_over(tally: Tally, total: int | None) -> str:
+    """Why the run ended before all of its trials were suggested."""
+    experiment = tally.experiment
+    if experiment.closing:
+        return one_line(experiment.closing.reason)
+    early = experiment.search_over and (total is None or len(experiment.trials) < total)
+    return "the searcher has nothing else to try" if early and not experiment.search_error else ""
 
 
 def _failures(tally: Tally) -> list[str]:

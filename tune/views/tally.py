@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
-from tune.machine import retention
 from tune.machine.events import (
     CheckpointRefused,
     Closing,
@@ -33,7 +32,7 @@ from tune.machine.events import (
     Suggested,
 )
 from tune.machine.experiment import Experiment
-from tune.machine.stopping import nested
+from tune.machine.merit import NO_MERIT, Merit, merit_of
 from tune.machine.trial import Trial, TrialState
 from tune.views.varying import Varying
 
@@ -71,7 +70,7 @@ class Tally:
         self.experiment = experiment
         self.varying = Varying()
         self.done = self.stopped = self.failed = self.dismissed = 0
-        self.best: tuple[tuple[float, Trial], ...] = ()
+        self.best: tuple[tuple[Merit, Trial], ...] = ()
         self.recent: deque[Trial] = deque(maxlen=_MOST_RECENT)
         self.failures: tuple[FailureKind, ...] = ()
         self._reasons: dict[str, str] = {}
@@ -185,16 +184,15 @@ class Tally:
         plan = self.experiment.plan
         if not plan.metrics:
             return
-        name = plan.metrics[0]
-        merit = retention.merit(plan, {name: metrics[name] if name in metrics else nested(metrics, name)})
+        merit = merit_of(plan, metrics)
         full = len(self.best) >= _MOST_BEST
-        if merit == float("-inf") or (full and merit <= self.best[-1][0]):
+        if merit == NO_MERIT or (full and merit <= self.best[-1][0]):
             return
         before = next((pair[0] for pair in self.best if pair[1] is trial), None)
         if before is not None and merit <= before:
             return
         others = [pair for pair in self.best if pair[1] is not trial]
-        self.best = tuple(sorted([*others, (merit, trial)], key=lambda pair: (-pair[0], pair[1].number))[:_MOST_BEST])
+        self.best = tuple(sorted([*others, (merit, trial)], key=_best_first)[:_MOST_BEST])
 
     def _take_up(self, trial: Trial) -> None:
         """Count a trial of an experiment that goes on."""
@@ -209,6 +207,11 @@ class Tally:
             self.stopped += 1
         elif trial.state is TrialState.TERMINATED:
             self.done += 1
+
+
+def _best_first(pair: tuple[Merit, Trial]) -> tuple[float, float, int]:
+    (kept, value), trial = pair
+    return -kept, -value, trial.number
 
 
 def _looks(failure: Failure) -> tuple[str, str, str]:
