@@ -17,8 +17,8 @@ _PBT = {
 _PB2 = {
     "time_attr": "training_iteration",
     "perturbation_interval": 2,
-    "hyperparam_bounds": {"x": [0.0, 1.0]},
-    "quantile_fraction": 0.5,
+    "hyperparam_bounds": {"x": [0.0, 3.0]},
+    "require_attrs": False,
 }
 
 ARGUMENTS: dict[str, list[dict[str, Any]]] = {
@@ -39,10 +39,10 @@ ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     ],
     "medianstopping": [{"grace_period": 0.5, "min_samples_required": 2, "hard_stop": False}],
     "pbt": [{**_PBT}, {**_PBT, "synch": True}],
-    "pasha": [{"max_t": 9, "reduction_factor": 2}],
-    "pbt_replay": [{"policy": [(0, {"x": 0.1}), (2, {"x": 0.5}), (5, {"x": 0.7})]}],
+    "pbt_replay": [{"policy": [(0, {"x": 1}), (3, {"x": 2}), (5, {"x": 3})]}],
     "pb2": [{**_PB2}, {**_PB2, "synch": True}],
-    "resource_changing": [{}],
+    "resource_changing": [{}, {"base_scheduler": ("hyperband", {"max_t": 9})}],
+    "pasha": [{"max_t": 9, "reduction_factor": 2}],
 }
 """By short name: every one has at least one entry."""
 
@@ -50,12 +50,24 @@ Build = Callable[[], TrialScheduler]
 
 
 def _build(name: str, arguments: dict[str, Any]) -> Build:
-    return lambda: create_scheduler(name, **arguments)
+    """A base scheduler is given by its name and arguments, and made anew each time."""
+
+    def build() -> TrialScheduler:
+        base = arguments.get("base_scheduler")
+        own = {"base_scheduler": create_scheduler(base[0], **base[1])} if base else {}
+        return create_scheduler(name, **{**arguments, **own})
+
+    return build
 
 
-BUILDS: dict[str, Build] = {
+SLOW = frozenset({"pb2"})
+"""Those that fit a model at each decision: put through the same, but seldom, in the long tests."""
+
+_ALL: dict[str, Build] = {
     f"{name}-{number}": _build(name, arguments)
     for name, variants in ARGUMENTS.items()
     for number, arguments in enumerate(variants)
 }
+BUILDS = {name: build for name, build in _ALL.items() if name.rsplit("-", 1)[0] not in SLOW}
+SLOW_BUILDS = {name: build for name, build in _ALL.items() if name not in BUILDS}
 """How to make each of them."""

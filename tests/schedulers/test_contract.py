@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schedulers import SCHEDULERS, Continue, create_scheduler
-from tests.schedulers.contract import ARGUMENTS, BUILDS, Build
+from tests.schedulers.contract import ARGUMENTS, BUILDS, SLOW_BUILDS, Build
 from tests.schedulers.driver import Driver, bound, trials
 
 every = pytest.mark.parametrize("build", BUILDS.values(), ids=BUILDS.keys())
@@ -47,7 +47,20 @@ def test_every_run_ends_and_ends_every_trial(build: Build, count: int, slots: in
 def test_told_again_up_to_any_point_it_decides_the_same_from_there(
     build: Build, count: int, slots: int, seed: int
 ) -> None:
-    driver = play(build, count, slots, seed)
+    replay(build, play(build, count, slots, seed), seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("build", SLOW_BUILDS.values(), ids=SLOW_BUILDS.keys())
+@pytest.mark.parametrize("seed", range(3))
+def test_slow_ones_end_every_trial_and_decide_the_same_when_told_again(build: Build, seed: int) -> None:
+    driver = play(build, 8, 3, seed)
+    assert len(driver.ended) == 8
+    replay(build, driver, seed)
+
+
+def replay(build: Build, driver: Driver, seed: int) -> None:
+    """Tell another one of a kind the same, and compare its answers from some point on."""
     resumed_at = Random(seed).randrange(len(driver.history))
     again = bound(build(), seed=seed)
     for index, told in enumerate(driver.history):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from schedulers import SCHEDULERS
 from searchers.base import FINISHED, Searcher, Suggestion
-from tests.schedulers.contract import BUILDS, Build
+from tests.schedulers.contract import BUILDS, SLOW_BUILDS, Build
 from tests.tune.arena import bound
 from tune.machine.events import (
     CheckpointRef,
@@ -96,7 +96,7 @@ class Life:
         self.journal: list[Entry] = []
         self.steps = 0
         self.experiment = self.fresh()
-        self.happen(Opened("here"))
+        self.happen(Opened("here", {"cpu": 4.0}))
 
     def fresh(self) -> Experiment:
         policies = bound(
@@ -207,7 +207,7 @@ class Life:
         for entry in self.journal:
             self.experiment.replay(entry)
         assert {n: t.state for n, t in before.trials.items()} == {n: t.state for n, t in self.experiment.trials.items()}
-        self.happen(Opened("there"))
+        self.happen(Opened("there", {"cpu": 4.0}))
 
     def dismissed(self) -> Iterator[str]:
         return (entry.event.trial_id for entry in self.journal if isinstance(entry.event, Dismissed))
@@ -248,5 +248,14 @@ def test_no_bracket_keeps_a_trial_that_nobody_decided_about(
     assert not list(life.dismissed())
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("build", SLOW_BUILDS.values(), ids=SLOW_BUILDS.keys())
+@pytest.mark.parametrize("seed", range(3))
+def test_slow_schedulers_let_the_experiment_end_too(build: Build, seed: int) -> None:
+    odds = Odds(death=0.05, early_return=0.02, missing=0.1, nan=0.1, no_checkpoint=0.2, hesitation=0.2, interrupt=0.005)
+    experiment = Life(build, 8, 3, seed, odds).run()
+    assert all(trial.state.final for trial in experiment.trials.values())
+
+
 def test_all_schedulers_take_part() -> None:
-    assert {name.rsplit("-", 1)[0] for name in BUILDS} == set(SCHEDULERS)
+    assert {name.rsplit("-", 1)[0] for name in {**BUILDS, **SLOW_BUILDS}} == set(SCHEDULERS)
