@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from schedulers.asha import ASHAScheduler, AsyncHyperBandScheduler
+    from schedulers.auto import AutoScheduler
     from schedulers.base import (
         Candidates,
         Continue,
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
     from schedulers.fifo import FIFOScheduler
     from schedulers.registry import SCHEDULERS, create_scheduler
 
-__all__ = ["ASHAScheduler", "AsyncHyperBandScheduler", "FIFOScheduler"]
+__all__ = ["ASHAScheduler", "AsyncHyperBandScheduler", "AutoScheduler", "FIFOScheduler"]
 __all__ += ["Candidates", "Decision", "ScheduleContext", "Trial", "TrialScheduler"]
 __all__ += ["Continue", "Pause", "Save", "Stop"]
 __all__ += ["SCHEDULERS", "create_scheduler"]
 
 _MODULES = {
     "schedulers.asha": ("ASHAScheduler", "AsyncHyperBandScheduler"),
+    "schedulers.auto": ("AutoScheduler",),
     "schedulers.fifo": ("FIFOScheduler",),
     "schedulers.registry": ("SCHEDULERS", "create_scheduler"),
 }

@@ -11,6 +11,7 @@ from schedulers.base import TrialScheduler
 
 SCHEDULERS = {
     "fifo": "schedulers.fifo:FIFOScheduler",
+    "auto": "schedulers.auto:AutoScheduler",
     "asha": "schedulers.asha:ASHAScheduler",
     "async_hyperband": "schedulers.asha:AsyncHyperBandScheduler",
     "asynchyperband": "schedulers.asha:AsyncHyperBandScheduler",

@@ -104,6 +104,11 @@ class Experiment(State):
     # What should start next.
 
     @property
+    def more(self) -> bool:
+        """Whether a new trial may be had: a scheduler that leaves room to one when there is none leaves it empty."""
+        return self._search_open()
+
+    @property
     def next_trial_id(self) -> str:
         """The id that the next suggested trial gets."""
         return f"t{len(self.trials)}"
