@@ -12,6 +12,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
+from itertools import pairwise
 from typing import Any
 
 from schedulers.base import NEVER, Candidates, Continue, Decision, Pause, ScheduleContext, Stop, Trial, TrialScheduler
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 _FIRST_LOOK = 8
 _LOOKS = 1.5
 _GROWTH = 1.1
+_REFIT = 1.02
 _MANY = 200
 _LEAST_CHANCE = 0.01
 
@@ -61,29 +63,33 @@ class _Rung:
         self.gains = Gains()
         self.queue: list[tuple[float, str, int]] = []
         self.promoted = 0
+        self.passed = 0.5
         self.keyed_at = 0
-        self._spread = (0, 1e-9)
-
-    @property
-    def spread(self) -> float:
-        """How far the best is from the middle, two thirds of it: a standard deviation of the better half, roughly."""
-        count = len(self.ranking)
-        if count > _GROWTH * self._spread[0] and self.finite:
-            best, middle = (-self.ranking.at(place)[0] for place in (0, self._middle))
-            self._spread = count, max((best - middle) / 1.5, 1e-9)
-        return self._spread[1]
-
-    @property
-    def _middle(self) -> int:
-        return self.finite // 2 if self.finite > 2 else self.finite - 1
+        self._measured_at = self._fitted_at = 0
+        self._middle, self._spread = 0.0, 1e-9
 
     def record(self, trial_id: str, value: float) -> None:
+        """A trial came here with `value`."""
         self.ranking.add((-value, len(self.ranking), trial_id))
         self.finite += math.isfinite(value)
+        if self.finite > _GROWTH * self._measured_at:
+            self._measured_at = self.finite
+            middle = self.finite // 2 if self.finite > 2 else self.finite - 1
+            best, self._middle = -self.ranking.at(0)[0], -self.ranking.at(middle)[0]
+            # Two thirds of how far the best is from the middle: roughly a standard deviation of the better half.
+            self._spread = max((best - self._middle) / 1.5, 1e-9)
+            self.gains.fit(self._spread)
+
+    def learn(self, value: float, slope: float, later: float, later_slope: float) -> None:
+        """A trial went on from here to the next rung."""
+        self.gains.add(value, slope, later, later_slope)
+        if self.gains.steps > _REFIT * self._fitted_at:
+            self._fitted_at = self.gains.steps
+            self.gains.fit(self._spread)
 
     def is_far_below(self, value: float) -> bool:
         """Whether `value` is that of a trial that failed to learn: what it gains says nothing of the others."""
-        return self.finite >= 5 and value < -self.ranking.at(self._middle)[0] - 4.5 * self.spread
+        return self.finite >= 5 and value < self._middle - 4.5 * self._spread
 
 
 class AutoScheduler(TrialScheduler):
@@ -218,7 +224,7 @@ class AutoScheduler(TrialScheduler):
             head = self._head(rung.queue, trials)
             if head is None:
                 continue
-            if rung.promoted < int(len(rung.ranking) / self._reduction_factor):
+            if self._has_places(rung):
                 return head
             worth = self._prospect(head)[0]
             if worth > best:
@@ -259,26 +265,32 @@ class AutoScheduler(TrialScheduler):
         if climber.best == -math.inf:
             return 0.0, 0.0
         outlook = Outlook(climber.values[climber.rung], 0.0, climber.slopes[climber.rung])
-        cost, share, best = 0.0, 1.0, (0.0, 0.0)
-        for at in range(climber.rung, len(self._rungs) - 1):
-            rung, following = self._rungs[at], self._rungs[at + 1]
-            outlook = rung.gains.ahead(outlook, rung.spread)
-            cost += share * (following.at - max(rung.at, climber.t))
+        cost, share, now, worth, best = 0.0, 1.0, climber.t, 0.0, 0.0
+        for rung, following in pairwise(self._rungs[climber.rung :]):
+            outlook = rung.gains.ahead(outlook)
+            cost += share * (following.at - now)
             chance = outlook.chance_to_exceed(self._lead)
-            best = max(best, (chance * self._spent / max(cost, 1e-9), chance))
-            if at + 2 < len(self._rungs):
-                share *= (len(self._rungs[at + 2].ranking) + 1) / (len(following.ranking) + 2)
-        return best
+            if chance > worth * cost:
+                worth, best = chance / cost, chance
+            now, share = following.at, share * following.passed
+        return worth * self._spent, best
 
     # Decisions at rungs.
 
     def _pause_unless_first(self, climber: _Climber) -> Decision:
         """Pause; but whoever would be started again at once rather goes on."""
         self._hold(climber)
-        if self._worth_most(None) is climber:
+        if climber.rung >= 0 and self._may_go_on(climber) and self._worth_most(None) is climber:
             self._let_go(climber)
             return Continue()
         return Pause(self._words(climber))
+
+    def _may_go_on(self, climber: _Climber) -> bool:
+        return self._has_places(self._rungs[climber.rung]) or self._prospect(climber)[0] > 1
+
+    def _has_places(self, rung: _Rung) -> bool:
+        """Whether fewer went on from a rung than the best third of it are."""
+        return rung.promoted < int(len(rung.ranking) / self._reduction_factor)
 
     def _stop_unless_worth(self, climber: _Climber) -> Decision:
         if climber.rung < 0:
@@ -365,16 +377,23 @@ class AutoScheduler(TrialScheduler):
             earlier = self._mark(climber, max(rung.at // 2, 1))
             climber.slopes.append(value - earlier if math.isfinite(earlier) else 0.0)
             rung.record(climber.trial_id, value)
+            rung.passed = self._passed(climber.rung)
             if climber.rung:
+                self._rungs[climber.rung - 1].passed = self._passed(climber.rung - 1)
                 self._learn_gain(climber)
         return climber.rung > before
+
+    def _passed(self, at: int) -> float:
+        """Which share of those that came to a rung came to the next one, on the way to which some still are."""
+        following = len(self._rungs[at + 1].ranking) if at + 1 < len(self._rungs) else 0
+        return (following + 1) / (len(self._rungs[at].ranking) + 2)
 
     def _learn_gain(self, climber: _Climber) -> None:
         value, later = climber.values[-2:]
         slope, later_slope = climber.slopes[-2:]
         rung = self._rungs[climber.rung - 1]
         if math.isfinite(value) and not rung.is_far_below(value):
-            rung.gains.add(value, slope, later, later_slope)
+            rung.learn(value, slope, later, later_slope)
             for each in self._rungs[: climber.rung]:
                 self._renew_keys(each)
 
@@ -402,7 +421,7 @@ class AutoScheduler(TrialScheduler):
             return -math.inf
         outlook = Outlook(climber.values[climber.rung], 0.0, climber.slopes[climber.rung])
         for rung in self._rungs[climber.rung : -1]:
-            outlook = rung.gains.ahead(outlook, rung.spread)
+            outlook = rung.gains.ahead(outlook)
         return outlook.value
 
     def _renew_keys(self, rung: _Rung) -> None:

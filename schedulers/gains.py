@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _PRIOR_STEPS = 2.0
 """How many steps the uncertainty that is assumed at first counts as."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(NamedTuple):
     """Where a trial is expected to stand: its value, its uncertainty (a standard deviation), and its slope."""
 
     value: float
@@ -18,10 +17,22 @@ class Outlook:
     slope: float
 
     def chance_to_exceed(self, other: float) -> float:
-        """How likely the value is to be above `other`: logistic, for learning surprises more often than a normal does."""
+        """How likely the value is to be above `other`: logistic, as learning has more surprises than a normal."""
         if self.deviation <= 0:
             return float(self.value > other)
         return 1 / (1 + math.exp(min(1.7 * (other - self.value) / self.deviation, 500.0)))
+
+
+class _Line(NamedTuple):
+    """gain = at_mean + b * (value - mean_value) + c * (slope - mean_slope), and what is left over."""
+
+    at_mean: float
+    b: float
+    c: float
+    mean_value: float
+    mean_slope: float
+    variance: float
+    share: float
 
 
 class Gains:
@@ -30,6 +41,8 @@ class Gains:
     The slope is what a trial gained in the second half of its way so far: whoever still rises quickly goes on rising,
     whoever stands still stays. That trials were chosen by value and slope to make the step biases nothing, as these are
     what is regressed on. Sums are kept, so a step costs the same however many there were.
+
+    Until steps are known, no gain is expected, and as much uncertainty as good trials differ by.
     """
 
     def __init__(self) -> None:
@@ -37,6 +50,7 @@ class Gains:
         self._origin = (0.0, 0.0)
         self._v = self._s = self._g = self._slopes = 0.0
         self._vv = self._vs = self._ss = self._vg = self._sg = self._gg = 0.0
+        self._line = _Line(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5)
 
     def add(self, value: float, slope: float, later: float, later_slope: float) -> None:
         """A trial went from `value` to `later`; its slope changed too."""
@@ -55,14 +69,12 @@ class Gains:
         self._sg += s * g
         self._gg += g * g
 
-    def ahead(self, now: Outlook, spread: float) -> Outlook:
-        """The outlook one rung on; `spread` says how far apart good trials of this rung are.
-
-        Until steps are known, no gain is expected, and as much uncertainty as trials differ by.
-        """
+    def fit(self, spread: float) -> None:
+        """Learn from the steps so far; `spread` says how far apart good trials of this rung are."""
         n = self.steps
         if not n:
-            return Outlook(now.value, math.hypot(now.deviation, spread), now.slope / 2)
+            self._line = self._line._replace(variance=spread * spread)
+            return
         mean_v, mean_s, mean_g = self._v / n, self._s / n, self._g / n
         vv, ss, vs = self._vv - n * mean_v**2, self._ss - n * mean_s**2, self._vs - n * mean_v * mean_s
         vg, sg, gg = self._vg - n * mean_v * mean_g, self._sg - n * mean_s * mean_g, self._gg - n * mean_g**2
@@ -73,8 +85,16 @@ class Gains:
         c = (sg * rv - vg * vs) / determinant if determinant > 0 else 0.0
         left_over = max(gg - 2 * (b * vg + c * sg) + b * b * vv + 2 * b * c * vs + c * c * ss, 0.0)
         variance = (left_over + _PRIOR_STEPS * (spread / 2) ** 2) / (max(n - 2, 0) + _PRIOR_STEPS)
-        gain = mean_g + b * (now.value - self._origin[0] - mean_v) + c * (now.slope - self._origin[1] - mean_s)
-        gain = max(gain, 0.0)  # the best value so far cannot get worse
-        kept = min(max(1 + b, 0.0), 1.0)
         share = min(max(self._slopes / self._g, 0.0), 1.0) if self._g > 0 else 0.5
-        return Outlook(now.value + gain, math.sqrt((kept * now.deviation) ** 2 + variance), share * gain)
+        self._line = _Line(mean_g, b, c, self._origin[0] + mean_v, self._origin[1] + mean_s, variance, share)
+
+    def ahead(self, now: Outlook) -> Outlook:
+        """The outlook one rung on, by what was learnt last."""
+        value, deviation, slope = now
+        at_mean, b, c, mean_value, mean_slope, variance, share = self._line
+        gain = at_mean + b * (value - mean_value) + c * (slope - mean_slope)
+        if gain < 0:
+            gain = 0.0  # the best value so far cannot get worse
+        if deviation:
+            variance += (min(max(1 + b, 0.0), 1.0) * deviation) ** 2
+        return Outlook(value + gain, math.sqrt(variance), share * gain)

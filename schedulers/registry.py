@@ -11,10 +11,10 @@ from schedulers.base import TrialScheduler
 
 SCHEDULERS = {
     "fifo": "schedulers.fifo:FIFOScheduler",
-    "auto": "schedulers.auto:AutoScheduler",
     "asha": "schedulers.asha:ASHAScheduler",
     "async_hyperband": "schedulers.asha:AsyncHyperBandScheduler",
     "asynchyperband": "schedulers.asha:AsyncHyperBandScheduler",
+    "auto": "schedulers.auto:AutoScheduler",
 }
 
 

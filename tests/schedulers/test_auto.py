@@ -187,14 +187,17 @@ def test_gains_are_learnt_from_value_and_slope() -> None:
     for _ in range(500):
         value, slope = chance.random(), chance.random()
         gains.add(value, slope, value + 0.1 + 0.5 * slope - 0.05 * value, 0.25 * slope)
-    ahead = gains.ahead(Outlook(0.4, 0.0, 0.6), spread=0.3)
+    gains.fit(spread=0.3)
+    ahead = gains.ahead(Outlook(0.4, 0.0, 0.6))
     assert ahead.value == pytest.approx(0.4 + 0.1 + 0.3 - 0.02, abs=0.005)
     assert ahead.deviation < 0.03
-    assert gains.ahead(Outlook(0.4, 0.1, 0.6), spread=0.3).deviation > 0.09
+    assert gains.ahead(Outlook(0.4, 0.1, 0.6)).deviation > 0.09
 
 
 def test_where_no_step_is_known_trials_are_as_uncertain_as_they_differ() -> None:
-    outlook = Gains().ahead(Outlook(0.5, 0.0, 0.1), spread=0.2)
+    gains = Gains()
+    gains.fit(spread=0.2)
+    outlook = gains.ahead(Outlook(0.5, 0.0, 0.1))
     assert (outlook.value, outlook.deviation) == (0.5, 0.2)
     assert outlook.chance_to_exceed(0.5) == pytest.approx(0.5)
     assert outlook.chance_to_exceed(0.7) == pytest.approx(1 / (1 + math.exp(1.7)))
