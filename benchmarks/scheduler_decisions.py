@@ -24,6 +24,7 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "hb_bohb": ("hb_bohb", {"max_t": 81}),
     "median": ("median_stopping_rule", {"time_attr": "training_iteration", "grace_period": 1}),
     "pasha": ("pasha", {"max_t": 81}),
+    "auto": ("auto", {"max_t": 81}),
 }
 TRENDS = {"level": 0.0, "improving": 1.0, "worsening": -1.0}
 """By how much each trial is better than the one before, beside chance."""

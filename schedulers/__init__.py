@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from schedulers.allocation import DistributeResources, DistributeResourcesToTopJob, Holdings
     from schedulers.asha import ASHAScheduler, AsyncHyperBandScheduler
+    from schedulers.auto import AutoScheduler
     from schedulers.base import (
         Candidates,
         Continue,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from schedulers.replay import PopulationBasedTrainingReplay
     from schedulers.resizing import ResourceChangingScheduler
 
-__all__ = ["ASHAScheduler", "AsyncHyperBandScheduler", "FIFOScheduler"]
+__all__ = ["ASHAScheduler", "AsyncHyperBandScheduler", "AutoScheduler", "FIFOScheduler"]
 __all__ += ["HyperBandForBOHB", "HyperBandScheduler", "MedianStoppingRule", "PASHAScheduler"]
 __all__ += ["PB2", "PopulationBasedTraining", "PopulationBasedTrainingReplay"]
 __all__ += ["DistributeResources", "DistributeResourcesToTopJob", "Holdings", "ResourceChangingScheduler"]
@@ -47,6 +48,7 @@ __all__ += ["SCHEDULERS", "create_scheduler"]
 _MODULES = {
     "schedulers.asha": ("ASHAScheduler", "AsyncHyperBandScheduler"),
     "schedulers.allocation": ("DistributeResources", "DistributeResourcesToTopJob", "Holdings"),
+    "schedulers.auto": ("AutoScheduler",),
     "schedulers.fifo": ("FIFOScheduler",),
     "schedulers.hb_bohb": ("HyperBandForBOHB",),
     "schedulers.hyperband": ("HyperBandScheduler",),

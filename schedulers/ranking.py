@@ -38,6 +38,14 @@ class Ranking:
             self._blocks.insert(index + 1, upper)
             self._lasts.insert(index, block[-1])
 
+    def at(self, place: int) -> Entry:
+        """The entry at `place`, counted from 0."""
+        for block in self._blocks:
+            if place < len(block):
+                return block[place]
+            place -= len(block)
+        raise IndexError(place)
+
     def before(self, entry: tuple[float, int, str] | tuple[float]) -> int:
         """How many entries sort before `entry`; given a score alone, how many scores are better."""
         index = bisect_left(self._lasts, entry)

@@ -14,6 +14,7 @@ SCHEDULERS = {
     "asha": "schedulers.asha:ASHAScheduler",
     "async_hyperband": "schedulers.asha:AsyncHyperBandScheduler",
     "asynchyperband": "schedulers.asha:AsyncHyperBandScheduler",
+    "auto": "schedulers.auto:AutoScheduler",
     "hyperband": "schedulers.hyperband:HyperBandScheduler",
     "hb_bohb": "schedulers.hb_bohb:HyperBandForBOHB",
     "median_stopping_rule": "schedulers.median:MedianStoppingRule",

@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     )
     from tune.machine.stopping import CombinedStopper, FunctionStopper, MaximumIterationStopper, Stopper
     from tune.settings import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+    from tune.simulation.curves import Curves
+    from tune.simulation.door import SimulatedResults, simulate
+    from tune.simulation.replay import Overheads
     from tune.storage.checkpoints import Checkpoint
     from tune.views.results import ExperimentAnalysis, Result, ResultGrid
     from tune.worker.api import TuneContext, get_checkpoint, get_context, report, should_stop
@@ -77,6 +80,9 @@ _MODULES = {
     "tune.machine.stopping": ("Stopper", "CombinedStopper", "FunctionStopper", "MaximumIterationStopper"),
     "tune.doors": ("run", "resume", "Tuner"),
     "tune.settings": ("TuneConfig", "RunConfig", "CheckpointConfig", "FailureConfig"),
+    "tune.simulation.curves": ("Curves",),
+    "tune.simulation.door": ("simulate", "SimulatedResults"),
+    "tune.simulation.replay": ("Overheads",),
     "tune.storage.checkpoints": ("Checkpoint",),
     "tune.views.results": ("ResultGrid", "Result", "ExperimentAnalysis"),
     "tune.worker.api": ("report", "get_checkpoint", "get_context", "should_stop", "TuneContext"),
@@ -110,6 +116,7 @@ __all__ += ["run", "resume", "Tuner", "TuneConfig", "RunConfig", "CheckpointConf
 __all__ += ["ResultGrid", "Result", "ExperimentAnalysis", "report", "get_checkpoint", "get_context", "should_stop"]
 __all__ += ["TuneContext", "TrialPruned", "Trainable", "with_parameters", "with_resources", "PlacementGroupFactory"]
 __all__ += ["Gang"]
+__all__ += ["simulate", "Curves", "Overheads", "SimulatedResults"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,12 +8,12 @@ import logging
 import signal
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
 from executor.connect import connect
-from executor.interface import TrialExecutor
+from executor.interface import Program, TrialExecutor
 from executor.resources import Request
 from tune.asking import Asking, AskingAside, AskingInline
 from tune.callback import Dispatcher
@@ -32,6 +32,7 @@ from tune.machine.experiment import Experiment
 from tune.machine.policies import Policies
 from tune.machine.trial import TrialState
 from tune.storage import data, directory, journal, recipe
+from tune.storage.grouped import GroupedJournal
 from tune.storage.journal import Journal, SqliteJournal
 from tune.storage.writer import WriterJournal
 from tune.views.progress import progress
@@ -39,13 +40,26 @@ from tune.views.results import ResultGrid
 from tune.worker.program import TrialProgram
 from tune.worker.session import Setting
 
-__all__ = ["conduct"]
+__all__ = ["Staging", "conduct"]
 
 log = logging.getLogger(__name__)
 
 
-def conduct(job: Job, *, resume: bool = False, raise_on_failed_trial: bool = False) -> ResultGrid:
-    """Run `job` to its end, or on from where its directory stands.
+@dataclass(frozen=True)
+class Staging:
+    """What takes the place of the trainable in a simulation, and who watches.
+
+    Nobody reads the journal before the end or goes on after a crash, so it is written in large groups.
+    """
+
+    program: Program
+    observer: Observer
+
+
+def conduct(
+    job: Job, *, resume: bool = False, raise_on_failed_trial: bool = False, staging: Staging | None = None
+) -> ResultGrid:
+    """Run `job` to its end, or on from where its directory stands; with `staging`, as a simulation.
 
     Raises:
         InvalidArgumentError: the job has mistakes; nothing was started.
@@ -60,18 +74,17 @@ def conduct(job: Job, *, resume: bool = False, raise_on_failed_trial: bool = Fal
         log.warning("%s", remark)
     experiment = Experiment(job.plan(), policies)
     with _claimed(job), _held(job, resume), _tidied(job), _executor(job) as executor:
-        setting = Setting(str(job.directory), job.name, experiment.plan.metrics, job.tune.reuse_actors)
-        program = executor.prepare(TrialProgram(job.fitted.trainable, setting, job.fitted.parameters))
+        program = executor.prepare(staging.program if staging else _program(job, experiment))
         _check_feasible(executor, experiment.plan.request)
         if resume:
             _read_back(job, experiment)
             _restate(job)
         else:
             journal.create(job.directory, job.facts())
-        with contextlib.closing(_journal(job, executor)) as written:
+        with contextlib.closing(_journal(job, executor, staging)) as written:
             crew = Crew(executor, program, job.directory, reuse=job.tune.reuse_actors, logs=job.run.log_to_file)
             asking = _asking(policies, executor)
-            loop = Loop(experiment, executor, written, crew, _observers(job, experiment), asking)
+            loop = Loop(experiment, executor, written, crew, _observers(job, experiment, staging), asking)
             with _shown(job, experiment) as watch, _interruptible(loop):
                 if watch is not None:
                     loop.observe(watch)
@@ -185,8 +198,15 @@ def _restate(job: Job) -> None:
     journal.restate(job.directory, facts)
 
 
-def _journal(job: Job, executor: TrialExecutor) -> Journal:
+def _program(job: Job, experiment: Experiment) -> Program:
+    setting = Setting(str(job.directory), job.name, experiment.plan.metrics, job.tune.reuse_actors)
+    return TrialProgram(job.fitted.trainable, setting, job.fitted.parameters)
+
+
+def _journal(job: Job, executor: TrialExecutor, staging: Staging | None) -> Journal:
     inline = SqliteJournal(job.directory, durability=job.run.durability)
+    if staging is not None:
+        return GroupedJournal(inline)
     return WriterJournal(inline) if executor.real_time else inline
 
 
@@ -197,12 +217,13 @@ def _asking(policies: Policies, executor: TrialExecutor) -> Asking:
     return AskingInline(policies)
 
 
-def _observers(job: Job, experiment: Experiment) -> list[Observer]:
-    if not job.run.callbacks:
-        return []
-    dispatcher = Dispatcher(experiment, job.run.callbacks)
-    dispatcher.setup(str(job.directory), job.name)
-    return [dispatcher]
+def _observers(job: Job, experiment: Experiment, staging: Staging | None) -> list[Observer]:
+    observers = [staging.observer] if staging else []
+    if job.run.callbacks:
+        dispatcher = Dispatcher(experiment, job.run.callbacks)
+        dispatcher.setup(str(job.directory), job.name)
+        observers.append(dispatcher)
+    return observers
 
 
 @contextlib.contextmanager

@@ -42,6 +42,7 @@ ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     "pbt_replay": [{"policy": [(0, {"x": 1}), (3, {"x": 2}), (5, {"x": 3})]}],
     "pb2": [{**_PB2}, {**_PB2, "synch": True}],
     "resource_changing": [{}, {"base_scheduler": ("hyperband", {"max_t": 9})}],
+    "auto": [{"max_t": 9}, {"max_t": 9, "reduction_factor": 2}],
     "pasha": [{"max_t": 9, "reduction_factor": 2}],
 }
 """By short name: every one has at least one entry."""
