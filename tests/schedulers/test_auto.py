@@ -104,7 +104,7 @@ def test_the_best_third_of_a_rung_goes_on_and_others_make_room_for_new_trials() 
             report(scheduler, trial, 2, score)
     paused = {trial.trial_id: trial for trial in some}
     chosen = []
-    while (name := scheduler.choose_trial_to_run(Standing({}, paused))) is not None:
+    while (name := scheduler.choose_trial_to_run(Standing({}, paused, search_open=True))) is not None:
         chosen.append(name)
         scheduler.on_trial_start(paused.pop(name))
     assert set(chosen) <= {"t0", "t3"}
@@ -114,7 +114,7 @@ def test_when_there_are_no_new_trials_who_leads_goes_on_to_the_end() -> None:
     scheduler, some = started(2)
     for trial, score in zip(some, (0.9, 0.1), strict=True):
         report(scheduler, trial, 1, score)
-    standing = SimpleNamespace(waiting={}, paused={trial.trial_id: trial for trial in some}, more=False)
+    standing = SimpleNamespace(waiting={}, paused={trial.trial_id: trial for trial in some}, search_open=False)
     assert scheduler.choose_trial_to_run(standing) == "t0"
 
 
@@ -129,7 +129,7 @@ def test_where_a_paused_trial_has_no_checkpoint_trials_stop_instead(caplog: pyte
     for trial, score in zip(some[:3], (0.9, 0.1, 0.1), strict=True):
         report(scheduler, trial, 1, score)
     bare = {trial.trial_id: SimpleNamespace(trial_id=trial.trial_id, config={}, checkpoint=None) for trial in some[:3]}
-    standing = SimpleNamespace(waiting={}, paused=bare, more=False)
+    standing = SimpleNamespace(waiting={}, paused=bare, search_open=False)
     assert scheduler.choose_trial_to_run(standing) is None or "no checkpoint" in caplog.text
     scheduler.choose_trial_to_run(standing)
     assert caplog.text.count("no checkpoint to go on from") == 1
@@ -221,6 +221,6 @@ def test_deciding_costs_the_same_at_twenty_thousand_trials() -> None:
         for t in (1, 2):
             scheduler.on_trial_result(trial, {"accuracy": chance.random(), "training_iteration": t})
         paused[trial.trial_id] = trial
-        if chosen := scheduler.choose_trial_to_run(SimpleNamespace(waiting={}, paused=paused)):
+        if chosen := scheduler.choose_trial_to_run(SimpleNamespace(waiting={}, paused=paused, search_open=True)):
             scheduler.on_trial_start(paused.pop(chosen))
     assert (process_time() - began) / 20_000 < 1000e-6
