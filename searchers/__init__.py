@@ -11,19 +11,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from searchers.base import FINISHED, SearchContext, Searcher, Suggestion, trial_number
     from searchers.choices import Choice, SampleFrom
-    from searchers.domain import Domain, Float, Integer, Normal
+    from searchers.constraints import Constraint
+    from searchers.define import DrawnTrial, SuggestingTrial
+    from searchers.definition import Constrained, constrained, read_definition
+    from searchers.description import Description, describe
+    from searchers.domain import Domain, Float, Integer, Normal, Ordered, ReverseLog
+    from searchers.encoding import Column, Encoding
+    from searchers.ladder import FiniteRange, Ladder, Ordinal
     from searchers.limiter import ConcurrencyLimiter
     from searchers.optuna import OptunaSearch
+    from searchers.parameters import Condition
     from searchers.registry import SEARCHERS, create_searcher
     from searchers.resolution import resolve
     from searchers.space import (
         DISTRIBUTIONS,
         choice,
         domains,
+        finrange,
         grid_axes,
         grid_search,
+        logfinrange,
+        lognormal,
         lograndint,
         loguniform,
+        normal,
+        ordinal,
+        qlognormal,
         qlograndint,
         qloguniform,
         qrandint,
@@ -31,6 +44,7 @@ if TYPE_CHECKING:
         quniform,
         randint,
         randn,
+        reverseloguniform,
         sample_from,
         uniform,
         validate_space,
@@ -42,15 +56,26 @@ __all__ += ["FINISHED", "SearchContext", "Searcher", "Suggestion", "trial_number
 __all__ += ["SEARCHERS", "create_searcher"]
 __all__ += ["uniform", "quniform", "loguniform", "qloguniform", "randn", "qrandn"]
 __all__ += ["randint", "qrandint", "lograndint", "qlograndint", "choice", "sample_from", "grid_search"]
+__all__ += ["reverseloguniform", "normal", "lognormal", "qlognormal", "finrange", "logfinrange", "ordinal"]
 __all__ += ["Choice", "Domain", "Float", "Integer", "Normal", "SampleFrom"]
+__all__ += ["Ordered", "ReverseLog", "Ladder", "FiniteRange", "Ordinal", "Column", "Condition", "Encoding"]
+__all__ += ["Constrained", "Constraint", "constrained", "read_definition", "Description", "describe"]
+__all__ += ["DrawnTrial", "SuggestingTrial"]
 __all__ += ["DISTRIBUTIONS", "domains", "grid_axes", "resolve", "validate_space"]
 
 _MODULES = {
     "searchers.base": ("FINISHED", "SearchContext", "Searcher", "Suggestion", "trial_number"),
     "searchers.choices": ("Choice", "SampleFrom"),
-    "searchers.domain": ("Domain", "Float", "Integer", "Normal"),
+    "searchers.constraints": ("Constraint",),
+    "searchers.define": ("DrawnTrial", "SuggestingTrial"),
+    "searchers.definition": ("Constrained", "constrained", "read_definition"),
+    "searchers.description": ("Description", "describe"),
+    "searchers.domain": ("Domain", "Float", "Integer", "Normal", "Ordered", "ReverseLog"),
+    "searchers.encoding": ("Column", "Encoding"),
+    "searchers.ladder": ("FiniteRange", "Ladder", "Ordinal"),
     "searchers.limiter": ("ConcurrencyLimiter",),
     "searchers.optuna": ("OptunaSearch",),
+    "searchers.parameters": ("Condition",),
     "searchers.registry": ("SEARCHERS", "create_searcher"),
     "searchers.resolution": ("resolve",),
     "searchers.variants": ("BasicVariantGenerator", "GridSearch", "RandomSearch"),

@@ -15,6 +15,8 @@ class ConcurrencyLimiter(Searcher):
     ended, and `searcher` is told how they ended only then.
     """
 
+    takes_constraints = takes_functions = True  # if `searcher` does: it is asked itself
+
     def __init__(self, searcher: Searcher, max_concurrent: int, batch: bool = False) -> None:
         if not isinstance(max_concurrent, int) or max_concurrent < 1:
             raise ValueError(f"max_concurrent must be 1 or more, not {max_concurrent!r}")

@@ -12,7 +12,9 @@ from numbers import Real
 from typing import Any
 
 from searchers.choices import Choice, SampleFrom
-from searchers.domain import Domain, Float, Integer, Normal
+from searchers.domain import Domain, Float, Integer, Normal, ReverseLog
+from searchers.foreign import is_foreign, read
+from searchers.ladder import FiniteRange, Ordinal
 
 
 def uniform(lower: float, upper: float) -> Float:
@@ -35,6 +37,11 @@ def qloguniform(lower: float, upper: float, q: float) -> Float:
     return Float(lower, upper, log=True, q=q)
 
 
+def reverseloguniform(lower: float, upper: float) -> ReverseLog:
+    """A real number between `lower` and `upper`, both in [0, 1), evenly in ``log(1 - x)``: more nines are as likely."""
+    return ReverseLog(lower, upper)
+
+
 def randn(mean: float = 0.0, sd: float = 1.0) -> Normal:
     """A real number, normally distributed."""
     return Normal(mean, sd)
@@ -43,6 +50,21 @@ def randn(mean: float = 0.0, sd: float = 1.0) -> Normal:
 def qrandn(mean: float, sd: float, q: float) -> Normal:
     """As `randn`, rounded to a multiple of `q`."""
     return Normal(mean, sd, q)
+
+
+def normal(mean: float = 0.0, sd: float = 1.0) -> Normal:
+    """Another name for `randn`."""
+    return Normal(mean, sd)
+
+
+def lognormal(mean: float = 0.0, sd: float = 1.0) -> Normal:
+    """A number above 0 whose natural logarithm is normally distributed: `mean` and `sd` are those of the logarithm."""
+    return Normal(mean, sd, log=True)
+
+
+def qlognormal(mean: float, sd: float, q: float) -> Normal:
+    """As `lognormal`, rounded to a multiple of `q`; 0 is one."""
+    return Normal(mean, sd, q, log=True)
 
 
 def randint(lower: int, upper: int) -> Integer:
@@ -63,6 +85,23 @@ def lograndint(lower: int, upper: int) -> Integer:
 def qlograndint(lower: int, upper: int, q: int) -> Integer:
     """As `lograndint`, rounded to a multiple of `q`, with `upper` included unless ``q=1``."""
     return Integer(lower, _below(upper) if q == 1 else upper, log=True, q=q)
+
+
+def finrange(lower: float, upper: float, size: int, cast_int: bool = False) -> FiniteRange:
+    """One of `size` numbers from `lower` to `upper`, both included, at equal distances; `cast_int` rounds them."""
+    return FiniteRange(lower, upper, size, cast_int=cast_int)
+
+
+def logfinrange(lower: float, upper: float, size: int, cast_int: bool = False) -> FiniteRange:
+    """As `finrange`, at equal ratios; `lower` must be above 0."""
+    return FiniteRange(lower, upper, size, log=True, cast_int=cast_int)
+
+
+def ordinal(categories: Iterable[Any]) -> Ordinal:
+    """One of `categories`, each as likely, listed in an order: searchers know that neighbours are alike."""
+    if isinstance(categories, str | Mapping) or not isinstance(categories, Iterable):
+        raise ValueError(f"ordinal({categories!r}): give a list of categories, such as ordinal([{categories!r}])")
+    return Ordinal(tuple(categories))
 
 
 def choice(categories: Iterable[Any]) -> Choice:
@@ -93,8 +132,9 @@ def grid_search(values: Iterable[Any]) -> dict[str, list[Any]]:
 DISTRIBUTIONS: dict[str, Callable[..., Any]] = {
     constructor.__name__: constructor
     for constructor in (
-        *(uniform, quniform, loguniform, qloguniform, randn, qrandn),
-        *(randint, qrandint, lograndint, qlograndint, choice, grid_search),
+        *(uniform, quniform, loguniform, qloguniform, reverseloguniform),
+        *(randn, qrandn, normal, lognormal, qlognormal, randint, qrandint, lograndint, qlograndint),
+        *(finrange, logfinrange, ordinal, choice, grid_search),
     )
 }
 """The constructors by the names that configuration files use."""
@@ -143,6 +183,7 @@ def validate_space(space: Mapping[str, Any]) -> list[str]:
                 f"two parameters are called {path!r}: a key that contains '/' meets a nested one; rename one"
             )
         mistakes.extend(_mistakes_at(path, node))
+        mistakes.extend(_foreign_at(path, node))
     return mistakes
 
 
@@ -163,6 +204,19 @@ def _mistakes_at(path: str, node: Any) -> Iterator[str]:
             yield f"{path}: grid_search within choice cannot be counted; use choice there, or grid_search outside"
     elif isinstance(node, set | frozenset) and any(isinstance(item, Domain) for item in node):
         yield f"{path}: a set cannot hold domains; use a list"
+
+
+def _foreign_at(path: str, node: Any) -> Iterator[str]:
+    """The distributions of other packages that stand for no domain of ours."""
+    if isinstance(node, Choice):
+        for index, option in enumerate(node.options):
+            for parts, leaf in walk(option):
+                yield from _foreign_at("/".join((f"{path}[{index}]", *parts)), leaf)
+    elif is_foreign(node):
+        try:
+            read(node)
+        except ValueError as error:
+            yield f"{path}: {error}"
 
 
 def _holds_grid(node: Any) -> bool:

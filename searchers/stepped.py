@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from random import Random
 from typing import Any
 
-from searchers.domain import Domain
+from searchers.ladder import Ladder
 
 
 @dataclass(frozen=True, slots=True)
-class Stepped(Domain):
+class Stepped(Ladder):
     """``low, low + step, low + 2 step, ...`` up to at most `high`, each as likely; whole numbers when all three are.
 
     Raises:
@@ -36,14 +35,12 @@ class Stepped(Domain):
         """The value at a rung, counted from 0."""
         return self.low + rung * self.step
 
-    def sample(self, rng: Random) -> float:
-        return self.at(rng.randrange(self.size))
-
     def cast(self, value: Any) -> float:
         return self.at(round((float(value) - self.low) / self.step))
 
-    def contains(self, value: Any) -> bool:
+    def rung_of(self, value: Any) -> int | None:
         if not isinstance(value, int | float) or isinstance(value, bool):
-            return False
-        rung = (value - self.low) / self.step
-        return -1e-9 < rung < self.size - 1 + 1e-9 and abs(rung - round(rung)) < 1e-6
+            return None
+        place = (value - self.low) / self.step
+        is_on_one = -1e-9 < place < self.size - 1 + 1e-9 and abs(place - round(place)) < 1e-6
+        return round(place) if is_on_one else None

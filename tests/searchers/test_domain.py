@@ -10,16 +10,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from searchers import (
     DISTRIBUTIONS,
     Domain,
     choice,
+    finrange,
     grid_search,
+    logfinrange,
+    lognormal,
     lograndint,
     loguniform,
+    normal,
+    ordinal,
+    qlognormal,
     qlograndint,
     qloguniform,
     qrandint,
@@ -27,43 +33,12 @@ from searchers import (
     quniform,
     randint,
     randn,
+    reverseloguniform,
     sample_from,
     uniform,
 )
-
-numbers = st.floats(-1e6, 1e6).filter(lambda number: abs(number) > 1e-6 or number == 0)
-positive = st.floats(1e-6, 1e6)
-steps = st.sampled_from([0.1, 0.25, 1 / 3, 1.0, 5.0, 1e-5])
-
-
-@st.composite
-def domains(draw: st.DrawFn) -> Domain:
-    kind = draw(st.sampled_from(["uniform", "log", "q", "qlog", "int", "logint", "qint", "qlogint", "randn", "choice"]))
-    low, high = sorted((draw(positive), draw(positive)))
-    first, last = sorted((draw(st.integers(1, 10**6)), draw(st.integers(1, 10**6))))
-    q, step = draw(steps), draw(st.integers(1, 50))
-    assume(low < high and first < last)
-    match kind:
-        case "uniform":
-            return uniform(-low, high)
-        case "log":
-            return loguniform(low, high)
-        case "q":
-            return quniform(-first * q, last * q, q)
-        case "qlog":
-            return qloguniform(first * q, last * q, q)
-        case "int":
-            return randint(-first, last)
-        case "logint":
-            return lograndint(first, last)
-        case "qint":
-            return qrandint(-first * step, last * step, step)
-        case "qlogint":
-            return qlograndint(first * step, last * step, step)
-        case "randn":
-            return randn(draw(numbers), draw(positive))
-        case _:
-            return choice([1, True, "a", None, (1, 2), uniform(low, high)])
+from searchers.stepped import Stepped
+from tests.searchers.strategies import domains
 
 
 @given(domain=domains(), seed=st.integers())
@@ -92,7 +67,7 @@ def test_a_domain_is_rebuilt_from_its_fields(domain: Domain) -> None:
 
 @given(domain=domains())
 def test_a_domain_shows_the_call_that_makes_it(domain: Domain) -> None:
-    assert eval(repr(domain), {**DISTRIBUTIONS, "nan": math.nan}) == domain
+    assert eval(repr(domain), {**DISTRIBUTIONS, "nan": math.nan, "Stepped": Stepped}) == domain
 
 
 @given(domain=domains())
@@ -145,6 +120,47 @@ def test_normal_values_have_their_mean_and_spread() -> None:
     assert all(value % 0.5 == 0 for value in (qrandn(0, 1, 0.5).sample(rng) for _ in range(50)))
 
 
+def test_lognormal_values_are_those_whose_logarithm_is_normal() -> None:
+    rng = Random(0)
+    logs = [math.log(lognormal(2, 0.5).sample(rng)) for _ in range(4000)]
+    assert np.mean(logs) == pytest.approx(2, abs=0.05)
+    assert np.std(logs) == pytest.approx(0.5, abs=0.05)
+    assert all(value % 0.25 == 0 for value in (qlognormal(0, 1, 0.25).sample(rng) for _ in range(50)))
+    assert qlognormal(0, 1, 0.25).contains(0.0)
+    assert not lognormal(0, 1).contains(0.0)
+    assert normal(1, 2) == randn(1, 2)
+
+
+def test_on_the_reverse_logarithmic_scale_each_further_nine_is_as_likely() -> None:
+    rng = Random(3)
+    nines = Counter(int(-math.log10(1 - reverseloguniform(0, 0.9999).sample(rng))) for _ in range(8000))
+    assert sorted(nines) == [0, 1, 2, 3]
+    assert all(1800 < count < 2200 for count in nines.values())
+
+
+def test_a_finite_range_has_the_numbers_that_a_person_would_write() -> None:
+    assert finrange(0.1, 0.5, 5).values == (0.1, 0.2, 0.3, 0.4, 0.5)
+    assert logfinrange(1e-4, 1e-1, 4).values == (1e-4, 1e-3, 1e-2, 1e-1)
+    assert logfinrange(8, 512, 7, cast_int=True).values == (8, 16, 32, 64, 128, 256, 512)
+    assert finrange(0, 10, 4, cast_int=True).values == (0, 3, 7, 10)
+    assert {type(value) for value in finrange(0, 10, 4, cast_int=True).values} == {int}
+
+
+def test_each_value_of_a_ladder_is_as_likely() -> None:
+    rng = Random(0)
+    for domain, values in ((logfinrange(1, 8, 4), [1, 2, 4, 8]), (ordinal(["low", "mid", "high", "top"]), None)):
+        drawn = Counter(domain.sample(rng) for _ in range(4000))
+        assert all(900 < count < 1100 for count in drawn.values())
+        assert sorted(drawn) == (values or sorted(["low", "mid", "high", "top"]))
+
+
+def test_a_finite_range_casts_to_the_nearest_of_its_numbers() -> None:
+    domain = logfinrange(1, 1000, 4)
+    assert [domain.cast(value) for value in (0, 4, 60, 600, 5000)] == [1, 1, 100, 1000, 1000]
+    assert domain.contains(10)
+    assert not domain.contains(11)
+
+
 def test_a_choice_gives_the_very_object() -> None:
     options = [object(), [1, 2], {"a": 1}, np.arange(3), max]
     rng = Random(0)
@@ -188,6 +204,9 @@ def test_a_choice_of_domains_contains_what_they_contain() -> None:
         (randint(0, 5), 5),
         (randint(0, 5), 2.5),
         (qrandint(0, 6, 3), 4),
+        (reverseloguniform(0, 0.9), 0.95),
+        (finrange(0, 1, 11), 0.15),
+        (ordinal(["a", "b"]), "c"),
         (randn(), math.inf),
         (choice([1, 2]), "1"),
     ],
@@ -220,6 +239,17 @@ MISTAKES = {
     "qrandint(1, 2, 5): no multiple of 5 lies in 1 to 2": lambda: qrandint(1, 2, 5),
     "q must be 1 or more": lambda: qrandint(1, 9, 0),
     "randn(0.0, 0.0): sd must be above 0": lambda: randn(0, 0),
+    "uniform(-1e+308, 1e+308): upper - lower is no float": lambda: uniform(-1e308, 1e308),
+    "reverseloguniform(0.9, 1.5): lower and upper must lie in [0, 1)": lambda: reverseloguniform(0.9, 1.5),
+    "lognormal(1000.0, 1.0): exp(mean + 9 sd) is no float": lambda: lognormal(1000, 1),
+    "finrange(0.0, 1.0, 1): size must be 2 or more, not 1": lambda: finrange(0, 1, 1),
+    "finrange(0.0, 3.0, 9, cast_int=True): two of its 9 numbers are one": lambda: finrange(0, 3, 9, cast_int=True),
+    "logfinrange(0.0, 1.0, 3): a logarithmic scale": lambda: logfinrange(0, 1, 3),
+    "finrange(0.0, 1.0, 2.5): size must be a whole number, not 2.5": lambda: finrange(0, 1, 2.5),  # type: ignore[arg-type]
+    "finrange(0, 1, 3): upper must be a finite number, not '1'": lambda: finrange(0, "1", 3),  # type: ignore[arg-type]
+    "ordinal([]): there is nothing to choose from": lambda: ordinal([]),
+    "ordinal('abc'): give a list": lambda: ordinal("abc"),
+    "a domain has no place in an order of categories": lambda: ordinal([uniform(0, 1)]),
     "choice([]): there is nothing to choose from": lambda: choice([]),
     "choice('adam'): give a list": lambda: choice("adam"),
     "choice(3): give a list": lambda: choice(3),  # type: ignore[arg-type]
@@ -242,7 +272,8 @@ def test_a_mistake_is_told_where_it_is_made(message: str) -> None:
 def test_configuration_files_know_every_constructor() -> None:
     assert DISTRIBUTIONS["loguniform"](1e-5, 0.1) == loguniform(1e-05, 0.1)
     assert DISTRIBUTIONS["choice"](categories=["a"]) == choice(["a"])
-    assert len(DISTRIBUTIONS) == 12
+    assert DISTRIBUTIONS["logfinrange"](1, 100, 3) == logfinrange(1, 100, 3)
+    assert len(DISTRIBUTIONS) == 19
 
 
 def test_drawing_depends_on_nothing_but_the_generator() -> None:

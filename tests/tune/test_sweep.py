@@ -9,7 +9,8 @@ import pytest
 
 from schedulers.asha import ASHAScheduler
 from searchers.choices import Choice
-from searchers.domain import Float, Integer, Normal
+from searchers.domain import Float, Integer, Normal, ReverseLog
+from searchers.ladder import FiniteRange, Ordinal
 from searchers.optuna import OptunaSearch
 from searchers.variants import GridSearch
 from tune.job import Job
@@ -141,6 +142,12 @@ def test_what_the_file_leaves_out_is_as_in_python(read: Read) -> None:
         ("{distribution: int_uniform, min: 1, max: 8}", Integer(1, 8)),
         ("{distribution: normal, mu: 1, sigma: 2}", Normal(1.0, 2.0)),
         ("{distribution: qrandn, q: 0.5}", Normal(0.0, 1.0, 0.5)),
+        ("{distribution: lognormal, mu: 1, sigma: 2}", Normal(1.0, 2.0, log=True)),
+        ("{distribution: q_log_normal, mu: 1, sigma: 2, q: 0.5}", Normal(1.0, 2.0, 0.5, log=True)),
+        ("{distribution: reverseloguniform, min: 0.9, max: 0.999}", ReverseLog(0.9, 0.999)),
+        ("{distribution: finrange, min: 0, max: 1, size: 5}", FiniteRange(0.0, 1.0, 5)),
+        ("{distribution: logfinrange, min: 1, max: 64, size: 7, cast_int: true}", FiniteRange(1, 64, 7, True, True)),
+        ("{distribution: ordinal, values: [s, m, l]}", Ordinal(("s", "m", "l"))),
         ("{distribution: categorical, values: [a, b]}", Choice(("a", "b"))),
         ("{distribution: constant, value: 3}", 3),
         ("{grid: [relu, tanh]}", {"grid_search": ["relu", "tanh"]}),
@@ -352,6 +359,14 @@ def test_each_mistake_is_shown_where_it_stands(read: Read, text: str, expected: 
         ("x: {distribution: quniform, min: 0, max: 1}", "5:21: distribution quniform needs `q`"),
         ("x: {distribution: randint, min: 1, max: 2.5}", "5:43: expected a whole number, got 2.5"),
         ("x: {distribution: normal, sigma: 0}", "5:36: sd must be above 0"),
+        ("x: {distribution: finrange, min: 0, max: 1}", "5:21: distribution finrange needs `size`"),
+        ("x: {distribution: finrange, min: 0, max: 1, size: 1}", "5:53: size must be 2 or more, not 1"),
+        ("x: {distribution: uniform, min: 0, max: 1, size: 3}", "5:52: distribution uniform takes min, max, q, not"),
+        ("x: {distribution: reverseloguniform, min: 0.5, max: 1}", "5:45: min and max must lie in [0, 1)"),
+        (
+            "x: {distribution: ordinal, values: [{parameters: {a: {min: 1, max: 2}}}, 3]}",
+            "5:30: parameters have no place in an order of values",
+        ),
         ("x: {distribution: normal, min: 0, max: 1}", "5:34: distribution normal takes mu, sigma, q, not `min`"),
         (
             "x: {distribution: unifrom, min: 0, max: 1}",

@@ -5,8 +5,10 @@
 | ``27``, ``{value: 27}`` | always 27 |
 | ``{min: 16, max: 256}`` | a whole number, both ends included; a real number when one end is written as one |
 | ``{distribution: loguniform, min: 1e-5, max: 1e-1}`` | drawn so; `q` rounds to multiples of it |
-| ``{distribution: normal, mu: 0, sigma: 1}`` | normally distributed |
+| ``{distribution: normal, mu: 0, sigma: 1}`` | normally distributed; `lognormal`: its natural logarithm is |
+| ``{distribution: logfinrange, min: 1, max: 100, size: 3}`` | one of 3 numbers at equal ratios |
 | ``{values: [sgd, adam]}`` | one of these |
+| ``{distribution: ordinal, values: [s, m, l]}`` | one of these, listed in their order |
 | ``{grid: [relu, tanh]}`` | each of these in turn, combined with the other grids |
 | ``{parameters: {...}}`` | nested; also as one of `values`: parameters that exist only where it is chosen |
 
@@ -23,8 +25,9 @@ from typing import Annotated, Any, Self
 from pydantic import Discriminator, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from searchers.choices import Choice
-from searchers.domain import Domain, Float, Integer, Normal
+from searchers.choices import Choice, holds_domain
+from searchers.domain import Domain, Float, Integer, Normal, ReverseLog
+from searchers.ladder import FiniteRange, Ordinal
 from searchers.space import DISTRIBUTIONS
 from tune.sweep.section import Number, Section, refuse
 
@@ -38,15 +41,25 @@ SPELLINGS = {
     "q_log_uniform_values": "qloguniform",
     "normal": "randn",
     "q_normal": "qrandn",
+    "log_normal": "lognormal",
+    "q_log_normal": "qlognormal",
     "categorical": "choice",
     "grid": "grid_search",
     "constant": "constant",
 }
 """What `distribution` may say, and Ray Tune's name for it."""
 
-_KIND_KEYS = {"choice": "values", "grid_search": "grid", "constant": "value"}
+_KIND_KEYS = {"choice": "values", "ordinal": "values", "grid_search": "grid", "constant": "value"}
 _BOUNDS = ("min", "max", "q")
+_ENDS = ("min", "max")
+_COUNTED = ("min", "max", "size", "cast_int")
 _SHAPE = ("mu", "sigma", "q")
+_TAKES = {
+    **dict.fromkeys(("randn", "qrandn", "lognormal", "qlognormal"), _SHAPE),
+    **dict.fromkeys(("finrange", "logfinrange"), _COUNTED),
+    "reverseloguniform": _ENDS,
+}
+_RANGED = ("min", "max", "q", "size", "cast_int", "mu", "sigma")
 
 
 def _kind_of_option(option: Any) -> str:
@@ -68,6 +81,8 @@ class Parameter(Section):
     q: Number | None = None
     mu: Number | None = None
     sigma: Number | None = None
+    size: int | None = None
+    cast_int: bool = False
     value: Any = None
     values: list[_Option] | None = None
     grid: list[Any] | None = None
@@ -100,17 +115,18 @@ class Parameter(Section):
                 return {name: one.node(grid=grid) for name, one in (self.parameters or {}).items()}
             case "grid":
                 return {"grid_search": _some(self.grid, "grid")}
-            case "values" if grid:
-                return {"grid_search": [_option(one) for one in _some(self.values, "values")]}
             case "values":
-                return Choice(tuple(_option(one) for one in _some(self.values, "values")))
+                options = tuple(_option(one) for one in _some(self.values, "values"))
+                if grid:
+                    return {"grid_search": list(options)}
+                return self._ordinal(options) if self._family() == "ordinal" else Choice(options)
         return self._range()
 
     def _kind(self) -> str:
         """Which key says what the parameter is; ``range`` for numbers between bounds."""
         given = self.model_fields_set
         kinds = [key for key in ("value", "values", "grid", "parameters") if key in given]
-        ranged = [key for key in ("min", "max", "q", "mu", "sigma") if key in given]
+        ranged = [key for key in _RANGED if key in given]
         wanted = _KIND_KEYS.get(self._family() or "")
         if wanted and wanted not in kinds:
             refuse(f"distribution {self.distribution} needs `{wanted}`", at="distribution")
@@ -133,14 +149,14 @@ class Parameter(Section):
 
     def _range(self) -> Domain:
         family = self._family() or self._plain_family()
-        takes = _SHAPE if family.endswith("randn") else _BOUNDS
-        for key in ("min", "max", "mu", "sigma"):
+        takes = _TAKES.get(family, _BOUNDS)
+        for key in _RANGED:
             if key in self.model_fields_set and key not in takes:
                 refuse(f"distribution {self.distribution or family} takes {', '.join(takes)}, not `{key}`", at=key)
         if family.startswith("q") and self.q is None:
             refuse(f"distribution {self.distribution} needs `q`, the step between values", at="distribution")
         try:
-            return self._normal() if takes is _SHAPE else self._between(family.removeprefix("q"))
+            return self._normal(family) if takes is _SHAPE else self._between(family.removeprefix("q"))
         except PydanticCustomError:
             raise
         except ValueError as error:
@@ -153,15 +169,27 @@ class Parameter(Section):
         whole = all(isinstance(bound, int) for bound in (self.min, self.max, self.q) if bound is not None)
         return "randint" if whole else "uniform"
 
-    def _normal(self) -> Normal:
-        return Normal(0.0 if self.mu is None else self.mu, 1.0 if self.sigma is None else self.sigma, self.q)
+    def _normal(self, family: str) -> Normal:
+        mean, sd = (default if given is None else given for given, default in ((self.mu, 0.0), (self.sigma, 1.0)))
+        return Normal(mean, sd, self.q, log=family.endswith("lognormal"))
 
-    def _between(self, family: str) -> Float | Integer:
+    def _ordinal(self, options: tuple[Any, ...]) -> Ordinal:
+        if holds_domain(options):
+            refuse("parameters have no place in an order of values; leave the distribution out", at="values")
+        return Ordinal(options)
+
+    def _between(self, family: str) -> Domain:
         if self.min is None or self.max is None:
             refuse(f"`{'min' if self.min is None else 'max'}` is missing")
         if self.min >= self.max:
             refuse(f"min {self.min} must be below max {self.max}; swap them, or write the value itself", at="min")
         log = family.startswith("log")
+        if family == "reverseloguniform":
+            return ReverseLog(self.min, self.max)
+        if family.endswith("finrange"):
+            if self.size is None:
+                refuse(f"distribution {family} needs `size`, how many numbers it has", at="distribution")
+            return FiniteRange(self.min, self.max, self.size, log=log, cast_int=self.cast_int)
         if family.removeprefix("log") == "uniform":
             return Float(self.min, self.max, log=log, q=self.q)
         for key in _BOUNDS:
@@ -182,7 +210,13 @@ def _option(value: Any) -> Any:
 
 def _blamed(message: str) -> str:
     """The key that a domain's complaint is about."""
-    for pattern, key in ((r"\bq\b", "q"), (r"\bsd\b", "sigma"), ("lower", "min"), ("upper", "max")):
+    for pattern, key in (
+        (r"\bsize\b", "size"),
+        (r"\bq\b", "q"),
+        (r"\bsd\b", "sigma"),
+        ("lower", "min"),
+        ("upper", "max"),
+    ):
         if re.search(pattern, message):
             return key
     return ""
