@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from searchers.domain import Domain, Float, Integer, Normal, Ordered, ReverseLog
     from searchers.encoding import Column, Encoding
     from searchers.ladder import FiniteRange, Ladder, Ordinal
+    from searchers.libraries.ax import AxSearch
+    from searchers.libraries.bayesopt import BayesOptSearch
+    from searchers.libraries.hebo import HEBOSearch
+    from searchers.libraries.hyperopt import HyperOptSearch
+    from searchers.libraries.nevergrad import NevergradSearch
+    from searchers.libraries.zoopt import ZOOptSearch
     from searchers.limiter import ConcurrencyLimiter
     from searchers.optuna import OptunaSearch
     from searchers.parameters import Condition
@@ -52,6 +58,7 @@ if TYPE_CHECKING:
     from searchers.variants import BasicVariantGenerator, GridSearch, RandomSearch
 
 __all__ = ["BasicVariantGenerator", "ConcurrencyLimiter", "GridSearch", "OptunaSearch", "RandomSearch"]
+__all__ += ["AxSearch", "BayesOptSearch", "HEBOSearch", "HyperOptSearch", "NevergradSearch", "ZOOptSearch"]
 __all__ += ["FINISHED", "SearchContext", "Searcher", "Suggestion", "trial_number"]
 __all__ += ["SEARCHERS", "create_searcher"]
 __all__ += ["uniform", "quniform", "loguniform", "qloguniform", "randn", "qrandn"]
@@ -73,6 +80,12 @@ _MODULES = {
     "searchers.domain": ("Domain", "Float", "Integer", "Normal", "Ordered", "ReverseLog"),
     "searchers.encoding": ("Column", "Encoding"),
     "searchers.ladder": ("FiniteRange", "Ladder", "Ordinal"),
+    "searchers.libraries.ax": ("AxSearch",),
+    "searchers.libraries.bayesopt": ("BayesOptSearch",),
+    "searchers.libraries.hebo": ("HEBOSearch",),
+    "searchers.libraries.hyperopt": ("HyperOptSearch",),
+    "searchers.libraries.nevergrad": ("NevergradSearch",),
+    "searchers.libraries.zoopt": ("ZOOptSearch",),
     "searchers.limiter": ("ConcurrencyLimiter",),
     "searchers.optuna": ("OptunaSearch",),
     "searchers.parameters": ("Condition",),

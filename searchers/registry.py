@@ -15,6 +15,12 @@ SEARCHERS = {
     "variant_generator": "searchers.variants:BasicVariantGenerator",
     "tpe": "searchers.optuna:OptunaSearch",
     "optuna": "searchers.optuna:OptunaSearch",
+    "hyperopt": "searchers.libraries.hyperopt:HyperOptSearch",
+    "bayesopt": "searchers.libraries.bayesopt:BayesOptSearch",
+    "nevergrad": "searchers.libraries.nevergrad:NevergradSearch",
+    "zoopt": "searchers.libraries.zoopt:ZOOptSearch",
+    "ax": "searchers.libraries.ax:AxSearch",
+    "hebo": "searchers.libraries.hebo:HEBOSearch",
 }
 
 

@@ -1,0 +1,1 @@
+"""Searchers that are other libraries' own, each in the file named after its library."""
