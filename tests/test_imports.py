@@ -11,8 +11,9 @@ ROOT = Path(__file__).parent.parent
 # Some of what this saves, in ms: sklearn 860, pandas 220, sqlalchemy 150, optuna 140, numpy 55, grpc 50, asyncio 35.
 HEAVY = frozenset(
     """
-    alembic asyncio ax bayes_opt cloudpickle dask hebo hyperopt nevergrad zoopt grpc hypothesis joblib matplotlib numpy optuna pandas plotly psutil pydantic pynvml
-    pytest ray rich scipy sklearn sqlalchemy threadpoolctl torch typer yaml
+    alembic asyncio ax bayes_opt cloudpickle dask grpc hebo hyperopt hypothesis joblib matplotlib nevergrad numpy
+    optuna pandas plotly psutil pydantic pynvml pytest ray rich scipy sklearn sqlalchemy threadpoolctl torch typer
+    yaml zoopt
     """.split()
 )
 

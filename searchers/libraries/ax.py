@@ -1,4 +1,4 @@
-"""Ax's Bayesian optimisation with BoTorch: Balandat et al., NeurIPS 2020. Quasi-random first, then Gaussian processes."""
+"""Ax's Bayesian optimisation with BoTorch: Balandat et al., NeurIPS 2020. Quasi-random first, then by models."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class AxSearch(LibrarySearch):
         )
         self._client.configure_optimization(f"-{_LOSS}")
         seed = self.rng("ax", "first").getrandbits(31)
-        self._client.configure_generation_strategy(self.method, initialization_random_seed=seed)  # type: ignore[arg-type]
+        self._client.configure_generation_strategy(self.method, initialization_random_seed=seed)
 
     def ask(self) -> Proposal:
         ((key, found),) = self._client.get_next_trials(1).items()
@@ -80,4 +80,4 @@ class AxSearch(LibrarySearch):
             place = float(proposal.vector[column.start])
             many = column.kind == "unordered" and (column.size or 1) > 1
             point[name] = scale.cell(column.size or 1, place) if many else place
-        return self._client.attach_trial(point)
+        return int(self._client.attach_trial(point))

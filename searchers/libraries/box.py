@@ -150,9 +150,9 @@ class LibrarySearch(Searcher):
         if trial_id not in self._proposals:
             with self._seeded():
                 proposal = self.ask()
-            self._asked += 1
             if proposal is None:
                 return None
+            self._asked += 1  # not when it had none: on resume nobody knows of that
             self._proposals[trial_id] = proposal
         return self._proposals[trial_id]
 

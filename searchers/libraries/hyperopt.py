@@ -1,4 +1,4 @@
-"""HyperOpt's tree of Parzen estimators: Bergstra, Yamins and Cox, ICML 2013. Choices that hold parameters are a tree."""
+"""HyperOpt's tree of Parzen estimators: Bergstra, Yamins and Cox, ICML 2013. Options of choices are its branches."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class HyperOptSearch(LibrarySearch):
         from hyperopt.base import Domain, Trials
 
         self._columns = {column.name: column for column in columns}
-        self._domain = Domain(lambda config: 0.0, _tree(columns, None))
+        self._domain = Domain(lambda _config: 0.0, _tree(columns, None))
         self._trials = Trials()
 
     def ask(self) -> Proposal:
