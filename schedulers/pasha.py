@@ -64,10 +64,12 @@ class PASHAScheduler(ASHAScheduler):
         climber = self._climbers[trial.trial_id]
         below = climber.highest
         decision = super().on_trial_result(trial, result)
-        t, score = number(result.get(self.time_attr)), self._objective.score(result)
+        arrived = climber.highest > below and climber.entry is not None
+        score = -climber.entry[0] if arrived and climber.entry else self._objective.score(result)
+        t = number(result.get(self.time_attr))
         if t is not None and score is not None and math.isfinite(score):
             self._curves.setdefault(trial.trial_id, {})[t] = score
-        if climber.highest > below and score is not None:
+        if arrived and score is not None:
             self._arrive(trial.trial_id, climber.highest, score)
         if isinstance(decision, Pause) and self._top <= climber.highest < self._rungs:
             return Pause(f"{decision.reason}; none goes further, for ranks no longer change")
