@@ -1,10 +1,10 @@
 """Worker-seconds until a search on recorded curves has found what is best: schedulers on two tables, paired by seed.
 
-Four virtual workers, reduction factor 3, random search: seed by seed all systems are given the same configurations in the
-same order. Three figures: until a result is within 0.005 of the table's best, until it is among the best 5% of
+Four virtual workers, reduction factor 3, random search: seed by seed all systems are given the same configurations in
+the same order. Three figures: until a result is within 0.005 of the table's best, until it is among the best 5% of
 configurations, and the mean regret over the first tenth of a budget of 100 full trainings. A search that has not come
-there by the end of the budget counts with the budget. `ratio` is the geometric mean, with its 95% interval by bootstrap,
-of what a system took to what Ray's rule took with the same seed at grace period 3, its better one.
+there by the end of the budget counts with the budget. `ratio` is the geometric mean, with its 95% interval by
+bootstrap, of what a system took to what Ray's rule took with the same seed at grace period 3, its better one.
 
     python benchmarks/recorded_curves.py                            # some ten minutes on two cores
     python benchmarks/recorded_curves.py --seeds 10 --only auto "Ray's rule, grace 3"

@@ -100,6 +100,9 @@ class TrialScheduler:
     def on_trial_start(self, trial: Trial) -> None:
         """A trial starts: for the first time, after a pause, or again after a failure."""
 
+    def on_trial_pause(self, trial: Trial) -> None:
+        """A trial that was told to pause has done so, and may be chosen to go on."""
+
     def on_trial_result(self, trial: Trial, result: Mapping[str, Any]) -> Decision:
         """A running trial reported: what shall it do? Told once for each of its iterations."""
         return Continue()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from schedulers.asha import ASHAScheduler
+from schedulers.auto import AutoScheduler
 from searchers.optuna import OptunaSearch
 from searchers.space import choice, grid_search, loguniform, uniform
 from tests.tune.arena import Arena, CountingJournal, Crash, MortalJournal, bound
@@ -78,7 +79,11 @@ def tpe_with_asha() -> Policies:
     return bound(SPACE, 14, searcher=OptunaSearch(), scheduler=ASHAScheduler(max_t=EPOCHS, reduction_factor=3))
 
 
-ALL = [random_search, grid, tpe, asha_stopping, asha_promotion, tpe_with_asha]
+def auto() -> Policies:
+    return bound(SPACE, 14, scheduler=AutoScheduler(max_t=EPOCHS))
+
+
+ALL = [random_search, grid, tpe, asha_stopping, asha_promotion, tpe_with_asha, auto]
 PLAN = Plan(metrics=("loss",), modes=("min",), seed=7, retention=Retention(frequency=1))
 
 

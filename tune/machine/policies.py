@@ -79,6 +79,7 @@ class Policies:
     def paused(self, trial: Trial) -> None:
         """A trial was paused, and its process is gone."""
         self._guard(trial, lambda: self.searcher.on_trial_pause(trial.trial_id))
+        self._guard(trial, lambda: self.scheduler.on_trial_pause(trial))
 
     def parameter(self, trial_id: str, name: str, domain: Domain) -> Any:
         """A value for a parameter that a running trial asks for; drawn at random when the searcher raises."""
