@@ -18,6 +18,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
+from importlib import import_module
 from inspect import signature
 from itertools import product
 from pathlib import Path
@@ -95,14 +96,17 @@ def _systems() -> dict[str, Callable[[], TrialScheduler]]:
     systems["random, full training"] = FIFOScheduler
     seen = {SCHEDULERS[name] for name in ("asha", "async_hyperband", "fifo")}
     for name, home in SCHEDULERS.items():
-        taken = signature(type(create_scheduler(name)).__init__).parameters if home not in seen else {}
-        if "max_t" in taken:
+        taken = _arguments(home)
+        if home not in seen and "max_t" in taken:
             seen.add(home)
-            arguments = {"max_t": MAX_T, "reduction_factor": 3}
-            systems[name] = partial(
-                create_scheduler, name, **{key: arguments[key] for key in arguments if key in taken}
-            )
+            given = {key: value for key, value in (("max_t", MAX_T), ("reduction_factor", 3)) if key in taken}
+            systems[name] = partial(create_scheduler, name, **given)
     return systems
+
+
+def _arguments(home: str) -> Mapping[str, Any]:
+    module, name = home.split(":")
+    return signature(getattr(import_module(module), name).__init__).parameters
 
 
 @cache

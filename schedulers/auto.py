@@ -104,7 +104,7 @@ class AutoScheduler(TrialScheduler):
 
     Values are the best so far of each trial. `why` says what was picked and why, and each pause its rank and chance.
 
-    Trials need checkpoints. When one is found without, the others stop at rungs instead of pausing there.
+    Trials need checkpoints. Once two have paused without, trials stop at rungs instead of pausing there.
 
     Args:
         time_attr: what in a result tells how far a trial is; it only grows.
@@ -146,6 +146,7 @@ class AutoScheduler(TrialScheduler):
         self._leader: _Climber | None = None
         self._next_look = _FIRST_LOOK
         self._stops = False
+        self._pauses = {True: 0, False: 0}
         self._build()
 
     @property
@@ -170,6 +171,21 @@ class AutoScheduler(TrialScheduler):
         climber = self._climbers[trial.trial_id]
         if climber.held:
             self._let_go(climber)
+
+    def on_trial_pause(self, trial: Trial) -> None:
+        """Stop from now on instead of pausing, where whoever goes on would start again from the beginning.
+
+        That is, when two have paused without a checkpoint and none with: a single one may have died while it saved.
+        """
+        self._pauses[getattr(trial, "checkpoint", True) is not None] += 1
+        if self._stops or self._pauses[True] or self._pauses[False] < 2:
+            return
+        self._stops = True
+        log.warning(
+            "%s paused and has no checkpoint to go on from, like the one before: from now on trials stop at rungs "
+            "instead of pausing; give a checkpoint to tune.report(..., checkpoint=...)",
+            trial.trial_id,
+        )
 
     def on_trial_result(self, trial: Trial, result: Mapping[str, Any]) -> Decision:
         t, score = number(result.get(self.time_attr)), self._objective.score(result)
@@ -205,14 +221,12 @@ class AutoScheduler(TrialScheduler):
     # Who goes on.
 
     def choose_trial_to_run(self, trials: Candidates) -> str | None:
+        if self._stops:
+            return next(iter(trials.waiting), None)
         if chosen := self._worth_most(trials):
-            self._notice_missing_checkpoint(trials.paused[chosen.trial_id])
-            if not self._stops:
-                return chosen.trial_id
+            return chosen.trial_id
         if trials.waiting:
             return next(iter(trials.waiting))
-        if self._stops:
-            return None
         if below := self._head(self._below, trials):
             return below.trial_id
         return None if trials.search_open else self._promising(trials)
@@ -313,17 +327,6 @@ class AutoScheduler(TrialScheduler):
 
     def _place(self, climber: _Climber) -> int:
         return self._rungs[climber.rung].ranking.before((-climber.values[climber.rung],)) + 1
-
-    def _notice_missing_checkpoint(self, trial: Trial) -> None:
-        """Stop from now on instead of pausing, where whoever pauses would start again from the beginning."""
-        if self._stops or getattr(trial, "checkpoint", True) is not None:
-            return
-        self._stops = True
-        log.warning(
-            "%s was paused and has no checkpoint to go on from: from now on trials stop at rungs instead of pausing; "
-            "give a checkpoint to tune.report(..., checkpoint=...)",
-            trial.trial_id,
-        )
 
     # Bookkeeping.
 

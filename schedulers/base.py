@@ -154,6 +154,9 @@ class TrialScheduler:
     def on_trial_start(self, trial: Trial) -> None:
         """A trial starts: for the first time, after a pause, again after a failure, or as a copy."""
 
+    def on_trial_pause(self, trial: Trial) -> None:
+        """A trial that was told to pause has done so, and may be chosen to go on."""
+
     def on_trial_result(self, trial: Trial, result: Mapping[str, Any]) -> Decision | Decisions:
         """A running trial reported: what shall it do, or several of them? Told once for each of its iterations.
 

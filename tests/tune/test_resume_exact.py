@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from schedulers.asha import ASHAScheduler
+from schedulers.auto import AutoScheduler
 from schedulers.base import Exploit
 from schedulers.pb2 import PB2
 from schedulers.pbt import PopulationBasedTraining
@@ -107,7 +108,11 @@ def resizing() -> Policies:
     return bound(SPACE, 7, scheduler=ResourceChangingScheduler(ASHAScheduler(max_t=EPOCHS, reduction_factor=3)))
 
 
-ALL = [random_search, grid, tpe, asha_stopping, asha_promotion, tpe_with_asha]
+def auto() -> Policies:
+    return bound(SPACE, 14, scheduler=AutoScheduler(max_t=EPOCHS))
+
+
+ALL = [random_search, grid, tpe, asha_stopping, asha_promotion, tpe_with_asha, auto]
 ALL += [pbt, pbt_synch, pbt_crowded, pb2, resizing]
 PLAN = Plan(metrics=("loss",), modes=("min",), seed=7, retention=Retention(frequency=1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 import tune
 from executor.simulated import Fault
-from schedulers import ASHAScheduler
+from schedulers import ASHAScheduler, AutoScheduler
 from searchers import OptunaSearch, RandomSearch
 from tests.tune.recorded import EPOCHS, table
 from tune.functions import branin, counting_ones, currin, hartmann3, hartmann6
@@ -112,6 +113,23 @@ def test_crashes_by_chance_end_trials() -> None:
     assert 3 < results.num_errors < 20
     survived = simulate(overheads=tune.Overheads(crash_rate=0.05), max_failures=-1)
     assert survived.num_errors == 0
+
+
+def test_auto_finds_the_best_and_trains_few_to_the_end() -> None:
+    results = simulate(scheduler=AutoScheduler(max_t=EPOCHS))
+    assert results.get_best_result().config["width"] == 37
+    assert results.timeline.results < 30 * EPOCHS / 2
+    reasons = [result.reason for result in results]
+    assert "reached max_t (training_iteration 9)" in reasons
+    assert any(
+        re.match(r"\d+\w\w of \d+ at rung 0 \(training_iteration 1\), \d+% chance", reason) for reason in reasons
+    )
+
+
+def test_auto_without_checkpoints_stops_trials_instead_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    results = simulate(scheduler="auto", checkpoints=False)
+    assert "from now on trials stop at rungs instead of pausing" in caplog.text
+    assert results.get_best_result(scope="all").config["width"] >= 35
 
 
 def test_a_time_budget_is_virtual() -> None:

@@ -119,6 +119,7 @@ class Policies:
     def paused(self, trial: Trial) -> None:
         """A trial was paused, and its process is gone."""
         self._guard(trial, lambda: self.searcher.on_trial_pause(trial.trial_id))
+        self._guard(trial, lambda: self.scheduler.on_trial_pause(trial))
 
     def asked(self, trial_id: str) -> None:
         """On resume: the searcher was asked here for a trial that was added later."""
