@@ -13,7 +13,13 @@ SEARCHERS = {
     "random": "searchers.variants:RandomSearch",
     "grid": "searchers.variants:GridSearch",
     "variant_generator": "searchers.variants:BasicVariantGenerator",
-    "tpe": "searchers.optuna:OptunaSearch",
+    "auto": "searchers.auto:AutoSearch",
+    "tpe": "searchers.tpe:TPESearch",
+    "gp": "searchers.gaussian_process:GaussianProcessSearch",
+    "bohb": "searchers.bohb:BOHBSearch",
+    "sobol": "searchers.quasirandom:SobolSearch",
+    "halton": "searchers.quasirandom:HaltonSearch",
+    "evolution": "searchers.evolution:EvolutionSearch",
     "optuna": "searchers.optuna:OptunaSearch",
 }
 
