@@ -19,7 +19,7 @@ from searchers.base import SearchContext, Searcher, Suggestion, trial_number
 from searchers.choices import Choice, holds_domain
 from searchers.domain import Domain
 from searchers.objectives import Names, agree_on_objectives, finite_values
-from searchers.points import read_points
+from searchers.points import merged, read_points
 from searchers.resolution import NOTHING, draw, resolve_with
 from searchers.space import grid_axes, validate_space, walk
 
@@ -64,6 +64,8 @@ class OptunaSearch(Searcher):
         seed: In place of the run's seed.
         evaluated_rewards: The values of `points_to_evaluate`, when they are known: they are then learned from and not
             tried. One number each, or one for each metric.
+        fixed: Values that some parameters have in every trial, nested as the space is: the sampler searches the others.
+            Optuna's ``PartialFixedSampler`` does the same, by the parameters' paths, and choices by their index.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class OptunaSearch(Searcher):
         sampler: BaseSampler | str | None = None,
         seed: int | None = None,
         evaluated_rewards: Sequence[float | Sequence[float]] | None = None,
+        fixed: Mapping[str, Any] | None = None,
     ) -> None:
         self.space = space
         self.metric, self.mode = metric, mode
@@ -83,6 +86,7 @@ class OptunaSearch(Searcher):
         self.sampler = sampler
         self.seed = seed
         self.evaluated_rewards = list(evaluated_rewards or ())
+        self.fixed = dict(fixed or {})
         _check_sampler(sampler)
         _check_packages(sampler)
         if self.evaluated_rewards and len(self.evaluated_rewards) != len(self.points_to_evaluate):
@@ -106,6 +110,7 @@ class OptunaSearch(Searcher):
         self._points = (
             self.points_to_evaluate if self._is_define_by_run else read_points(space, self.points_to_evaluate)
         )
+        self._fixed = self.fixed if self._is_define_by_run else _read_fixed(space, self.fixed)
         self._learn_evaluated()
 
     def suggest(self, trial_id: str) -> Suggestion:
@@ -174,9 +179,9 @@ class OptunaSearch(Searcher):
 
     def _point(self, trial_id: str) -> Mapping[str, Any]:
         if not self._points or self.evaluated_rewards:
-            return NOTHING
+            return self._fixed
         number = trial_number(trial_id)
-        return self._points[number] if number < len(self._points) else NOTHING
+        return merged(self._fixed, self._points[number]) if number < len(self._points) else self._fixed
 
     def _parameters(self, config: Mapping[str, Any]) -> list[Parameter]:
         """What the sampler is told of `config`."""
@@ -212,6 +217,13 @@ class OptunaSearch(Searcher):
                 ) from None
             self._history.add(f"evaluated/{index}", parameters)
             self._history.complete(f"evaluated/{index}", values)
+
+
+def _read_fixed(space: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return read_points(space, [fixed])[0]
+    except ValueError as error:
+        raise ValueError(str(error).replace("points_to_evaluate[0]", "fixed", 1)) from None
 
 
 def _draw_by(trial: optuna.Trial, rng: Random, path: str, domain: Domain) -> Any:
