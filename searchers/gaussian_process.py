@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 class GaussianProcessSearch(ModelSearch):
     """The point of which the model expects the most improvement, after a scrambled Sobol sequence to begin with.
 
-    Losses above the median are compressed logarithmically before the model sees them: how bad a bad configuration is
-    says little about where the good ones are. An unordered choice has one lengthscale, its options are all equally far
-    apart; a parameter that does not exist is taken to be in its middle.
+    The worst quarter of the losses is compressed logarithmically before the model sees it: how bad a bad configuration
+    is says little about where the good ones are. Four of five suggestions look near the best only. An unordered choice
+    has one lengthscale, its options are all equally far apart; a parameter that does not exist is taken to be in its
+    middle.
 
     The cost of a suggestion is bounded: the model sees at most `most_trials` finished trials, a third of them the best
     and the others the newest, and its hyperparameters are sought again whenever the history has grown by a twelfth,
@@ -36,7 +37,7 @@ class GaussianProcessSearch(ModelSearch):
 
     Args:
         space, metric, mode, points_to_evaluate, seed, evaluated_rewards, allow_duplicates: See `ModelSearch`.
-        n_startup_trials: How many trials have to finish before the model is asked; two for each parameter by default.
+        n_startup_trials: How many trials have to finish before the model is asked; three for each parameter by default.
         most_trials: The most trials that the model sees.
         n_candidates: How many points of each kind, anywhere and near the best, are compared before the best of them
             are refined.
@@ -84,7 +85,7 @@ class GaussianProcessSearch(ModelSearch):
     @property
     def startup_trials(self) -> int:
         """How many trials have to finish before the model is asked."""
-        return max(2 * len(self.encoding.columns), 4) if self.n_startup_trials is None else self.n_startup_trials
+        return max(3 * len(self.encoding.columns), 4) if self.n_startup_trials is None else self.n_startup_trials
 
     def propose(self, generator: Generator, trial_id: str) -> Array:
         import numpy

@@ -165,8 +165,8 @@ class Surrogate:
 
 
 def compressed(losses: Array) -> Array:
-    """`losses` with what exceeds the median compressed logarithmically, by its distance from there to the best."""
-    middle = float(numpy.median(losses))
+    """`losses` with the worst quarter compressed logarithmically, by the others' distance to the best."""
+    middle = float(numpy.quantile(losses, 0.75))
     scale = middle - float(losses.min())
     if scale <= 0:
         return losses

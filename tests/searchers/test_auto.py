@@ -19,8 +19,8 @@ BRANCHES = {"m": choice([{"a": uniform(0, 1), "b": uniform(0, 1)}, {"c": uniform
     ("space", "metrics", "num_samples", "why"),
     [
         (FLOATS, 1, 100, "a Gaussian process, since 3 parameters are few enough to model"),
-        (FLOATS, 1, 1000, "a Gaussian process, .*, for 300 trials; then TPE"),
-        (FLOATS, 1, -1, "a Gaussian process, .*, for 300 trials; then TPE"),
+        (FLOATS, 1, 1000, "a Gaussian process, .*; after 300 trials TPE alone"),
+        (FLOATS, 1, -1, "a Gaussian process, .*; after 300 trials TPE alone"),
         (FLOATS, 2, 100, "TPE, since there are 2 metrics"),
         (FLOATS, 0, 100, "a Sobol sequence, since there is no metric"),
         (BRANCHES, 1, 100, "TPE, since 3 of 4 parameters are conditional"),
@@ -47,7 +47,7 @@ def test_the_choice_follows_from_the_space_and_the_budget(
     assert isinstance(searcher.suggest("t0"), dict)
 
 
-def test_the_second_searcher_knows_what_the_first_one_saw(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_searchers_know_all_that_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("searchers.auto._MOST_MODELLED", 12)
     searcher = bound(AutoSearch(points_to_evaluate=[{"x0": 0.5, "x1": 0.5, "x2": 0.5}]), FLOATS, num_samples=20)
     losses = run(searcher, lambda config: sum((value - 0.4) ** 2 for value in config.values()), 20)

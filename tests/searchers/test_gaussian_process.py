@@ -84,11 +84,11 @@ def test_the_gradient_of_expected_improvement_is_right(least: float) -> None:
     assert gradient == pytest.approx(approx_fprime(place, value, 1e-7), rel=1e-3)
 
 
-def test_what_is_above_the_median_is_compressed_in_order() -> None:
-    losses = numpy.array([0.0, 1, 2, 3, 1e6])
-    assert list(compressed(losses)[:3]) == [0, 1, 2]
-    assert compressed(losses)[3] == pytest.approx(2 + 2 * numpy.log(1.5))
-    assert 2.8 < compressed(losses)[4] < 30
+def test_the_worst_quarter_is_compressed_in_order() -> None:
+    losses = numpy.array([0.0, 1, 2, 3, 1e6, 0, 1, 2, 6])  # the third quartile is 3, as far from the best as 6 from it
+    assert list(compressed(losses)[:4]) == [0, 1, 2, 3]
+    assert compressed(losses)[8] == pytest.approx(3 + 3 * numpy.log(2))
+    assert compressed(losses)[4] == pytest.approx(3 + 3 * numpy.log(1e6 / 3))
     assert list(compressed(numpy.ones(3))) == [1, 1, 1]
 
 
