@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from searchers.base import FINISHED, SearchContext, Searcher, Suggestion, trial_number
     from searchers.bohb import BOHBSearch, TuneBOHB
     from searchers.choices import Choice, SampleFrom
+    from searchers.constraints import Constraint
+    from searchers.define import DrawnTrial, SuggestingTrial
+    from searchers.definition import Constrained, constrained, read_definition
+    from searchers.description import Description, describe
     from searchers.domain import Domain, Float, Integer, Normal, Ordered, ReverseLog
     from searchers.encoding import Column, Encoding
     from searchers.evolution import EvolutionSearch
@@ -64,6 +68,8 @@ __all__ += ["randint", "qrandint", "lograndint", "qlograndint", "choice", "sampl
 __all__ += ["reverseloguniform", "normal", "lognormal", "qlognormal", "finrange", "logfinrange", "ordinal"]
 __all__ += ["Choice", "Domain", "Float", "Integer", "Normal", "SampleFrom"]
 __all__ += ["Ordered", "ReverseLog", "Ladder", "FiniteRange", "Ordinal", "Column", "Condition", "Encoding"]
+__all__ += ["Constrained", "Constraint", "constrained", "read_definition", "Description", "describe"]
+__all__ += ["DrawnTrial", "SuggestingTrial"]
 __all__ += ["DISTRIBUTIONS", "domains", "grid_axes", "resolve", "validate_space"]
 
 _MODULES = {
@@ -71,6 +77,10 @@ _MODULES = {
     "searchers.base": ("FINISHED", "SearchContext", "Searcher", "Suggestion", "trial_number"),
     "searchers.bohb": ("BOHBSearch", "TuneBOHB"),
     "searchers.choices": ("Choice", "SampleFrom"),
+    "searchers.constraints": ("Constraint",),
+    "searchers.define": ("DrawnTrial", "SuggestingTrial"),
+    "searchers.definition": ("Constrained", "constrained", "read_definition"),
+    "searchers.description": ("Description", "describe"),
     "searchers.domain": ("Domain", "Float", "Integer", "Normal", "Ordered", "ReverseLog"),
     "searchers.encoding": ("Column", "Encoding"),
     "searchers.evolution": ("EvolutionSearch",),

@@ -13,6 +13,7 @@ from typing import Any
 from searchers.base import SearchContext, Searcher, Suggestion, trial_number
 from searchers.choices import holds_domain
 from searchers.domain import Domain
+from searchers.foreign import adopt
 from searchers.gaussian_process import GaussianProcessSearch
 from searchers.model import ModelSearch
 from searchers.objectives import Names, names
@@ -55,6 +56,8 @@ class AutoSearch(Searcher):
             `searchers.model.ModelSearch`.
     """
 
+    takes_constraints = takes_functions = True  # all that it picks from do, or are not picked then
+
     def __init__(
         self,
         space: Mapping[str, Any] | None = None,
@@ -83,6 +86,13 @@ class AutoSearch(Searcher):
     @property
     def total_trials(self) -> int | None:
         return self._searchers[0].total_trials
+
+    @property
+    def is_slow(self) -> bool:
+        return self._searchers[0].is_slow
+
+    def on_ask(self, trial_id: str) -> None:
+        self._responsible(trial_id).on_ask(trial_id)
 
     def suggest(self, trial_id: str) -> Suggestion:
         return self._responsible(trial_id).suggest(trial_id)
@@ -127,7 +137,9 @@ class AutoSearch(Searcher):
         from searchers.cells import Cells
         from searchers.encoding import Encoding
 
-        space = {**context.space, **(self.space or {})}
+        if context.define is not None:
+            return [self._optuna()], "Optuna's TPE, since the space is a function of the trial"
+        space = {**context.space, **adopt(self.space or {})}
         if not holds_domain(space) and not grid_axes(space):
             return [self._optuna()], "Optuna's TPE, since the objective asks for its parameters one by one"
         if axes := ", ".join(grid_axes(space)):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
-from typing import Any, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
+from searchers.constraints import Constraint, draw_allowed
+from searchers.define import DefineByRun
 from searchers.domain import Domain
+from searchers.foreign import adopt
 
 
 class _Finished(Enum):
@@ -28,7 +31,8 @@ class SearchContext:
 
     `space` is the user's configuration with `Domain` values anywhere in its nesting; `metrics` and `modes` (each
     ``min`` or ``max``) go in pairs and are empty when the run names none; `num_samples` is how often the space is
-    sampled, -1 for ever.
+    sampled, -1 for ever. No configuration is tried that breaks one of `constraints`. `define` is a function of a trial
+    that asks it for parameters, which come to those of `space`.
     """
 
     space: Mapping[str, Any] = field(default_factory=dict)
@@ -36,6 +40,11 @@ class SearchContext:
     modes: tuple[str, ...] = ()
     seed: int = 0
     num_samples: int = 1
+    constraints: tuple[Constraint, ...] = ()
+    define: DefineByRun | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "space", adopt(self.space))
 
 
 def trial_number(trial_id: str) -> int:
@@ -61,6 +70,11 @@ class Searcher(ABC):
     with ``result=None``.
     """
 
+    takes_constraints: ClassVar[bool] = False
+    """Whether `suggest` keeps to the context's constraints: with `draw_allowed`, for example."""
+    takes_functions: ClassVar[bool] = False
+    """Whether `suggest` calls the context's `define`."""
+
     init_arguments: tuple[tuple[Any, ...], dict[str, Any]]
     context: SearchContext
 
@@ -76,11 +90,27 @@ class Searcher(ABC):
         Raises:
             ValueError: the space or the metrics do not suit this algorithm.
         """
+        if context.constraints and not self.takes_constraints:
+            names = ", ".join(map(str, context.constraints))
+            raise ValueError(f"{type(self).__name__} does not keep to constraints ({names}); random search does")
+        if context.define is not None and not self.takes_functions:
+            raise ValueError(f"{type(self).__name__} needs the search space as a dictionary, not as a function")
         self.context = context
 
     def rng(self, *names: str) -> Random:
         """A generator that depends on nothing but the seed and `names`."""
         return Random("/".join((str(self.context.seed), *names)))
+
+    def draw_allowed(self, draw: Callable[[Random], dict[str, Any]], *names: str) -> dict[str, Any]:
+        """What `draw` makes with `rng(*names)`, or with the first of other generators whose result is allowed.
+
+        Raises:
+            ValueError: far too many were refused: says by which constraints.
+        """
+        return draw_allowed(
+            self.context.constraints,
+            lambda attempt: draw(self.rng(*names, "redraw", str(attempt)) if attempt else self.rng(*names)),
+        )
 
     @property
     def total_trials(self) -> int | None:
@@ -94,6 +124,20 @@ class Searcher(ABC):
     def suggest_parameter(self, trial_id: str, name: str, domain: Domain) -> Any:
         """A value for one parameter that a running trial asks for (define-by-run). Asked once per trial and name."""
         return domain.sample(self.rng(trial_id, name))
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether suggestions take milliseconds or more: they are then made on a thread of their own.
+
+        Hooks are called on that thread too. Suggestions may be made ahead: the trial then exists a while later.
+        """
+        return False
+
+    def on_ask(self, trial_id: str) -> None:
+        """On resume: `suggest` was called here, and what it suggested is added later.
+
+        For searchers that take notes as they suggest: others have no use for it.
+        """
 
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         """A trial with `config` exists: one suggested just now, given from outside, or read back on resume."""

@@ -170,7 +170,10 @@ class ReverseLog(Ordered):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Integer(Ordered):
-    """Whole numbers in [low, high], both included, evenly or evenly in their logarithm; with `q`, multiples of q."""
+    """Whole numbers in [low, high], both included, evenly or evenly in their logarithm; with `q`, multiples of q.
+
+    Of more than ``2 ** 52`` numbers not all have a place of their own in [0, 1]; they are drawn all the same.
+    """
 
     low: int
     high: int

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from searchers import scale
 from searchers.choices import Choice
 from searchers.domain import Domain, Ordered
+from searchers.foreign import adopt
 from searchers.parameters import Condition, Parameter, parameters, values
 from searchers.resolution import NOTHING, draw, resolve_with
 
@@ -57,11 +58,11 @@ class Encoding:
     """
 
     def __init__(self, space: Mapping[str, Any], *, one_hot: bool = False) -> None:
-        self.space = space
+        self.space: Mapping[str, Any] = adopt(space)
         self.one_hot = one_hot
         columns: list[Column] = []
         start = 0
-        for parameter in parameters(space):
+        for parameter in parameters(self.space):
             if isinstance(parameter.domain, Ordered | Choice):
                 columns.append(_column(parameter, start, one_hot))
                 start += columns[-1].width

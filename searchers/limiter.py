@@ -15,6 +15,8 @@ class ConcurrencyLimiter(Searcher):
     ended, and `searcher` is told how they ended only then.
     """
 
+    takes_constraints = takes_functions = True  # if `searcher` does: it is asked itself
+
     def __init__(self, searcher: Searcher, max_concurrent: int, batch: bool = False) -> None:
         if not isinstance(max_concurrent, int) or max_concurrent < 1:
             raise ValueError(f"max_concurrent must be 1 or more, not {max_concurrent!r}")
@@ -31,6 +33,13 @@ class ConcurrencyLimiter(Searcher):
     @property
     def total_trials(self) -> int | None:
         return self.searcher.total_trials
+
+    @property
+    def is_slow(self) -> bool:
+        return self.searcher.is_slow
+
+    def on_ask(self, trial_id: str) -> None:
+        self.searcher.on_ask(trial_id)
 
     def suggest(self, trial_id: str) -> Suggestion:
         taken = (self._running | self._ended.keys()) - {trial_id}

@@ -6,11 +6,15 @@ import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from searchers.base import FINISHED, SearchContext, Searcher, Suggestion, trial_number
 from searchers.blas import one_thread
 from searchers.choices import holds_domain
+from searchers.constraints import is_allowed, mistakes_in_points
+from searchers.foreign import adopt
 from searchers.objectives import Names, agree_on_objectives, finite_values
 from searchers.points import read_points
 from searchers.resolution import resolve
@@ -24,6 +28,9 @@ if TYPE_CHECKING:  # numpy is imported when a searcher is bound
 
 logger = logging.getLogger(__name__)
 
+_MOST_STEPS = 100_000
+"""How many configurations of a finite space are looked at for one that may be tried."""
+
 
 class ModelSearch(Searcher):
     """A searcher that learns from an encoded history; a subclass says where to look next.
@@ -31,7 +38,7 @@ class ModelSearch(Searcher):
     How a trial ended counts so: by its last value, also when it was stopped early; not at all when it failed or has no
     finite value. In a finite space no configuration is suggested that was run before, failed ones included, unless
     `allow_duplicates`; when all have been, the search is finished. A space is finite when all its parameters are on a
-    grid or chosen from a list, and no `sample_from` function is in it.
+    grid or chosen from a list, and no `sample_from` function is in it. What breaks a constraint is not suggested.
 
     Args:
         space: The search space, when the run's configuration holds none.
@@ -47,6 +54,7 @@ class ModelSearch(Searcher):
     observations: Observations
     encoding: Encoding
     needs_metric = True
+    takes_constraints = True
 
     def __init__(
         self,
@@ -87,6 +95,7 @@ class ModelSearch(Searcher):
         space = self._agreed_space(context.space)
         seed = context.seed if self.seed is None else self.seed
         super().bind(replace(context, space=space, metrics=metrics, modes=modes, seed=seed))
+        space = self.context.space
         self.encoding = Encoding(space)
         if not self.encoding.columns:
             raise ValueError(
@@ -97,21 +106,27 @@ class ModelSearch(Searcher):
         self._signs = [1.0 if mode == "min" else -1.0 for mode in modes]
         self.observations = Observations(len(self.encoding.columns), len(modes))
         self._points = read_points(space, self.points_to_evaluate)
+        if mistakes := list(mistakes_in_points(self.context.constraints, space, self._points)):
+            raise ValueError("; ".join(mistakes))
         self._learn_evaluated()
 
     def suggest(self, trial_id: str) -> Suggestion:
         rng, number = self.rng(trial_id), trial_number(trial_id)
         if number < len(self._points) and not self.evaluated_rewards:
-            return resolve(self.context.space, rng, self._points[number])
+            return self.draw_allowed(partial(self._completed, self._points[number]), trial_id)
         if self._is_exhausted:
             return FINISHED
         with one_thread():
             candidates = self.propose(self.generator(trial_id), trial_id)
         for units in candidates:
             config = self.encoding.decode(units, rng)
-            if self._is_new(config):
+            if self._may_be_tried(config):
                 return config
-        return self._next_untried(trial_id)
+        return self._elsewhere(trial_id)
+
+    @property
+    def is_slow(self) -> bool:
+        return True
 
     def generator(self, *names: str) -> Generator:
         """A numpy generator that depends on nothing but the seed and `names`."""
@@ -153,7 +168,7 @@ class ModelSearch(Searcher):
             raise ValueError(f"space must be a dict with domains, not {self.space!r}")
         if self.space is not None and holds_domain(dict(given)):
             raise ValueError(f"a search space was given to {type(self).__name__} and to the run; give it once")
-        space = {**given, **(self.space or {})}
+        space = {**given, **adopt(self.space or {})}
         if axes := ", ".join(grid_axes(space)):
             raise ValueError(
                 f"{type(self).__name__} lays out no grid, but {axes} is a grid_search; use choice, or "
@@ -171,20 +186,32 @@ class ModelSearch(Searcher):
     def _is_exhausted(self) -> bool:
         return self._is_finite and len(self._tried) >= (self._cells.size or 0)
 
-    def _is_new(self, config: Mapping[str, Any]) -> bool:
+    def _may_be_tried(self, config: Mapping[str, Any]) -> bool:
+        """Whether `config` is allowed, and in a finite space was not tried before."""
+        if not is_allowed(self.context.constraints, config):
+            return False
         return not self._is_finite or self.encoding.encode(config).tobytes() not in self._tried
 
-    def _next_untried(self, trial_id: str) -> Suggestion:
-        """From a random place in a finite space on, the next configuration that was not tried."""
-        size = self._cells.size
-        assert size is not None
-        rng = self.rng(trial_id)
-        start = rng.randrange(size)
-        for step in range(size):
-            config = self.encoding.decode(self._cells.at((start + step) % size), rng)
-            if self._is_new(config):
-                return config
-        return FINISHED
+    def _elsewhere(self, trial_id: str) -> Suggestion:
+        """Any configuration that may be tried: in a finite space the next one from a random place on.
+
+        Without constraints that takes no more steps than there are trials. With them it may take as many as there are
+        configurations; where these are very many, one is drawn that may have been tried.
+        """
+        rng, size = self.rng(trial_id, "elsewhere"), self._cells.size
+        if self._is_finite and size is not None:
+            start = rng.randrange(size)
+            for step in range(min(size, _MOST_STEPS)):
+                config = self.encoding.decode(self._cells.at((start + step) % size), rng)
+                if self._may_be_tried(config):
+                    return config
+            if size <= _MOST_STEPS:
+                return FINISHED
+        return self.draw_allowed(partial(self._completed, {}), trial_id, "random")
+
+    def _completed(self, point: Mapping[str, Any], rng: Random) -> dict[str, Any]:
+        """`point` with everything that it lacks drawn at random."""
+        return resolve(self.context.space, rng, point)
 
     def _learn_evaluated(self) -> None:
         for index, (point, rewards) in enumerate(zip(self._points, self.evaluated_rewards, strict=False)):

@@ -7,7 +7,7 @@ parameters jointly: Falkner, Klein and Hutter, BOHB, ICML 2018. What each part d
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from searchers.base import SearchContext, Searcher, Suggestion, trial_number
 from searchers.choices import Choice, holds_domain
+from searchers.constraints import is_allowed, mistakes_in_points
+from searchers.define import DefineByRun, DrawnTrial, ask_all
 from searchers.domain import Domain
+from searchers.foreign import adopt
 from searchers.objectives import Names, agree_on_objectives, finite_values
 from searchers.points import merged, read_points
 from searchers.resolution import NOTHING, draw, resolve_with
@@ -32,10 +35,10 @@ if TYPE_CHECKING:  # importing Optuna takes 150 ms: that is left until a searche
 
 logger = logging.getLogger(__name__)
 
-DefineByRun = Callable[["optuna.Trial"], Mapping[str, Any] | None]
-"""A function that asks the trial for its parameters and may return constants to be added to them."""
-
 SAMPLERS = ("tpe", "random", "gp", "cmaes", "nsgaii", "nsgaiii", "qmc")
+
+_MODEL_DRAWS = 20
+"""How often the sampler is asked for a configuration that the constraints allow, before one is drawn at random."""
 
 
 class OptunaSearch(Searcher):
@@ -50,9 +53,11 @@ class OptunaSearch(Searcher):
     failed and is overlooked: it neither attracts nor repels. A running trial repels (TPE's constant liar), so that
     parallel trials spread out.
 
-    Choices that hold parameters of their own are told to Optuna as a conditional space. `randn`, `qrandn` and
-    `sample_from` have no counterpart there: they are drawn from the run's seed, and the sampler does not learn from
-    them. `qloguniform` and `qlograndint` are sampled on the logarithmic scale, then rounded.
+    Choices that hold parameters of their own are told to Optuna as a conditional space. `sample_from` has no
+    counterpart there: what it returns is not learned from. Normal distributions are told as the place of the value in
+    [0, 1], and `qloguniform` and `qlograndint` are sampled on the logarithmic scale, then rounded.
+
+    A suggestion that breaks a constraint is made again with another seed, at most 20 times; then it is drawn at random.
 
     Args:
         space: The search space, when the run's configuration holds none: a dict with domains, or a define-by-run
@@ -67,6 +72,8 @@ class OptunaSearch(Searcher):
         fixed: Values that some parameters have in every trial, nested as the space is: the sampler searches the others.
             Optuna's ``PartialFixedSampler`` does the same, by the parameters' paths, and choices by their index.
     """
+
+    takes_constraints = takes_functions = True
 
     def __init__(
         self,
@@ -99,33 +106,51 @@ class OptunaSearch(Searcher):
         from searchers.optuna_history import History, make_sampler
 
         metrics, modes = agree_on_objectives(context, self.metric, self.mode)
-        space, self._define = _search_space(self.space, context.space)
+        space, self._define = _search_space(self.space, context)
         seed = context.seed if self.seed is None else self.seed
         super().bind(replace(context, space=space, metrics=metrics, modes=modes, seed=seed))
+        space = self.context.space
         # Without domains the parameters are asked for one by one: by the function, or by the running trials.
         self._is_define_by_run = not holds_domain(dict(space))
         varying = self._is_define_by_run or _is_conditional(space)
         sampler = make_sampler(self.sampler, objectives=len(modes), varying=varying, seed=self._seed())
         self._history: History = History(modes, sampler)
-        self._points = (
-            self.points_to_evaluate if self._is_define_by_run else read_points(space, self.points_to_evaluate)
-        )
+        self._points = self._read_points()
         self._fixed = self.fixed if self._is_define_by_run else _read_fixed(space, self.fixed)
         self._learn_evaluated()
 
     def suggest(self, trial_id: str) -> Suggestion:
-        rng, point = self.rng(trial_id), self._point(trial_id)
-        trial = self._history.draft(self._seed(trial_id), fixed=point if self._define else None)
-        if self._define is not None:
-            constants = self._define(trial) or {}
-            config = {**resolve_with(self.context.space, partial(draw, rng), rng, NOTHING), **constants, **trial.params}
-        else:
-            fixed = NOTHING if self._is_define_by_run else point
-            config = resolve_with(self.context.space, partial(_draw_by, trial, rng), rng, fixed)
+        point = self._point(trial_id)
+        attempt = 0
+        while True:
+            names = (trial_id, "redraw", str(attempt)) if attempt else (trial_id,)
+            trial = self._history.draft(self._seed(*names), fixed=point if self._define else None)
+            config = self._ask(trial, self.rng(*names), point)
+            if is_allowed(self.context.constraints, config):
+                break
+            if (attempt := attempt + 1) == _MODEL_DRAWS:
+                config = self.draw_allowed(partial(self._draw, point), trial_id, "random")
+                break
         if self._history.keeps_notes:
             _ = trial.relative_params  # drawn now, if no parameter was asked for: the notes are made meanwhile
             self._notes[trial_id] = self._history.notes_of(trial)
         return config
+
+    def _ask(self, trial: optuna.Trial, rng: Random, point: Mapping[str, Any]) -> dict[str, Any]:
+        """The configuration that the sampler suggests for `trial`."""
+        if self._define is not None:
+            constants = resolve_with(self.context.space, partial(draw, rng), rng, NOTHING)
+            return {**constants, **ask_all(self._define, trial)}
+        fixed = NOTHING if self._is_define_by_run else point
+        return resolve_with(self.context.space, partial(_draw_by, trial, rng), rng, fixed)
+
+    def _draw(self, point: Mapping[str, Any], rng: Random) -> dict[str, Any]:
+        """A configuration at random."""
+        draw_at = partial(draw, rng)
+        if self._define is not None:
+            constants = resolve_with(self.context.space, draw_at, rng, NOTHING)
+            return {**constants, **ask_all(self._define, DrawnTrial(draw_at, rng, point))}
+        return resolve_with(self.context.space, draw_at, rng, NOTHING if self._is_define_by_run else point)
 
     def suggest_parameter(self, trial_id: str, name: str, domain: Domain) -> Any:
         from searchers.optuna_history import reseed
@@ -144,6 +169,14 @@ class OptunaSearch(Searcher):
         reseed(trial.study.sampler, self._seed(trial_id, name))
         rng = self.rng(trial_id, name)
         return resolve_with({name: domain}, partial(_draw_by, trial, rng), rng, NOTHING)[name]
+
+    @property
+    def is_slow(self) -> bool:
+        return True
+
+    def on_ask(self, trial_id: str) -> None:
+        if self._history.keeps_notes:
+            self.suggest(trial_id)
 
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         if trial_id in self._history:
@@ -173,6 +206,14 @@ class OptunaSearch(Searcher):
         if trial_id in self._history:
             values = None if error or result is None else finite_values(result, self.context.metrics)
             self._history.complete(trial_id, values)
+
+    def _read_points(self) -> Sequence[Mapping[str, Any]]:
+        if self._is_define_by_run:
+            return self.points_to_evaluate
+        points = read_points(self.context.space, self.points_to_evaluate)
+        if mistakes := list(mistakes_in_points(self.context.constraints, self.context.space, points)):
+            raise ValueError("; ".join(mistakes))
+        return points
 
     def _seed(self, *names: str) -> int:
         return self.rng("optuna", *names).getrandbits(32)
@@ -254,20 +295,21 @@ def _check_sampler(sampler: Any) -> None:
         )
 
 
-def _search_space(own: Any, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], DefineByRun | None]:
+def _search_space(own: Any, context: SearchContext) -> tuple[Mapping[str, Any], DefineByRun | None]:
     """The space to search, and the define-by-run function if there is one."""
+    given = context.space
     if own is not None and not isinstance(own, Mapping) and not callable(own):
         raise ValueError(f"space must be a dict with domains or a function of an Optuna trial, not {own!r}")
-    if own is not None and holds_domain(dict(given)):
+    if own is not None and (context.define is not None or holds_domain(dict(given))):
         raise ValueError("a search space was given to OptunaSearch and to the run; give it once")
-    space = {**given, **own} if isinstance(own, Mapping) else given
+    space = {**given, **adopt(own)} if isinstance(own, Mapping) else given
     if axes := ", ".join(grid_axes(space)):
         raise ValueError(
             f"OptunaSearch lays out no grid, but {axes} is a grid_search; use choice, or BasicVariantGenerator"
         )
     if mistakes := validate_space(space):
         raise ValueError("; ".join(mistakes))
-    return space, own if callable(own) else None
+    return space, own if callable(own) else context.define
 
 
 def _is_conditional(space: Mapping[str, Any]) -> bool:

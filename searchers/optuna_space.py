@@ -1,16 +1,16 @@
 """Our domains as Optuna's distributions, and configurations as Optuna's parameters.
 
-A parameter is named by its path; those of a choice's options carry the option's index, ``model[1]/depth``, so that two
-options may have parameters of one name. A choice is told to Optuna as the index of its option, since options may be
-anything, and a quantised domain as the count of its steps. The logarithmic quantised ones have no counterpart: they are
-sampled on the logarithmic scale and rounded, and Optuna learns from the rounded value. Normal distributions and
-`sample_from` have none either and stay out of it.
+Parameters are named as in `searchers.parameters`. A choice is told to Optuna as the index of its option, since options
+may be anything, a quantised domain as the count of its steps, and the rungs of a ladder as their numbers. The
+logarithmic quantised ones have no counterpart: they are sampled on the logarithmic scale and rounded, and Optuna learns
+from the rounded value. Normal and other distributions are told as the place of the value in [0, 1]. `sample_from` stays
+out of it.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,10 @@ from optuna import Trial
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FixedTrial, TrialState, create_trial
 
-from searchers.choices import Choice, holds_domain
-from searchers.domain import Domain, Float, Integer
-from searchers.stepped import Stepped
+from searchers.choices import Choice
+from searchers.domain import Domain, Float, Integer, Ordered
+from searchers.ladder import Ladder
+from searchers.parameters import values
 
 Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
 
@@ -49,23 +50,26 @@ def distribution_of(domain: Domain) -> Distribution | None:
             return IntDistribution(domain.first * domain.q, domain.last * domain.q, log=True)
         case Integer():
             return IntDistribution(domain.first, domain.last)
-        case Stepped():
+        case Ladder():
             return IntDistribution(0, domain.size - 1)
+        case Ordered():
+            return FloatDistribution(0.0, 1.0)
         case _:
             return None
 
 
 def suggest(trial: Trial, name: str, domain: Domain, distribution: Distribution) -> Any:
     """What `trial` suggests, as a value of `domain`; for a `Choice`, the index of an option."""
-    match distribution:
-        case CategoricalDistribution():
-            return trial.suggest_categorical(name, distribution.choices)
-        case FloatDistribution():
-            return domain.cast(trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log))
-        case IntDistribution():
-            count = trial.suggest_int(name, distribution.low, distribution.high, log=distribution.log)
-            origin, unit = _scale(domain)
-            return domain.cast(origin + count * unit)
+    asked = _ask(trial, name, distribution)
+    match domain:
+        case Float() | Integer():
+            return domain.cast(asked * _unit(domain))
+        case Ladder():
+            return domain.at(asked)
+        case Ordered():
+            return domain.from_unit(asked)
+        case _:
+            return asked
 
 
 def parameters_of(space: Mapping[str, Any], config: Mapping[str, Any]) -> list[Parameter]:
@@ -74,12 +78,16 @@ def parameters_of(space: Mapping[str, Any], config: Mapping[str, Any]) -> list[P
     Raises:
         ValueError: `config` lacks a parameter of `space`, or has a value that its domain does not contain.
     """
-    return [parameter for key in space for parameter in _parameters(space[key], config, key, str(key))]
+    return [
+        Parameter(parameter.name, _told(parameter.domain, distribution, value), distribution)
+        for parameter, value in values(space, config)
+        if (distribution := distribution_of(parameter.domain)) is not None
+    ]
 
 
 def parameters_of_value(name: str, domain: Domain, value: Any) -> list[Parameter]:
     """As `parameters_of`, of one parameter."""
-    return list(_parameters(domain, {name: value}, name, name))
+    return parameters_of({name: domain}, {name: value})
 
 
 def parameters_asked_by(define: Callable[[Trial], Any], config: Mapping[str, Any]) -> list[Parameter]:
@@ -92,41 +100,30 @@ def parameters_asked_by(define: Callable[[Trial], Any], config: Mapping[str, Any
     return [Parameter(name, value, trial.distributions[name]) for name, value in trial.params.items()]
 
 
-def _parameters(node: Any, config: Any, key: Any, path: str) -> Iterator[Parameter]:
-    if not holds_domain(node):
-        return
-    try:
-        value = config[key]
-    except (KeyError, IndexError, TypeError):
-        raise ValueError(f"it has no {path}") from None
-    if isinstance(node, Domain):
-        yield from _parameters_within(node, value, path)
-    else:
-        for inner in node if isinstance(node, Mapping) else range(len(node)):
-            yield from _parameters(node[inner], value, inner, f"{path}/{inner}")
+def _ask(trial: Trial, name: str, distribution: Distribution) -> Any:
+    match distribution:
+        case CategoricalDistribution():
+            return trial.suggest_categorical(name, distribution.choices)
+        case FloatDistribution():
+            return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
+        case IntDistribution():
+            return trial.suggest_int(name, distribution.low, distribution.high, log=distribution.log)
 
 
-def _parameters_within(domain: Domain, value: Any, path: str) -> Iterator[Parameter]:
-    if not domain.contains(value):
-        raise ValueError(f"{path} = {value!r} is not in {domain}")
-    distribution = distribution_of(domain)
-    if isinstance(domain, Choice) and distribution is not None:
-        index = domain.index_of(value)
-        assert index is not None
-        yield Parameter(path, index, distribution)
-        yield from _parameters(domain.options[index], (value,), 0, f"{path}[{index}]")
-    elif distribution is not None:
-        origin, unit = _scale(domain)
-        count = (value - origin) / unit
-        yield Parameter(path, round(count) if isinstance(distribution, IntDistribution) else float(count), distribution)
-
-
-def _scale(domain: Domain) -> tuple[float, float]:
-    """Where Optuna's numbers start in the domain's, and what one of them is worth there."""
+def _told(domain: Domain, distribution: Distribution, value: Any) -> Any:
+    """`value` in Optuna's numbers."""
     match domain:
-        case Stepped():
-            return domain.low, domain.step
-        case Float(log=False, q=q) | Integer(log=False, q=q) if q is not None:
-            return 0, q
+        case Float() | Integer():
+            count = value / _unit(domain)
+            return round(count) if isinstance(distribution, IntDistribution) else float(count)
+        case Ladder():
+            return domain.rung_of(value)
+        case Ordered():
+            return domain.to_unit(value)
         case _:
-            return 0, 1
+            return value  # the index of a choice's option
+
+
+def _unit(domain: Float | Integer) -> float:
+    """What one of Optuna's numbers is worth in the domain's."""
+    return 1 if domain.log or domain.q is None else domain.q

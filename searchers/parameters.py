@@ -48,6 +48,21 @@ def values(space: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[tupl
         yield from _values(space[key], config, key, str(key), None)
 
 
+def count(space: Any) -> int | None:
+    """How many different configurations there are, constraints aside; None when they cannot be counted."""
+    if (domain := _domain_at(space)) is not None:
+        if not isinstance(domain, Choice):
+            return domain.size
+        options = [count(option) for option in domain.options]
+        return None if None in options else sum(option for option in options if option is not None)
+    product = 1
+    for _, child in _children(space):
+        if (inner := count(child)) is None:
+            return None
+        product *= inner
+    return product
+
+
 def _within(node: Any, path: str, condition: Condition | None) -> Iterator[Parameter]:
     if (domain := _domain_at(node)) is not None:
         yield Parameter(path, domain, condition)

@@ -41,6 +41,8 @@ class Repeater(Searcher):
         set_index: Whether ``__trial_index__`` in the configuration says which run it is, for example for a seed.
     """
 
+    takes_constraints = takes_functions = True  # if `searcher` does: it is asked itself
+
     def __init__(self, searcher: Searcher, repeat: int = 1, set_index: bool = True) -> None:
         if not isinstance(repeat, int) or repeat < 1:
             raise ValueError(f"repeat must be 1 or more, not {repeat!r}")
@@ -63,6 +65,10 @@ class Repeater(Searcher):
         is_last_cut = inner == -(-samples // self.repeat)  # 10 samples, three runs each: the fourth has one run
         return samples if is_last_cut else inner * self.repeat
 
+    @property
+    def is_slow(self) -> bool:
+        return self.searcher.is_slow
+
     def suggest(self, trial_id: str) -> Suggestion:
         name, index = self._place(trial_id)
         config = self._group(name).config
@@ -82,6 +88,11 @@ class Repeater(Searcher):
         if group.config is None:
             group.config = {key: value for key, value in config.items() if key != TRIAL_INDEX}
             self.searcher.on_trial_add(name, group.config)
+
+    def on_ask(self, trial_id: str) -> None:
+        name, _ = self._place(trial_id)
+        if self._group(name).config is None:
+            self.searcher.on_ask(name)
 
     def on_trial_start(self, trial_id: str) -> None:
         self.searcher.on_trial_start(self._place(trial_id)[0])

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from searchers.choices import Choice, SampleFrom, holds_domain, rebuild
 from searchers.domain import Domain
+from searchers.foreign import adopt
 from searchers.points import UNSET, nest
 from searchers.space import grid_values
 
@@ -28,6 +29,7 @@ def resolve(space: Mapping[str, Any], rng: Random, fixed: Mapping[str, Any] = NO
     Raises:
         ValueError: `fixed` does not fit the space, or `sample_from` functions need each other's values.
     """
+    space = adopt(space)
     return resolve_with(space, partial(draw, rng), rng, nest(space, fixed) if fixed else NOTHING)
 
 
@@ -53,12 +55,25 @@ def resolve_with(space: Mapping[str, Any], draw_at: Draw, rng: Random, fixed: Ma
     return settled
 
 
+def known_part(space: Mapping[str, Any], indexes: Mapping[str, int], fixed: Mapping[str, Any]) -> ConfigView:
+    """What is known of a configuration before anything is drawn: constants, `fixed`, and the options at `indexes`.
+
+    Reading another value raises `UnresolvedError`. `fixed` is nested as the space is.
+    """
+
+    def draw_at(path: str, domain: Domain) -> Any:
+        return indexes[path] if path in indexes else _Pending(path, domain)
+
+    resolution = _Resolution(draw_at)
+    return ConfigView({key: resolution.build(space[key], str(key), fixed.get(key, UNSET)) for key in space})
+
+
 class _Pending:
-    """The place of a `sample_from` function in a configuration that is being resolved."""
+    """The place of a value in a configuration that is being resolved: of a `sample_from` function, or not yet drawn."""
 
     __slots__ = ("domain", "path", "value")
 
-    def __init__(self, path: str, domain: SampleFrom) -> None:
+    def __init__(self, path: str, domain: Domain) -> None:
         self.path, self.domain, self.value = path, domain, UNSET
 
 
@@ -89,6 +104,8 @@ class _Resolution:
     def _value(self, domain: Domain, path: str, fixed: Any) -> Any:
         if isinstance(domain, Choice):
             index = self.draw_at(path, domain) if fixed is UNSET else domain.index_of(fixed, partial=True)
+            if isinstance(index, _Pending):
+                return index
             if index is None:
                 raise ValueError(f"{path}: {fixed!r} is not in {domain}")
             option = domain.options[index]
@@ -109,7 +126,7 @@ class _Resolution:
             for item in waiting:
                 try:
                     item.value = self.build(_call(item, config), item.path, UNSET)
-                except _UnresolvedError as unresolved:
+                except UnresolvedError as unresolved:
                     blocked[item] = unresolved.path
             if len(blocked) == len(waiting):
                 needs = ", ".join(f"{item.path} needs {path}" for item, path in blocked.items())
@@ -118,18 +135,19 @@ class _Resolution:
 
 
 def _call(item: _Pending, config: dict[str, Any]) -> Any:
+    assert isinstance(item.domain, SampleFrom)
     try:
         value = item.domain.function(ConfigView(config)) if item.domain.takes_config else item.domain.function()
-    except _UnresolvedError:
+    except UnresolvedError:
         raise
     except Exception as error:
         error.add_note(f"raised by the sample_from function of {item.path!r}")
         raise
-    return _without_pending(value.plain) if isinstance(value, ConfigView) else value
+    return _without_pending(value.plain) if isinstance(value, ConfigView) else adopt(value)
 
 
-class _UnresolvedError(Exception):
-    """A `sample_from` function read a value that another one has yet to give."""
+class UnresolvedError(Exception):
+    """A value was read that is not known yet, such as one that another `sample_from` function has to give."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
@@ -166,7 +184,7 @@ def _seen(value: Any) -> Any:
     match value:
         case _Pending():
             if value.value is UNSET:
-                raise _UnresolvedError(value.path)
+                raise UnresolvedError(value.path)
             return _seen(value.value)
         case dict():
             return ConfigView(value)

@@ -13,6 +13,7 @@ from typing import Any
 
 from searchers.choices import Choice, SampleFrom
 from searchers.domain import Domain, Float, Integer, Normal, ReverseLog
+from searchers.foreign import is_foreign, read
 from searchers.ladder import FiniteRange, Ordinal
 
 
@@ -182,6 +183,7 @@ def validate_space(space: Mapping[str, Any]) -> list[str]:
                 f"two parameters are called {path!r}: a key that contains '/' meets a nested one; rename one"
             )
         mistakes.extend(_mistakes_at(path, node))
+        mistakes.extend(_foreign_at(path, node))
     return mistakes
 
 
@@ -202,6 +204,19 @@ def _mistakes_at(path: str, node: Any) -> Iterator[str]:
             yield f"{path}: grid_search within choice cannot be counted; use choice there, or grid_search outside"
     elif isinstance(node, set | frozenset) and any(isinstance(item, Domain) for item in node):
         yield f"{path}: a set cannot hold domains; use a list"
+
+
+def _foreign_at(path: str, node: Any) -> Iterator[str]:
+    """The distributions of other packages that stand for no domain of ours."""
+    if isinstance(node, Choice):
+        for index, option in enumerate(node.options):
+            for parts, leaf in walk(option):
+                yield from _foreign_at("/".join((f"{path}[{index}]", *parts)), leaf)
+    elif is_foreign(node):
+        try:
+            read(node)
+        except ValueError as error:
+            yield f"{path}: {error}"
 
 
 def _holds_grid(node: Any) -> bool:

@@ -5,7 +5,6 @@ Random search: Bergstra and Bengio, Random Search for Hyper-Parameter Optimizati
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,8 +15,11 @@ from typing import Any
 
 from searchers.base import FINISHED, SearchContext, Searcher, Suggestion, trial_number
 from searchers.choices import Choice
+from searchers.constraints import mistakes_in_points
+from searchers.define import DrawnTrial, ask_all
 from searchers.domain import Domain
-from searchers.points import UNSET, read_points
+from searchers.grid import Grid, lay_out
+from searchers.points import read_points
 from searchers.resolution import NOTHING, Draw, draw, resolve_with
 from searchers.space import grid_axes, validate_space
 
@@ -29,10 +31,14 @@ class BasicVariantGenerator(Searcher):
     `constant_grid_search`; then one draw serves the whole grid. Each of `points_to_evaluate` comes first and takes the
     place of one sample; the grid axes that it sets are not varied in it. ``num_samples=-1`` goes on for ever.
 
+    Cells of the grid that break a constraint are left out; what breaks one by what was drawn is drawn again.
+
     A suggestion depends on the space, the seed and the number at the end of the trial's id, and on nothing else; the
-    grid is never laid out. `random_state` takes the place of the run's seed. With `max_concurrent` above 0, no more
-    than so many trials run at a time.
+    grid is never laid out, unless there are constraints. `random_state` takes the place of the run's seed. With
+    `max_concurrent` above 0, no more than so many trials run at a time.
     """
+
+    takes_constraints = takes_functions = True
 
     def __init__(
         self,
@@ -53,20 +59,22 @@ class BasicVariantGenerator(Searcher):
 
     def bind(self, context: SearchContext) -> None:
         super().bind(context if self.random_state is None else replace(context, seed=self.random_state))
+        context = self.context
         if mistakes := validate_space(context.space):
             raise ValueError("; ".join(mistakes))
-        self._points = read_points(context.space, self.points_to_evaluate)
-        self._axes = [(path, len(values)) for path, values in grid_axes(context.space).items()]
-        self._free = [[axis for axis in self._axes if not _is_set(point, axis[0])] for point in self._points]
-        self._point_ends = list(accumulate(_cells(axes) for axes in self._free))
-        self._points_end = self._point_ends[-1] if self._points else 0
+        self._points = self._read_points()
+        known = context.constraints if context.define is None else ()  # what a function asks for is not known yet
+        self._grid = lay_out(context.space, known, NOTHING)
+        self._grids = [lay_out(context.space, known, point) for point in self._points]
+        self._ends = list(accumulate(grid.count for grid in self._grids))
+        self._points_end = self._ends[-1] if self._ends else 0
 
     @property
     def total_trials(self) -> int | None:
         if self.context.num_samples < 0:
             return None
         drawn = max(self.context.num_samples - len(self._points), 0)
-        return self._points_end + drawn * _cells(self._axes)
+        return self._points_end + drawn * self._grid.count
 
     def suggest(self, trial_id: str) -> Suggestion:
         number = trial_number(trial_id)
@@ -75,12 +83,13 @@ class BasicVariantGenerator(Searcher):
             return FINISHED
         if self.max_concurrent and len(self._running - {trial_id}) >= self.max_concurrent:
             return None
-        sample, cell, axes = self._position(number)
-        rng = self.rng("sample", str(sample)) if self.constant_grid_search else self.rng(trial_id)
+        sample, grid, at = self._position(number)
         point = self._points[sample] if sample < len(self._points) else NOTHING
+        names = ("sample", str(sample)) if self.constant_grid_search else (trial_id,)
+        config = self.draw_allowed(partial(self._draw, grid.indexes(at), point), *names)
         if self.max_concurrent:
             self._running.add(trial_id)
-        return resolve_with(self.context.space, _draw_in_cell(axes, cell, rng), rng, point)
+        return config
 
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         if self.max_concurrent:
@@ -89,14 +98,30 @@ class BasicVariantGenerator(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         self._running.discard(trial_id)
 
-    def _position(self, number: int) -> tuple[int, int, list[tuple[str, int]]]:
-        """Which sample the trial belongs to, which cell of its grid it is, and that grid's axes with their lengths."""
+    def _read_points(self) -> list[Mapping[str, Any]]:
+        context = self.context
+        if context.define is not None:
+            return list(self.points_to_evaluate or ())
+        points = read_points(context.space, self.points_to_evaluate)
+        if mistakes := list(mistakes_in_points(context.constraints, context.space, points)):
+            raise ValueError("; ".join(mistakes))
+        return list(points)
+
+    def _position(self, number: int) -> tuple[int, Grid, int]:
+        """Which sample the trial belongs to, and which cell of which grid it is."""
         if number < self._points_end:
-            sample = bisect_right(self._point_ends, number)
-            start = self._point_ends[sample - 1] if sample else 0
-            return sample, number - start, self._free[sample]
-        repetition, cell = divmod(number - self._points_end, _cells(self._axes))
-        return len(self._points) + repetition, cell, self._axes
+            sample = bisect_right(self._ends, number)
+            grid = self._grids[sample]
+            return sample, grid, number - (self._ends[sample] - grid.count)
+        repetition, at = divmod(number - self._points_end, self._grid.count)
+        return len(self._points) + repetition, self._grid, at
+
+    def _draw(self, indexes: Mapping[str, int], point: Mapping[str, Any], rng: Random) -> dict[str, Any]:
+        draw_at = _draw_in_cell(indexes, rng)
+        if self.context.define is None:
+            return resolve_with(self.context.space, draw_at, rng, point)
+        constants = resolve_with(self.context.space, draw_at, rng, NOTHING)
+        return {**constants, **ask_all(self.context.define, DrawnTrial(draw_at, rng, point))}
 
 
 class RandomSearch(BasicVariantGenerator):
@@ -124,35 +149,16 @@ class GridSearch(BasicVariantGenerator):
 
     def bind(self, context: SearchContext) -> None:
         super().bind(context)
-        if not self._axes:
+        if not self._grid.axes:
             raise ValueError("GridSearch needs at least one grid_search([...]) in the space; or use RandomSearch")
 
 
-def _cells(axes: Sequence[tuple[str, int]]) -> int:
-    return math.prod(length for _, length in axes)
-
-
-def _draw_in_cell(axes: Sequence[tuple[str, int]], cell: int, rng: Random) -> Draw:
-    if not axes:
+def _draw_in_cell(indexes: Mapping[str, int], rng: Random) -> Draw:
+    if not indexes:
         return partial(draw, rng)
-    indexes = {}
-    for path, length in axes:
-        cell, indexes[path] = divmod(cell, length)
 
     def draw_at(path: str, domain: Domain) -> Any:
         index = indexes.get(path)
         return draw(rng, path, domain) if index is None or not isinstance(domain, Choice) else index
 
     return draw_at
-
-
-def _is_set(point: Mapping[str, Any], path: str) -> bool:
-    node: Any = point
-    for part in path.split("/"):
-        if isinstance(node, list | tuple):
-            node = node[int(part)]
-        elif isinstance(node, Mapping) and part in node:
-            node = node[part]
-        else:
-            return False
-    return node is not UNSET

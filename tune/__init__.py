@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from schedulers import create_scheduler
     from searchers import (
         choice,
+        constrained,
         create_searcher,
+        describe,
         finrange,
         grid_search,
         logfinrange,
@@ -64,6 +66,7 @@ _MODULES = {
         *("create_searcher", "uniform", "quniform", "loguniform", "qloguniform", "randn", "qrandn", "randint"),
         *("qrandint", "lograndint", "qlograndint", "choice", "sample_from", "grid_search"),
         *("reverseloguniform", "normal", "lognormal", "qlognormal", "finrange", "logfinrange", "ordinal"),
+        *("constrained", "describe"),
     ),
     "tune.callback": ("Callback",),
     "tune.errors": (
@@ -85,6 +88,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = ["create_scheduler", "create_searcher", "uniform", "quniform", "loguniform", "qloguniform", "randn"]
 __all__ += ["qrandn", "randint", "qrandint", "lograndint", "qlograndint", "choice", "sample_from", "grid_search"]
 __all__ += ["reverseloguniform", "normal", "lognormal", "qlognormal", "finrange", "logfinrange", "ordinal"]
+__all__ += ["constrained", "describe"]
 __all__ += ["Callback", "TuneError", "InvalidArgumentError", "MetricNotReportedError", "TrialFailedError"]
 __all__ += [
     "SearcherError",

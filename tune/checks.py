@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from executor.resources import Request
-from searchers.space import validate_space
+from searchers.definition import read_definition, validate
 from tune.callback import Callback
 from tune.errors import InvalidArgumentError, nearest
 from tune.settings import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
@@ -166,10 +166,12 @@ def of_gang(fitted: Fitted, name: str, resources: Any) -> Iterator[str]:
 
 def of_space(space: Any) -> Iterator[str]:
     """Whether the search space is one."""
-    if isinstance(space, Mapping):
-        yield from validate_space(space)
+    try:
+        read_definition(space)
+    except TypeError:
+        yield f"config must be a dictionary that holds domains, or a function of a trial, got {space!r}"
     else:
-        yield f"config must be a dictionary that holds domains, got {space!r}"
+        yield from validate(space)
 
 
 def _is_whole(value: Any) -> bool:

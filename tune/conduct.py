@@ -14,6 +14,7 @@ from typing import Any
 from executor.connect import connect
 from executor.interface import TrialExecutor
 from executor.resources import Request
+from tune.asking import Asking, AskingAside, AskingInline
 from tune.callback import Dispatcher
 from tune.crew import Crew
 from tune.errors import (
@@ -27,6 +28,7 @@ from tune.errors import (
 from tune.job import Job
 from tune.loop import Loop, Observer
 from tune.machine.experiment import Experiment
+from tune.machine.policies import Policies
 from tune.machine.trial import TrialState
 from tune.storage import data, directory, journal, recipe
 from tune.storage.journal import Journal, SqliteJournal
@@ -65,7 +67,8 @@ def conduct(job: Job, *, resume: bool = False, raise_on_failed_trial: bool = Fal
             journal.create(job.directory, job.facts())
         with contextlib.closing(_journal(job, executor)) as written:
             crew = Crew(executor, program, job.directory, reuse=job.tune.reuse_actors, logs=job.run.log_to_file)
-            loop = Loop(experiment, executor, written, crew, _observers(job, experiment))
+            asking = _asking(policies, executor)
+            loop = Loop(experiment, executor, written, crew, _observers(job, experiment), asking)
             with _shown(job, experiment) as watch, _interruptible(loop):
                 if watch is not None:
                     loop.observe(watch)
@@ -151,8 +154,11 @@ def _recorded_seed(job: Job) -> int:
 def _read_back(job: Job, experiment: Experiment) -> None:
     """Fold the journal, so that the experiment and its policies stand where they stood."""
     with journal.reading(job.directory) as connection:
-        for _, entry in journal.entries(connection, code=True):
+        asked = journal.asked_ahead(connection)
+        for position, entry in journal.entries(connection, code=True):
             experiment.replay(entry)
+            for trial_id in asked.get(position, ()):
+                experiment.policies.asked(trial_id)
     trials = experiment.trials.values()
     for trial in trials:
         if not trial.state.final and (lost := data.lost_in(data.encode(trial.config))):
@@ -176,6 +182,13 @@ def _restate(job: Job) -> None:
 def _journal(job: Job, executor: TrialExecutor) -> Journal:
     inline = SqliteJournal(job.directory, durability=job.run.durability)
     return WriterJournal(inline) if executor.real_time else inline
+
+
+def _asking(policies: Policies, executor: TrialExecutor) -> Asking:
+    """Aside where the searcher is slow; in virtual time nothing is, and all is to happen in one order."""
+    if executor.real_time and policies.searcher.is_slow:
+        return AskingAside(policies, executor.wake)
+    return AskingInline(policies)
 
 
 def _observers(job: Job, experiment: Experiment) -> list[Observer]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from schedulers.base import TrialScheduler
 from searchers.base import Searcher
+from searchers.definition import Space
 from tune import keywords
 from tune.callback import Callback
 from tune.conduct import conduct
@@ -25,7 +26,7 @@ from tune.views.results import ResultGrid
 def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
     trainable: Any,
     *,
-    config: Mapping[str, Any] | None = None,
+    config: Space | None = None,
     metric: Metric = None,
     mode: Metric = None,
     num_samples: int = 1,
@@ -56,7 +57,8 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
     Args:
         trainable: a function of a configuration that calls `tune.report` or returns metrics, a `tune.Trainable` class,
             or an Optuna objective (its first parameter is called ``trial``).
-        config: the search space: a dictionary that holds domains such as `tune.loguniform(1e-5, 1e-1)` anywhere in it.
+        config: the search space: a dictionary that holds domains such as `tune.loguniform(1e-5, 1e-1)` anywhere in it,
+            or a function of a trial that asks it for parameters; `tune.constrained` adds constraints to either.
         metric: what to compare trials by: the name of what they report.
         mode: whether less of it is better (``min``) or more (``max``).
         num_samples: how often the space is sampled; a grid is run through that many times. -1: until stopped.
@@ -131,7 +133,7 @@ class Tuner:
         self,
         trainable: Any,
         *,
-        param_space: Mapping[str, Any] | None = None,
+        param_space: Space | None = None,
         tune_config: TuneConfig | None = None,
         run_config: RunConfig | None = None,
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from schedulers.base import ScheduleContext, TrialScheduler
 from schedulers.fifo import FIFOScheduler
 from searchers import create_searcher
 from searchers.base import SearchContext, Searcher
+from searchers.definition import Space, adopt_all, read_definition
 from searchers.limiter import ConcurrencyLimiter
 from searchers.variants import BasicVariantGenerator
 from tune import checks
@@ -36,7 +37,7 @@ class Job:
     """A run as the user asked for it. `check` finds every mistake; the other methods make the parts of the run."""
 
     trainable: Any
-    space: Mapping[str, Any] = field(default_factory=dict)
+    space: Space = field(default_factory=dict)
     tune: TuneConfig = field(default_factory=TuneConfig)
     run: RunConfig = field(default_factory=RunConfig)
     resources: Any = None
@@ -44,6 +45,7 @@ class Job:
     def __post_init__(self) -> None:
         if mistakes := list(checks.of_kinds(self.tune, self.run)):
             raise InvalidArgumentError(mistakes)
+        self.space = adopt_all(self.space)
         self.fitted: Fitted = as_fitted(self.trainable)
         self.metrics, self.modes = self._objectives()
         plain = f"{self.trainable_name}_{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
@@ -148,7 +150,7 @@ class Job:
             "recipe": {
                 "trainable": recipe.trainable_to_data(self.fitted.trainable),
                 "parameters": data.encode(self.fitted.parameters),
-                "space": data.encode(dict(self.space)),
+                "space": data.encode(self.space),
                 "tune": {each.name: data.encode(getattr(self.tune, each.name)) for each in fields(self.tune)},
                 "run": {
                     each.name: data.encode(getattr(self.run, each.name))
@@ -220,8 +222,18 @@ class Job:
             raise TypeError(f"search_alg must be a Searcher or its name, got {searcher!r}")
         if isinstance(searcher, ConcurrencyLimiter) and self.tune.max_concurrent_trials:
             raise ValueError("max_concurrent_trials and a ConcurrencyLimiter exclude each other: give one of them")
-        space = dict(self.space)
-        searcher.bind(SearchContext(space, self.metrics, self.modes, self.seed, self.tune.num_samples))
+        space = read_definition(self.space)
+        searcher.bind(
+            SearchContext(
+                space.tree,
+                self.metrics,
+                self.modes,
+                self.seed,
+                self.tune.num_samples,
+                constraints=space.constraints,
+                define=space.define,
+            )
+        )
         return searcher
 
     def _stopper(self) -> Stopper | None:

@@ -7,10 +7,9 @@ next events. Nothing leaves this process before the entry that led to it is comm
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 
 from executor import messages
 from executor.errors import InfeasibleRequestError
@@ -18,6 +17,7 @@ from executor.interface import TrialExecutor
 from executor.messages import Reservation
 from searchers.base import FINISHED
 from searchers.domain import Domain
+from tune.asking import Asking, AskingInline
 from tune.crew import Crew
 from tune.machine.events import (
     CheckpointRefused,
@@ -59,11 +59,14 @@ class Loop:
         journal: Journal,
         crew: Crew,
         observers: Sequence[Observer] = (),
+        asking: Asking | None = None,
     ) -> None:
         self._experiment = experiment
         self._executor = executor
         self._journal = journal
         self._crew = crew
+        self._asking = asking or AskingInline(experiment.policies)
+        self._asked_after = 0
         self._observers = list(observers)
         self._commands: list[Command] = []
         self._warned = False
@@ -86,6 +89,7 @@ class Loop:
             self._commit()
             self._journal.flush()
         finally:
+            self._asking.close()
             self._crew.disband()
         if self._error is not None:
             raise self._error
@@ -100,6 +104,7 @@ class Loop:
             if self._journal.catch_up(_PATIENCE_S):
                 for event in self._executor.events(self._until()):
                     self._take(event)
+            self._asking.deliver()
             for due in self._experiment.due(self._now()):
                 self._handle(due)
             self._take_interrupts()
@@ -176,8 +181,12 @@ class Loop:
         if name in config:
             self._commands.append(Reply(trial_id, attempt, seq, Take(config[name])))
             return
-        value = self._experiment.policies.parameter(trial_id, name, domain)
-        self._handle(ParameterGiven(trial_id, attempt, seq, name, domain, value))
+
+        def give(value: Any) -> None:
+            if self._experiment.current(trial_id, attempt):
+                self._handle(ParameterGiven(trial_id, attempt, seq, name, domain, value))
+
+        self._asking.parameter(trial_id, name, domain, give)
 
     def _take_interrupts(self) -> None:
         while self._interrupts_taken < self._interrupts:
@@ -198,7 +207,7 @@ class Loop:
                 continue
             room = self._take_room(wanted)
             if room is None:
-                return
+                break
             trial_id = wanted.trial_id or self._suggest()
             if trial_id is None:
                 self._crew.keep_room(room)
@@ -207,6 +216,9 @@ class Loop:
             self._warn_of_starting_over(launched)
             self._crew.move_in(launched, room)
             self._handle(launched)
+        # The next one is thought about while there is no room for it, where rooms would else be empty too long.
+        if self._asking.pays_ahead(len(self._experiment.live)) and self._experiment.takes_new:
+            self._ask()
 
     def _wanted(self) -> Wanted | None:
         try:
@@ -230,23 +242,28 @@ class Loop:
             return None
 
     def _suggest(self) -> str | None:
-        """Ask the searcher for a new trial; None when it has none (now or ever)."""
-        trial_id = self._experiment.next_trial_id
-        try:
-            config = self._experiment.policies.searcher.suggest(trial_id)
-            if config is not None and config is not FINISHED and not isinstance(config, dict):
-                raise TypeError(f"a configuration is a dictionary, suggest returned {config!r}")
-        except Exception:
-            log.exception("the search algorithm raised; no more trials are started")
-            self._handle(SearchEnded(traceback.format_exc()))
+        """A new trial by the searcher; None when it has none (now or ever), or still thinks."""
+        self._ask()
+        answer = self._asking.answer()
+        if answer is None:
             return None
+        if answer.error:
+            self._handle(SearchEnded(answer.error))
+            return None
+        config = answer.suggestion
         if config is None and self._experiment.live:
             return None
         if config is None or config is FINISHED:
             self._handle(SearchEnded())
             return None
-        self._handle(Suggested(trial_id, config))
+        trial_id, now = self._experiment.next_trial_id, self._experiment.position
+        self._handle(Suggested(trial_id, config, self._asked_after if self._asked_after < now else 0))
+        self._asking.taken()
         return trial_id
+
+    def _ask(self) -> None:
+        if self._asking.ask(self._experiment.next_trial_id) or not self._asking.is_aside:
+            self._asked_after = self._experiment.position
 
     def _warn_of_starting_over(self, launched: Launched) -> None:
         """Say, once, that trials which go on have no checkpoint to go on from."""

@@ -11,15 +11,16 @@ from typing import Any
 
 from executor.errors import ExecutorError
 from executor.library.client import Client, running
+from executor.library.context import Context
 from executor.library.functions import RemoteFunction
 from executor.library.handles import ActorClass, ActorHandle, actor_number
 from executor.library.hub import Hub
+from executor.library.mistakes import made_of
+from executor.library.opening import check_opening
 from executor.library.refs import ObjectRef, ObjectRefGenerator, number_of
 from executor.library.runtime import become, current, existing
 from executor.library.serving import Leave
 from executor.library.status import Status
-from executor.library.surroundings import surrounding_of
-from executor.resources import Resources
 
 __audition_internal__ = True
 
@@ -37,8 +38,10 @@ def init(
     runtime_env: Mapping[str, Any] | None = None,
     log_to_driver: bool = True,
     ignore_reinit_error: bool = False,
-) -> Hub:
+) -> Context:
     """Open the executor on this machine; what is not given is discovered. Needless where the defaults will do.
+
+    What it returns shows what there is, and may be used in a ``with``, at whose end it is shut down.
 
     Args:
         address: ``None``, ``"local"`` or ``"auto"``, which are the same here.
@@ -57,19 +60,22 @@ def init(
 
     Raises:
         ExecutorError: it is open already.
-        ValueError: an amount is no number of at least zero, or the address is not on this machine.
+        ValueError: the address is not on this machine, or something cannot be taken: says all that is wrong.
     """
     if address not in (None, "local", "auto"):
         raise ValueError(f"address={address!r}: there is 'local' only; clusters are not here yet")
     before = existing()
     if before is not None:
         if ignore_reinit_error and isinstance(before, Hub):
-            return before
+            return Context(before)
         raise ExecutorError(
             "the executor is open already: call executor.shutdown() first, or pass ignore_reinit_error=True"
         )
-    if runtime_env:
-        surrounding_of(runtime_env, Resources())
+    given = {
+        "num_cpus": num_cpus, "num_gpus": num_gpus, "memory": memory, "resources": resources, "labels": labels,
+        "object_store_memory": object_store_memory, "spill_directory": spill_directory, "runtime_env": runtime_env,
+    }  # fmt: skip
+    made_of(check_opening, given)
     hub = Hub(
         cpus=num_cpus,
         gpus=num_gpus,
@@ -83,7 +89,7 @@ def init(
     hub.default_env = dict(runtime_env) if runtime_env else None
     become(hub)
     _tell_joblib()
-    return hub
+    return Context(hub)
 
 
 def _tell_joblib() -> None:
@@ -104,8 +110,7 @@ def shutdown() -> None:
     """End every task and actor and give everything back, within about two seconds; does nothing when none is open."""
     runtime = existing()
     if isinstance(runtime, Hub):
-        become(None)
-        runtime.close()
+        Context(runtime).disconnect()
 
 
 def is_initialized() -> bool:
@@ -358,6 +363,7 @@ def status() -> Status:
 def stacks(target: ActorHandle | ObjectRef[Any] | ObjectRefGenerator, *, timeout: float = 5.0) -> str:
     """Where a live actor, or a call that runs, is right now: the stacks of all its threads, innermost frame first.
 
+    Before them the calls that its process was sent are named: one that is a C function has no frame of its own.
     It works inside a C call that holds the interpreter too. When the process gives no answer within `timeout` seconds,
     the text says so.
 
@@ -374,7 +380,8 @@ def stacks(target: ActorHandle | ObjectRef[Any] | ObjectRefGenerator, *, timeout
     found = runtime.ask("worker_of", number)
     if found is None:
         raise ExecutorError(f"{target!r} has no process just now: it has ended, or it has not begun")
-    return runtime.pool.stacks(f"worker-{found[0]}", timeout)
+    worker, calls = found
+    return f"Calls: {', '.join(calls) or 'none'}\n\n" + runtime.pool.stacks(f"worker-{worker}", timeout)
 
 
 @dataclass(frozen=True, slots=True)

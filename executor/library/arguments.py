@@ -46,7 +46,7 @@ def pack_arguments(
         if type(argument) is ObjectRef:
             named = {name: _slotted(one, values) for name, one in named.items()}
             break
-    packed = pack_value((positional, named), runtime.allocate)
+    packed = pack_value((positional, named), runtime)
     return packed, tuple(values), numbers_in(packed)
 
 

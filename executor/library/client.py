@@ -31,9 +31,10 @@ from executor.library.messages import (
     REPLY,
     REQUEST,
     SUBMIT,
+    UNUSED,
 )
 from executor.library.objects import VALUE, Outcome
-from executor.library.refs import ObjectRef
+from executor.library.refs import ObjectRef, number_of
 from executor.library.runtime import Runtime
 from executor.library.values import Packed, Place, pack_value, unpack_value
 from executor.processes.worker import SocketChannel
@@ -70,10 +71,12 @@ class Client(Runtime):
         self._condition = Condition()
         self._reading = False
         self._others = 0
-        self._replies: dict[int, tuple[bool, Any]] = {}
+        self._replies: dict[int, Any] = {}
+        """Of each request that was answered: whether it went well, and what; of each that was given up: its verb."""
         self._callbacks: dict[int, Callable[[bool, Any], None]] = {}
+        self._reads_callbacks = False
         self._afterwards: deque[Callable[[], None]] = deque()
-        self._answers: dict[int, Packed | None] = {}
+        self._answers: dict[int, tuple[ObjectRef[Any], Packed] | None] = {}
         self._proceed: dict[int, int] = {}
         self._items: Counter[int] = Counter()
         self.streaming: set[int] = set()
@@ -175,14 +178,17 @@ class Client(Runtime):
                 self.on_calls()
         elif kind == REPLY:
             callback = self._callbacks.pop(message[1], None)
-            if callback is None:
-                self._replies[message[1]] = message[2], message[3]
-            else:
+            if callback is not None:
                 self._afterwards.append(lambda: callback(message[2], message[3]))
+            elif type(verb := self._replies.setdefault(message[1], message[2:])) is str:
+                del self._replies[message[1]]
+                self._refuse(verb, message[3])
         elif kind == DEFINE:
             self._know(message[1])
         elif kind == ANSWER:
-            self._answers[message[1]] = message[2]
+            answer = None if message[2] is None else (self.own(message[2]), message[3])
+            if message[1] in self.streaming:
+                self._answers[message[1]] = answer
         elif kind == PROCEED:
             self._proceed[message[1]] = max(self._proceed.get(message[1], 0), message[2])
         else:
@@ -217,14 +223,33 @@ class Client(Runtime):
             self.say((REQUEST, number, running.get(), verb, arguments))
             if not self.until(lambda: number in replies, timeout_s):
                 raise GetTimeoutError
-        except BaseException:  # mostly that the call was cancelled: the hub is not to think that it still waits
-            self.say((REQUEST, 0, running.get(), "give_up", (number,)))
-            replies.pop(number, None)
+        except BaseException:  # mostly that the call was cancelled
+            self._give_up(number, verb)
             raise
         well, value = replies.pop(number)
         if not well:
             raise value
         return value
+
+    @uninterrupted
+    def _give_up(self, number: int, verb: str) -> None:
+        """The hub is not to think that somebody waits; what it has given all the same is let go of."""
+        reply = self._replies.setdefault(number, verb)
+        if type(reply) is tuple:
+            del self._replies[number]
+            self._refuse(verb, reply[1])
+        self._channel.say((REQUEST, 0, running.get(), "give_up", (number,)))
+
+    def _refuse(self, verb: str, value: Any) -> None:
+        """Let go of what a request has brought that nobody waits for any more."""
+        if value is None or isinstance(value, BaseException):
+            return
+        if verb == "allocate":
+            self.give_back(value)
+        elif verb == "next_item":
+            self.own(value)
+        elif verb in ("create_actor", "get_actor"):
+            self.own(value[0])
 
     def outcomes(self, numbers: Sequence[int], timeout_s: float | None) -> list[Outcome]:
         try:
@@ -245,13 +270,25 @@ class Client(Runtime):
         self.flush()
         request = next(self._requests)
         self._callbacks[request] = lambda _, found: callback(found[0])
-        self.say((REQUEST, request, 0, "outcomes_later", ([number],)))
         if self.on_calls is None:  # nobody reads while the worker's own code runs: a thread has to
-            threading.Thread(target=self._read_callbacks, daemon=True, name="executor-futures").start()
+            self._have_callbacks_read()
+        self.say((REQUEST, request, 0, "outcomes_later", ([number],)))
+
+    @uninterrupted
+    def _have_callbacks_read(self) -> None:
+        """Have one thread read for all callbacks, as long as there are any."""
+        with self._lock:
+            if not self._reads_callbacks:
+                self._reads_callbacks = True
+                threading.Thread(target=self._read_callbacks, daemon=True, name="executor-futures").start()
 
     def _read_callbacks(self) -> None:
         try:
-            self.until(lambda: not self._callbacks)
+            while self.until(lambda: not self._callbacks):
+                with self._lock:
+                    if not self._callbacks:  # else somebody who saw this thread at work relies on it
+                        self._reads_callbacks = False
+                        return
         except EOFError:
             pass
 
@@ -262,6 +299,9 @@ class Client(Runtime):
             return place, memoryview(mmap(fd, place.size))
         finally:
             os.close(fd)
+
+    def give_back(self, place: Place) -> None:
+        self._channel.say((UNUSED, place.segment))
 
     # References.
 
@@ -314,12 +354,13 @@ class Client(Runtime):
 
     # Making.
 
+    @uninterrupted
     def put(self, value: Any) -> ObjectRef[Any]:
-        packed = pack_value(value, self.allocate)
-        number = self.new_numbers(1)
+        packed = pack_value(value, self)
+        ref = self.own(number := self.new_numbers(1))  # before: what has come meanwhile is raised once it is said
         self.flush()
         self.say((PUT, number, packed))
-        return self.own(number)
+        return ref
 
     def define(self, definition: Definition) -> None:
         if definition.digest not in self._definitions:
@@ -345,30 +386,32 @@ class Client(Runtime):
     # Streaming.
 
     def next_item(self, call: int, taken: int, answer: Any) -> ObjectRef[Any] | None:
-        packed = None if answer is None else pack_value(answer, self.allocate)
-        number = self.ask("next_item", call, taken, packed)
+        reply = None if answer is None else self.put(answer)
+        number = self.ask("next_item", call, taken, None if reply is None else number_of(reply))
         return None if number is None else self.own(number)
 
-    def stream(self, call: int, packed: Packed, *, window: int = 0) -> None:
+    def stream(self, call: int, value: Any, *, window: int = 0) -> None:
         """Send up a value that a call yields; waits while the reader is `window` values behind."""
         index = self._items[call]
-        self._items[call] += 1
         if window:
             self.until(lambda: index - self._proceed.get(call, 0) < window)
-        self.flush()
-        self.say((ITEM, call, self.new_numbers(1), (VALUE, packed), False))
+        self._send_up(call, value, waits=False)
 
     def emit(self, call: int, value: Any) -> Any:
         """Send up a value and wait for the reader's answer to it."""
-        packed = pack_value(value, self.allocate)
-        self._items[call] += 1
         self._answers.pop(call, None)
-        self.flush()
         self.before_waiting()
-        self.say((ITEM, call, self.new_numbers(1), (VALUE, packed), True))
+        self._send_up(call, value, waits=True)
         self.until(lambda: call in self._answers)
         answer = self._answers.pop(call)
-        return None if answer is None else unpack_value(answer)
+        return None if answer is None else unpack_value(answer[1])
+
+    @uninterrupted
+    def _send_up(self, call: int, value: Any, *, waits: bool) -> None:
+        packed = pack_value(value, self)
+        self._items[call] += 1
+        self.flush()
+        self.say((ITEM, call, self.new_numbers(1), (VALUE, packed), waits))
 
     def end_stream(self, call: int) -> None:
         """Forget what was kept for a call's stream."""

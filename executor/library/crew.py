@@ -83,14 +83,15 @@ class Crew:
         self._runtime = current()
         self._token = self._runtime.put(None)
         given = {"num_cpus": 0, "max_retries": 0, **(options or {})}
-        given |= {"num_returns": 1, "max_calls": max_calls, "crew": Band(number_of(self._token), size)}
+        given |= {"num_returns": 1, "max_calls": max_calls}
+        self._band = Band(number_of(self._token), size)
         if initializer is not None:
             surrounding = dict(given.get("runtime_env") or self._runtime.default_env or {})
             before = surrounding.get("worker_process_setup_hook")
             surrounding["worker_process_setup_hook"] = partial(_set_up, before, initializer, tuple(initargs))
             given["runtime_env"] = surrounding
         self._options = given
-        self._generic = {mode: RemoteFunction(mode, given) for mode in (apply, apply_to_all, apply_to_all_unpacked)}
+        self._generic = {mode: self._remote(mode, given) for mode in (apply, apply_to_all, apply_to_all_unpacked)}
         self._callings: dict[tuple[int, Any], tuple[Any, Calling]] = {}
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -118,9 +119,12 @@ class Crew:
             if len(self._callings) >= _REMEMBERED:
                 self._callings.clear()
             sent = function if mode is None else partial(mode, function)
-            remote = RemoteFunction(sent, {"name": function.__name__, **self._options})
+            remote = self._remote(sent, {"name": function.__name__, **self._options})
             known = self._callings[id(function), mode] = function, Calling(remote)
         return known[1]
+
+    def _remote(self, function: Any, options: Mapping[str, Any]) -> RemoteFunction:
+        return RemoteFunction(function, options, crew=self._band)
 
     # Calls.
 
@@ -213,10 +217,10 @@ class Crew:
             self._changed.notify_all()
         return taken
 
-    def join(self) -> None:
-        """Wait until all calls have ended and were told."""
+    def join(self, timeout_s: float | None = None) -> None:
+        """Wait until all calls have ended and were told, or until the time is over."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._unfinished)
+            self._changed.wait_for(lambda: not self._unfinished, timeout_s)
 
     def kill(self) -> list[Job]:
         """End the calls that run, with their processes; those that were not sent are returned."""

@@ -15,7 +15,8 @@ from executor.library.messages import ANSWER, PROCEED
 from executor.library.objects import ERROR, Outcome
 from executor.library.plans import ActorPlan, Spot, with_spot
 from executor.library.status import status_of
-from executor.library.values import Packed, place_of
+from executor.library.values import place_of
+from executor.library.workers import Worker
 from executor.resources import Request, Resources
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Desk:
 
     # Streams.
 
-    def _next_item(self, caller: int, call: int, answer: Answer, number: int, taken: int, reply: Packed | None) -> None:
+    def _next_item(self, caller: int, call: int, answer: Answer, number: int, taken: int, reply: int | None) -> None:
         hub = self._hub
         stream = hub.calls.streams.get(number)
         if stream is None:
@@ -130,15 +131,26 @@ class Desk:
 
         look()
 
-    def _tell_yielder(self, stream: Stream, number: int, taken: int, reply: Packed | None) -> None:
+    def _tell_yielder(self, stream: Stream, number: int, taken: int, reply: int | None) -> None:
         """Answer what was taken last, and have the call go on."""
         running = self._hub.calls.open.get(number)
         if running is not None and running.worker is not None:
             if stream.unanswered == taken - 1 and taken > 0:
                 stream.unanswered = -1
-                self._hub.workers.post(running.worker, (ANSWER, number, reply))
+                self._answer(running.worker, number, reply)
             if running.plan.window:
                 self._hub.workers.post(running.worker, (PROCEED, number, taken))
+
+    def _answer(self, worker: Worker, number: int, reply: int | None) -> None:
+        """Answer what a call has emitted; its worker holds the answer until it has read it."""
+        objects = self._hub.objects
+        outcome = None if reply is None else objects.outcome(reply)
+        if reply is None or outcome is None:
+            self._hub.workers.post(worker, (ANSWER, number, None, None))
+            return
+        objects.keep(reply)
+        worker.held[reply] += 1
+        self._hub.workers.post(worker, (ANSWER, number, reply, outcome[1]))
 
     # Actors.
 
@@ -224,6 +236,11 @@ class Desk:
             else:
                 self.cancel(call, force=True, recursive=False)
 
+    def _runs(self, caller: int, call: int, answer: Answer, number: int) -> None:
+        """Whether the worker that asks still has a call to run, or to tell of."""
+        worker = self._hub.workers.all.get(caller)
+        answer(True, worker is not None and number in worker.running)
+
     def cancel(self, call: Call, *, force: bool, recursive: bool) -> None:
         """End a call: at once when it has not begun, else by asking, or with `force` by ending its process."""
         hub = self._hub
@@ -296,8 +313,8 @@ class Desk:
         answer(True, status_of(self._hub))
 
     def _worker_of(self, caller: int, call: int, answer: Answer, number: int) -> None:
-        """The worker that an actor, or a call, runs in."""
+        """The worker that an actor, or a call, runs in, and the names of its calls in the order they were sent."""
         actor: Actor | None = self._hub.actors.all.get(number)
         running = self._hub.calls.open.get(number)
         worker = actor.worker if actor is not None else running.worker if running is not None else None
-        answer(True, None if worker is None else (worker.number, worker.pid))
+        answer(True, None if worker is None else (worker.number, [one.plan.name for one in worker.running.values()]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from executor.errors import (
@@ -16,6 +18,13 @@ from executor.library.values import Packed, unpack_value
 from executor.messages import DeathCause, RemoteError
 from executor.pickling import encode
 from executor.tracebacks import describe
+
+_FRAME = re.compile(r'^[ |]+File "', re.MULTILINE)
+"""A line of a traceback, also of a group's."""
+
+_Told = tuple[type[BaseException], tuple[Any, ...], dict[str, Any], str, str]
+"""What is sent of an exception: its class, its arguments (of a group: its message and what is sent of its members), its
+attributes, the text of its traceback, and how it is shown where it cannot be made anew."""
 
 
 class RemoteTraceback(Exception):  # noqa: N818 - it is shown as the cause of an exception, and is nobody's error
@@ -48,16 +57,30 @@ def _encoded(error: BaseException) -> tuple[bytes, list[memoryview]]:
     cause = error.__cause__ or error.__context__
     if isinstance(cause, RemoteTraceback):  # it was raised in a call that this one waited for
         text = RemoteError(text.type_name, text.message, cause.text + "\nWhich came out of:\n\n" + text.traceback)
-    for state in _states(error):
+    for told in _tellings(error, text.traceback, str(text)):
         try:
-            return encode((type(error), error.args, state, text.traceback, str(text)))
+            return encode(told)
         except TypeError:
             continue
-    arguments = tuple(argument if _travels(argument) else repr(argument) for argument in error.args)
-    for kind in type(error).__mro__:
-        if _travels((kind, arguments)):
-            return encode((kind, arguments, {}, text.traceback, str(text)))
     raise AssertionError("object travels")
+
+
+def _tellings(error: BaseException, traceback: str, shown: str) -> Iterator[_Told]:
+    """What may be sent of an exception, the most of it first."""
+    arguments = error.args
+    if isinstance(error, BaseExceptionGroup):
+        arguments = error.message, tuple(map(_member, error.exceptions))
+    for state in _states(error):
+        yield type(error), arguments, state, traceback, shown
+    if not isinstance(error, BaseExceptionGroup):
+        arguments = tuple(argument if _travels(argument) else repr(argument) for argument in arguments)
+    for kind in type(error).__mro__:
+        yield kind, arguments, {}, traceback, shown
+
+
+def _member(error: BaseException) -> _Told:
+    """What is sent of a member of a group, whose traceback stands in that of the group."""
+    return next(told for told in _tellings(error, "", str(describe(error))) if _travels(told))
 
 
 def _states(error: BaseException) -> list[dict[str, Any]]:
@@ -78,13 +101,19 @@ def _travels(value: Any) -> bool:
 def unpack_exception(packed: Packed) -> BaseException:
     """The exception as it was, its cause being the traceback from over there."""
     try:
-        kind, arguments, state, text, shown = unpack_value(packed)
+        return _remade(unpack_value(packed))
     except Exception as failure:  # noqa: BLE001 - whatever the class of a user's exception does when it is loaded
         return ExecutorError(f"a call raised an exception that cannot be loaded here: {failure}")
+
+
+def _remade(told: _Told) -> BaseException:
+    kind, arguments, state, text, shown = told
+    if issubclass(kind, BaseExceptionGroup):
+        arguments = arguments[0], list(map(_remade, arguments[1]))
     error = _made(kind, arguments) or ExecutorError(shown)
     for name, value in {"args": arguments, **state}.items():
         _set(error, name, value)
-    if '\n  File "' in text:
+    if _FRAME.search(text):
         _set(error, "__cause__", RemoteTraceback(text))
     return error
 
@@ -99,6 +128,8 @@ def _set(error: BaseException, name: str, value: Any) -> None:
 def _made(kind: type[BaseException], arguments: tuple[Any, ...]) -> BaseException | None:
     """An exception without its constructor, which may take anything; None where even its `__new__` does not know."""
     try:
+        if issubclass(kind, BaseExceptionGroup):  # its own `__new__` may take anything too
+            return BaseExceptionGroup.__new__(kind, *arguments)
         return kind.__new__(kind, *arguments)
     except Exception:  # noqa: BLE001 - the user's own code
         return None

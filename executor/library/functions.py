@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from executor.library.definitions import Definition, define
 from executor.library.handing_in import check_feasible, hand_in
+from executor.library.mistakes import made_of
 from executor.library.options import placed, retried
-from executor.library.plans import Plan, check_names, labels_of, merged, resources_of, returns_of, whole
+from executor.library.plans import Crew, Plan, check_names, labels_of, merged, resources_of, returns_of, whole
 from executor.library.runtime import Runtime, current
 from executor.library.surroundings import surrounding_of
 
@@ -21,13 +24,18 @@ class RemoteFunction:
     """A function whose calls, by `remote`, run as tasks in worker processes."""
 
     def __init__(
-        self, function: Callable[..., Any], options: Mapping[str, Any], definition: list[Definition] | None = None
+        self,
+        function: Callable[..., Any],
+        options: Mapping[str, Any],
+        definition: list[Definition] | None = None,
+        crew: Crew | None = None,
     ) -> None:
         check_names(options, actor=False)
         self._function = function
         self._options = dict(options)
         self._definition = definition if definition is not None else []
-        self._plan = self._own_plan = plan_of(function, self._options)
+        self._crew = crew
+        self._plan = self._own_plan = self._plan_by(self._options)
         self._runtime: Runtime | None = None
         functools.update_wrapper(self, function)
 
@@ -51,7 +59,7 @@ class RemoteFunction:
         runtime = current()
         self._plan = self._own_plan  # an executor before this one may have had another default
         if "runtime_env" not in self._options and (default := runtime.default_env):
-            self._plan = plan_of(self._function, {**self._options, "runtime_env": default})
+            self._plan = self._plan_by({**self._options, "runtime_env": default})
         check_feasible(runtime, self._plan)
         if not self._definition:
             self._definition.append(define(self._function))
@@ -59,13 +67,17 @@ class RemoteFunction:
         self._runtime = runtime
         return runtime
 
+    def _plan_by(self, options: Mapping[str, Any]) -> Plan:
+        plan = made_of(partial(plan_of, self._function), options)
+        return plan if self._crew is None else replace(plan, crew=self._crew)
+
     def options(self, **options: Any) -> RemoteFunction:
         """The same function with other options.
 
         Raises:
             ValueError: there is no such option, or a value is not of its kind.
         """
-        return RemoteFunction(self._function, merged(self._options, options), self._definition)
+        return RemoteFunction(self._function, merged(self._options, options), self._definition, self._crew)
 
     def __call__(self, *positional: Any, **named: Any) -> Any:
         raise TypeError(
@@ -74,7 +86,7 @@ class RemoteFunction:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return RemoteFunction, (self._function, self._options)
+        return RemoteFunction, (self._function, self._options, None, self._crew)
 
 
 def plan_of(function: Callable[..., Any], options: Mapping[str, Any]) -> Plan:
@@ -92,7 +104,6 @@ def plan_of(function: Callable[..., Any], options: Mapping[str, Any]) -> Plan:
         spot=spot,
         inherits_spot=inherits,
         labels=labels_of(options),
-        crew=options.get("crew"),
         max_calls=whole(options, "max_calls", 0, 0),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from executor.errors import InfeasibleRequestError
+from executor.interrupts import uninterrupted
 from executor.library.arguments import pack_arguments
 from executor.library.calls import Submission
 from executor.library.plans import STREAMING, Plan
@@ -16,6 +17,7 @@ from executor.placement import why_infeasible
 __audition_internal__ = True
 
 
+@uninterrupted
 def hand_in(
     runtime: Runtime,
     plan: Plan,

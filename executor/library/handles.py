@@ -6,12 +6,14 @@ import inspect
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from executor.library.arguments import pack_arguments
 from executor.library.creation import Creation
 from executor.library.definitions import Definition, define
 from executor.library.handing_in import check_feasible, hand_in
+from executor.library.mistakes import made_of
 from executor.library.options import placed, retried
 from executor.library.plans import ActorPlan, Plan, check_names, labels_of, merged, resources_of, returns_of, whole
 from executor.library.refs import ObjectRef, number_of, runtime_of
@@ -109,7 +111,7 @@ class ActorClass:
         self._kind = kind
         self._options = dict(options)
         self._definition = definition if definition is not None else []
-        self._plan = actor_plan_of(kind, self._options)
+        self._plan = made_of(partial(actor_plan_of, kind), self._options)
         self._description: list[bytes] = []
         self.__name__, self.__doc__, self.__module__ = kind.__name__, kind.__doc__, kind.__module__
 
@@ -120,10 +122,12 @@ class ActorClass:
             InfeasibleRequestError: no node can ever hold it.
             ProgramNotPicklableError: the class cannot be sent to another process.
             TypeError: an argument cannot.
-            ValueError: there is an actor of this name already.
+            ValueError: there is an actor of this name already; or `get_if_exists` without a name.
         """
         runtime = current()
         plan = self._plan
+        if plan.get_if_exists and plan.registered_name is None:
+            raise ValueError("get_if_exists=True is for an actor with a name: give name=... too, or leave it out")
         if "runtime_env" not in self._options and (default := runtime.default_env):
             plan = actor_plan_of(self._kind, {**self._options, "runtime_env": default})
         check_feasible(runtime, plan.plan)

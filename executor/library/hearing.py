@@ -26,6 +26,7 @@ from executor.library.messages import (
     RESULTS,
     SUBMIT,
     UNREADY,
+    UNUSED,
 )
 from executor.library.objects import ERROR, VALUE, Outcome
 from executor.library.plans import Plan, Spot, with_spot
@@ -59,6 +60,7 @@ class Hearing:
             LEAVING: hub.actors.leave,
             READY: self._take_ready,
             UNREADY: self._take_unready,
+            UNUSED: self._take_unused,
         }
 
     def take(self, worker: Worker, message: tuple[Any, ...]) -> None:
@@ -125,6 +127,10 @@ class Hearing:
         if worker.places and type(outcome[1]) is tuple and type(outcome[1][1]) is Place:
             worker.places.discard(outcome[1][1].segment)
 
+    def _take_unused(self, worker: Worker, segment: int) -> None:
+        worker.places.discard(segment)
+        self._hub.store.give_back(segment)
+
     def _take_submission(self, worker: Worker, parent: int, submission: Submission) -> None:
         self._forget_places(worker, (VALUE, submission.arguments))
         plan = submission.plan
@@ -137,8 +143,11 @@ class Hearing:
 
     def _take_request(self, worker: Worker, request: int, call: int, verb: str, arguments: tuple[Any, ...]) -> None:
         if verb == "give_up":
-            if worker.asking.pop(arguments[0], False):
+            blocked = worker.asking.pop(arguments[0], None)
+            if blocked:
                 self._lending.unblock(worker)
+            if blocked is not None:  # each request has one reply; this one's may be under way already
+                self._hub.workers.post(worker, (REPLY, arguments[0], True, None))
             return
         worker.asking[request] = False
 

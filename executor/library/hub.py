@@ -36,7 +36,7 @@ from executor.library.ledger import Ledger
 from executor.library.lending import Lending
 from executor.library.objects import ERROR, VALUE, Objects, Outcome
 from executor.library.plans import MOST_RETURNS
-from executor.library.refs import ObjectRef
+from executor.library.refs import ObjectRef, number_of
 from executor.library.runtime import Runtime
 from executor.library.store import Store
 from executor.library.tasks import Tasks
@@ -265,9 +265,17 @@ class Hub(Runtime):
 
     def put(self, value: Any) -> ObjectRef[Any]:
         self._check_open()
-        packed = pack_value(value, self.allocate)
-        ref: ObjectRef[Any] = ObjectRef(number := self.new_numbers(1), self)  # before: an interrupt may come after it
-        self._change(self.objects.put, number, (VALUE, packed))
+        self._interrupts.install()
+        ref = self._put_now(value)
+        if self._interrupts.came:
+            self._interrupts.catch_up()
+        return ref
+
+    @uninterrupted
+    def _put_now(self, value: Any) -> ObjectRef[Any]:
+        packed = pack_value(value, self)
+        ref: ObjectRef[Any] = ObjectRef(number := self.new_numbers(1), self)
+        self._change_now(self.objects.put, number, (VALUE, packed))
         return ref
 
     def _change(self, action: Callable[..., Any], *arguments: Any) -> Any:
@@ -376,8 +384,8 @@ class Hub(Runtime):
             self.actors.submit(self.calls.begin(submission, caller, parent, tries))
 
     def next_item(self, call: int, taken: int, answer: Any) -> ObjectRef[Any] | None:
-        packed = None if answer is None else pack_value(answer, self.allocate)
-        number = self.ask("next_item", call, taken, packed)
+        reply = None if answer is None else self.put(answer)
+        number = self.ask("next_item", call, taken, None if reply is None else number_of(reply))
         return None if number is None else ObjectRef(number, self)
 
     def ask(self, verb: str, *arguments: Any) -> Any:
@@ -403,6 +411,9 @@ class Hub(Runtime):
             self._change(self._take_drops)
         place = self.store.allocate(size)
         return place, self.store.memory_of(place)
+
+    def give_back(self, place: Place) -> None:
+        self.store.give_back(place.segment)
 
     # Ending.
 

@@ -12,7 +12,6 @@ from executor.library.client import running
 from executor.library.messages import RESULT
 from executor.library.objects import VALUE
 from executor.library.plans import STREAMING
-from executor.library.values import pack_value
 
 if TYPE_CHECKING:
     from executor.library.serving import Serving
@@ -105,13 +104,13 @@ class Loop:
                 value = getattr(serving.actor, method)(*positional, **named)
                 if inspect.isasyncgen(value):
                     async for item in value:
-                        client.stream(number, pack_value(item, client.allocate), window=window)
+                        client.stream(number, item, window=window)
                     value = None
                 elif inspect.isawaitable(value):
                     value = await value
                 elif returns == STREAMING and value is not None:
                     for item in value:
-                        client.stream(number, pack_value(item, client.allocate), window=window)
+                        client.stream(number, item, window=window)
                     value = None
                 packed = serving.pack(value, returns)
         except (SystemExit, Leave):

@@ -9,7 +9,7 @@ CALLS = (
 #            be tried again when it raises, whether its result may wait for those of the calls behind it)
 DEFINE = 2  # a definition; also a worker to the hub
 REPLY = 3  # number of the request, whether it went well, value or packed exception
-ANSWER = 4  # call, index of the item, packed answer
+ANSWER = 4  # call, object that the answer is, packed answer; None, None for none
 PROCEED = 5  # call, how many items have been taken
 CREATE = 6  # digest, arguments, values or None, options of the host, restart count
 
@@ -25,6 +25,7 @@ CREATED = 17  # VALUE or ERROR, packed exception
 PUT = 18  # number, packed
 UNREADY = 19  # why the surroundings could not be set up
 RESULTS = 21  # [result, ...]: each as in `RESULT`
+UNUSED = 22  # segment, which was allocated and is not needed
 LEAVING = 20  # the actor leaves of its own will
 
 RECALL = (1 << 64) - 1

@@ -16,7 +16,7 @@ MOST_RETURNS = 1 << 15
 """How many values one call may return."""
 
 _TASK_OPTIONS = (
-    "crew", "generator_backpressure_num_objects", "max_calls", "max_retries", "num_returns", "retry_exceptions",
+    "generator_backpressure_num_objects", "max_calls", "max_retries", "num_returns", "retry_exceptions",
 )  # fmt: skip
 _ACTOR_OPTIONS = (
     "get_if_exists", "lifetime", "max_concurrency", "max_pending_calls", "max_restarts", "max_task_retries",
@@ -26,6 +26,9 @@ _COMMON_OPTIONS = (
     "label_selector", "memory", "name", "num_cpus", "num_gpus", "placement_group", "placement_group_bundle_index",
     "placement_group_capture_child_tasks", "resources", "runtime_env", "scheduling_strategy",
 )  # fmt: skip
+
+
+_OWN_OPTIONS = {"CPU": "num_cpus", "cpu": "num_cpus", "GPU": "num_gpus", "gpu": "num_gpus", "memory": "memory"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +125,7 @@ def resources_of(options: Mapping[str, Any], default_cpus: float) -> Resources:
     Raises:
         ValueError: an amount is no number of at least zero; more than one gpu must be whole ones.
     """
-    amounts = dict(options.get("resources") or {})
-    if taken := {"cpu", "CPU", "gpu", "GPU", "memory"} & amounts.keys():
-        names = ", ".join(sorted(taken))
-        raise ValueError(f"resources holds custom kinds only: give {names} as num_cpus, num_gpus, memory")
+    amounts = _custom(options.get("resources") or {})
     amounts["cpu"] = _given(options, "num_cpus", default_cpus)
     amounts["gpu"] = gpus = _given(options, "num_gpus", 0)
     amounts["memory"] = _given(options, "memory", 0)
@@ -133,6 +133,14 @@ def resources_of(options: Mapping[str, Any], default_cpus: float) -> Resources:
     if gpus > 1 and gpus % 1:
         raise ValueError(f"num_gpus: more than one gpu must be whole ones, got {gpus:g}")
     return found
+
+
+def _custom(given: Any) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise ValueError(f"resources must be a dictionary of amounts, as {{'licence': 2}}, got {given!r}")
+    if taken := [f"{kind} as {_OWN_OPTIONS[kind]}" for kind in given if kind in _OWN_OPTIONS]:
+        raise ValueError(f"resources holds custom kinds only: give {', '.join(taken)}")
+    return dict(given)
 
 
 def _given(options: Mapping[str, Any], name: str, default: float) -> Any:
@@ -178,9 +186,14 @@ def labels_of(options: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         ValueError: they are no dictionary of texts.
     """
     labels = options.get("label_selector") or {}
-    if not isinstance(labels, Mapping) or not all(isinstance(text, str) for item in labels.items() for text in item):
-        raise ValueError(f"label_selector must be a dictionary of texts, got {labels!r}")
+    check_texts("label_selector", labels)
     return tuple(sorted(labels.items()))
+
+
+def check_texts(name: str, texts: Any) -> None:
+    """Raise unless it is a dictionary of texts."""
+    if not isinstance(texts, Mapping) or not all(isinstance(text, str) for item in texts.items() for text in item):
+        raise ValueError(f"{name} must be a dictionary of texts, as {{'zone': 'a'}}, got {texts!r}")
 
 
 def with_spot(plan: Plan, spot: Spot | None) -> Plan:

@@ -89,6 +89,10 @@ class Runtime(ABC):
     def allocate(self, size: int) -> tuple[Place, memoryview]:
         """A place in shared memory, and this process's way to fill it."""
 
+    @abstractmethod
+    def give_back(self, place: Place) -> None:
+        """A place that this process has allocated holds nothing that goes anywhere."""
+
     def disown(self) -> None:
         """In a forked copy of the process: refuse to work for what belongs to the original."""
 

@@ -19,7 +19,7 @@ from executor.library.failures import pack_exception
 from executor.library.messages import CREATE, CREATED, GAVE_BACK, LEAVING, RECALL, RESULT, RESULTS
 from executor.library.objects import ERROR, VALUE
 from executor.library.plans import STREAMING
-from executor.library.values import Packed, pack_value
+from executor.library.values import Packed, pack_value, pack_values
 
 __audition_internal__ = True
 
@@ -70,13 +70,13 @@ class Serving:
         while (word := client.next_word()) is not None:
             try:
                 client.read_now()  # what is meant may not have been read yet
+                if word == RECALL:
+                    self.tell_held()
+                    self._give_back()
+                else:
+                    self._cancel(word)
             except EOFError:
                 return
-            if word == RECALL:
-                self.tell_held()
-                self._give_back()
-            else:
-                self._cancel(word)
 
     def _give_back(self) -> None:
         calls = self.client.calls
@@ -106,6 +106,9 @@ class Serving:
         elif number == self._current:
             self._interrupting = number
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        # A call that is over was told of before this is asked. Any other has its end still to come, which forgets it.
+        if not self.client.ask("runs", number):
+            self.cancelled.discard(number)
 
     def _interrupted(self) -> None:
         if self._interrupting and self._interrupting == self._current:
@@ -272,7 +275,7 @@ class Serving:
         client = self.client
         try:
             while (item := next(value, _END)) is not _END:
-                client.stream(number, pack_value(item, client.allocate), window=window)
+                client.stream(number, item, window=window)
         finally:
             if hasattr(value, "close"):
                 value.close()
@@ -283,9 +286,8 @@ class Serving:
         Raises:
             TypeError: it cannot be sent, or is not as many values as the call returns.
         """
-        allocate = self.client.allocate
         if returns in (1, STREAMING):
-            return pack_value(value, allocate)
+            return pack_value(value, self.client)
         if returns == 0:
             return []
         if inspect.isgenerator(value):
@@ -293,7 +295,7 @@ class Serving:
         if not isinstance(value, list | tuple) or len(value) != returns:
             what = f"{len(value)} values" if isinstance(value, list | tuple) else f"a {type(value).__name__}"
             raise ValueError(f"a call with num_returns={returns} must return so many values, it returned {what}")
-        return [pack_value(one, allocate) for one in value]
+        return pack_values(value, self.client)
 
     def tell_error(self, number: int, error: BaseException, seconds: float, *, retry: bool | bytes) -> None:
         """Tell that a call raised."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from os import PathLike
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,7 @@ from executor.pickling import dump
 from executor.resources import Resources
 
 _KNOWN = ("env_vars", "working_dir", "py_modules", "worker_process_setup_hook")
+_HOOK = "runtime_env['worker_process_setup_hook']"
 
 
 def surrounding_of(
@@ -31,10 +33,13 @@ def surrounding_of(
     if not isinstance(variables, Mapping) or not all(isinstance(t, str) for item in variables.items() for t in item):
         mistakes.append(f"runtime_env['env_vars'] must be a dictionary of texts, got {variables!r}")
         variables = {}
+    modules = environment.get("py_modules") or ()
+    if isinstance(modules, str | PathLike | ModuleType):
+        mistakes.append(f"runtime_env['py_modules'] must be a list of modules and folders, got {modules!r} alone")
     if mistakes:
         raise ValueError("; ".join(mistakes))
     folder = environment.get("working_dir")
-    paths = [_module_folder(module) for module in environment.get("py_modules") or ()]
+    paths = [_module_folder(module) for module in modules]
     if folder is not None:
         folder = _existing(folder, "working_dir")
         paths.insert(0, folder)
@@ -68,9 +73,15 @@ def _module_folder(module: Any) -> str:
 
 
 def _hook(hook: Any) -> Callable[[], Any]:
+    given = hook
     if isinstance(hook, str):
         module, _, name = hook.replace(":", ".").rpartition(".")
-        hook = getattr(importlib.import_module(module), name)
+        if not module:
+            raise ValueError(f"{_HOOK} must be a function, or its name as 'module.function', got {hook!r}")
+        try:
+            hook = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"{_HOOK} cannot be imported: {hook!r}: {error}") from error
     if not callable(hook):
-        raise ValueError(f"runtime_env['worker_process_setup_hook'] must be a function, got {hook!r}")
+        raise ValueError(f"{_HOOK} must be a function, got {given!r}")
     return hook  # type: ignore[no-any-return]

@@ -7,11 +7,12 @@ of shared memory, which every process maps read-only, so that nothing is copied 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Iterable
 from mmap import PROT_READ, mmap
 from os import O_CLOEXEC, O_RDONLY, close, open  # noqa: A004
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
+from executor.interrupts import interruptible
 from executor.library.refs import travelling
 from executor.pickling import encode
 
@@ -37,11 +38,18 @@ Packed = bytes | tuple[bytes, tuple[bytes, ...] | Place, tuple[int, ...]]
 A pickle that is itself large lies in the first span of the place, and is empty here.
 """
 
-Allocate = Callable[[int], tuple[Place, memoryview]]
-"""Gives a place of at least so many bytes, and the memory to fill."""
+
+class Room(Protocol):
+    """Where large values are put."""
+
+    def allocate(self, size: int) -> tuple[Place, memoryview]:
+        """A place of at least so many bytes, and the memory to fill."""
+
+    def give_back(self, place: Place) -> None:
+        """What was put there goes nowhere."""
 
 
-def pack_value(value: Any, allocate: Allocate) -> Packed:
+def pack_value(value: Any, room: Room) -> Packed:
     """`value` as it travels.
 
     Raises:
@@ -50,21 +58,27 @@ def pack_value(value: Any, allocate: Allocate) -> Packed:
     """
     if value is None:
         return _NONE  # what most calls that are made for their effect return
-    before, travelling.numbers = travelling.numbers, []
-    try:
-        body, buffers = encode(value)
-        numbers = travelling.numbers
-    finally:
-        travelling.numbers = before
+    body, buffers, numbers = _encoded(value)
     size = sum(buffer.nbytes for buffer in buffers) if buffers else 0
     if len(body) + size > INLINE_BYTES:
-        return _stored(body, buffers, tuple(numbers), allocate)
+        return _stored(body, buffers, numbers, room)
     if buffers or numbers:
-        return body, tuple(map(bytes, buffers)), tuple(numbers)
+        return body, tuple(map(bytes, buffers)), numbers
     return body
 
 
-def _stored(body: bytes, buffers: list[memoryview], numbers: tuple[int, ...], allocate: Allocate) -> Packed:
+@interruptible
+def _encoded(value: Any) -> tuple[bytes, list[memoryview], tuple[int, ...]]:
+    """The pickle, its buffers, and the references in it; by the user's own code, which an interrupt may end."""
+    before, travelling.numbers = travelling.numbers, []
+    try:
+        body, buffers = encode(value)
+        return body, buffers, tuple(travelling.numbers)
+    finally:
+        travelling.numbers = before
+
+
+def _stored(body: bytes, buffers: list[memoryview], numbers: tuple[int, ...], room: Room) -> Packed:
     pieces: list[bytes | memoryview] = list(buffers)
     if len(body) > INLINE_BYTES:
         pieces, body = [body, *buffers], b""
@@ -73,11 +87,32 @@ def _stored(body: bytes, buffers: list[memoryview], numbers: tuple[int, ...], al
         begin = -(-end // _ALIGNMENT) * _ALIGNMENT
         end = begin + memoryview(piece).nbytes
         spans.append((begin, end))
-    place, memory = allocate(end)
-    for (begin, until), piece in zip(spans, pieces, strict=True):
-        memory[begin:until] = memoryview(piece).cast("B")
-    memory.release()
+    place, memory = room.allocate(end)
+    try:
+        with memory:
+            for (begin, until), piece in zip(spans, pieces, strict=True):
+                memory[begin:until] = memoryview(piece).cast("B")
+    except BaseException:
+        room.give_back(place)
+        raise
     return body, place._replace(spans=tuple(spans)), numbers
+
+
+def pack_values(values: Iterable[Any], room: Room) -> list[Packed]:
+    """Several values as they travel: all of them, or where one cannot none.
+
+    Raises:
+        TypeError: one cannot be pickled.
+        ObjectStoreFullError: there is no room for one that is large.
+    """
+    packed: list[Packed] = []
+    try:
+        packed.extend(pack_value(value, room) for value in values)
+    except BaseException:
+        for place in filter(None, map(place_of, packed)):
+            room.give_back(place)
+        raise
+    return packed
 
 
 def unpack_value(packed: Packed) -> Any:

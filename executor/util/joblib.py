@@ -28,6 +28,9 @@ from executor.pickling import pickler
 
 __audition_internal__ = True
 
+_KILLED_S = 5.0
+"""How long to wait for what was killed: not for ever, as a generator's end may abort all from inside of a callback."""
+
 
 def register_joblib() -> None:
     """Make the backend known: ``joblib.parallel_config(backend="executor")``."""
@@ -112,6 +115,9 @@ class ExecutorBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[m
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """End what runs, with its workers."""
         self._stop(kill=True)
+        left = self.parallel._ready_batches  # noqa: SLF001 - joblib forgets it, and it would come first in the next call
+        while not left.empty():
+            left.get_nowait()
         if ensure_ready:
             self.configure(n_jobs=self.parallel.n_jobs, parallel=self.parallel, **self.parallel._backend_kwargs)  # noqa: SLF001
 
@@ -128,6 +134,8 @@ class ExecutorBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[m
                 for job in crew.kill():
                     assert isinstance(job, _Batch)
                     job.future.cancel()
+                # joblib counts what it is told of the call before towards the next one, if that has just begun.
+                crew.join(_KILLED_S)
             crew.disband()
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from searchers import FINISHED, SearchContext, Searcher, choice, loguniform, randint, uniform
+from searchers import FINISHED, Constraint, SearchContext, Searcher, choice, loguniform, randint, uniform
 from searchers.choices import matches
 
 SPACE = {
@@ -29,6 +30,13 @@ Event = Callable[[Searcher], None]
 def loss_of(config: dict[str, Any]) -> float:
     """A loss that depends on the whole configuration."""
     return sum(map(ord, json.dumps(config, sort_keys=True, default=str))) % 97 / 97
+
+
+def plain(view: Any) -> Any:
+    """What a constraint sees, as the configuration that it is."""
+    if isinstance(view, Mapping):
+        return {key: plain(value) for key, value in view.items()}
+    return [plain(item) for item in view] if isinstance(view, list) else view
 
 
 class History:
@@ -184,6 +192,20 @@ class SearcherContract:
     def test_the_number_of_trials_is_known_or_endless(self) -> None:
         assert self.bound(num_samples=3).total_trials is not None
         assert self.bound(num_samples=-1).total_trials is None
+
+    def test_it_keeps_to_constraints_or_refuses_them(self) -> None:
+        searcher = self.make()
+        half = Constraint(lambda config: loss_of(plain(config)) < 0.6)
+        context = SearchContext(self.space, ("loss",), ("min",), 3, self.num_samples, constraints=(half,))
+        if not searcher.takes_constraints:
+            with pytest.raises(ValueError, match="does not keep to constraints"):
+                searcher.bind(context)
+            return
+        searcher.bind(context)
+        history = History(searcher)
+        play(history, [("start", 0), ("start", 0), ("end", 0)] * 6)
+        assert len(history.suggested) == 12
+        assert all(loss_of(config) < 0.6 for config in history.suggested)
 
     def test_its_arguments_are_remembered(self) -> None:
         searcher = self.make()

@@ -33,7 +33,7 @@ from tests.searchers.strategies import ordered_domains
 units = st.floats(0, 1)
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(domain=ordered_domains(), unit=units)
 def test_the_value_at_a_place_comes_back_from_its_own_place(domain: Ordered, unit: float) -> None:
     value = domain.from_unit(unit)
@@ -45,7 +45,7 @@ def test_the_value_at_a_place_comes_back_from_its_own_place(domain: Ordered, uni
     assert domain.to_unit(domain.from_unit(place)) == place
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(domain=ordered_domains(), seed=st.integers())
 def test_what_is_drawn_comes_back(domain: Ordered, seed: int) -> None:
     value = domain.sample(Random(seed))

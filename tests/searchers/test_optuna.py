@@ -5,31 +5,41 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import optuna
 import pytest
-from optuna.trial import TrialState
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.trial import FixedTrial, TrialState
 
 from searchers import (
     Domain,
     OptunaSearch,
+    Ordered,
     SearchContext,
     choice,
     grid_search,
+    logfinrange,
+    lognormal,
     lograndint,
     loguniform,
+    ordinal,
     qlograndint,
     qloguniform,
     qrandint,
     quniform,
     randint,
     randn,
+    reverseloguniform,
     sample_from,
     uniform,
 )
 from searchers.optuna import SAMPLERS
+from searchers.optuna_space import distribution_of, parameters_of_value, suggest
 from searchers.stepped import Stepped
+from tests.searchers.strategies import ordered_domains
 
 LINE = {"x": uniform(-1, 1)}
 
@@ -92,6 +102,10 @@ def test_tpe_learns_which_branch_is_good() -> None:
         randn(0, 2),
         Stepped(0.05, 1.0, 0.25),
         Stepped(1, 12, 5),
+        lognormal(0, 1),
+        reverseloguniform(0.5, 0.999),
+        logfinrange(1, 64, 7, cast_int=True),
+        ordinal(["small", None, ("large",)]),
     ],
     ids=repr,
 )
@@ -100,6 +114,22 @@ def test_every_domain_is_suggested_within_itself(domain: Domain) -> None:
     configs = run(searcher, lambda c: len(repr(c)), 25)
     assert all(domain.contains(config["p"]) and domain.contains(config["n"][0]["q"]) for config in configs)
     assert states(searcher) == [TrialState.COMPLETE] * 25
+
+
+@given(domain=ordered_domains(), seed=st.integers())
+def test_a_value_comes_back_from_what_optuna_is_told(domain: Ordered, seed: int) -> None:
+    value = domain.sample(Random(seed))
+    (told,) = parameters_of_value("p", domain, value)
+    distribution = distribution_of(domain)
+    assert distribution == told.distribution
+    assert distribution._contains(distribution.to_internal_repr(told.value))
+    assert suggest(FixedTrial({"p": told.value}), "p", domain, distribution) == value  # type: ignore[arg-type]
+
+
+def test_tpe_learns_which_of_ordered_categories_is_good() -> None:
+    space = {"size": ordinal(list("abcdefghij")), "noise": randn(0, 3)}
+    configs = run(bound(space), lambda c: abs("abcdefghij".index(c["size"]) - 7) + abs(c["noise"]), 60)
+    assert sum(config["size"] in "ghi" and abs(config["noise"]) < 1.5 for config in configs[-20:]) >= 12
 
 
 def test_options_of_a_choice_are_the_very_objects() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import Any
 
@@ -97,18 +96,6 @@ def test_a_trial_completes_with_its_last_result_if_that_can_be_learned_from() ->
 def test_a_parameter_given_is_told() -> None:
     policies().given(ParameterGiven("t0", 1, 1, "x", Float(0.0, 1.0), 0.5))
     assert LOG == ["parameter t0 x 0.5"]
-
-
-def test_a_parameter_whose_searcher_raises_is_drawn_the_same_each_time(caplog: pytest.LogCaptureFixture) -> None:
-    class Raising(Listening):
-        def suggest_parameter(self, trial_id, name, domain):
-            raise ValueError("no")
-
-    ours = bound({}, 3, searcher=Raising())
-    with caplog.at_level(logging.ERROR):
-        drawn = {ours.parameter("t3", "x", Float(0.0, 1.0)) for _ in range(3)}
-    assert len(drawn) == 1
-    assert "t3: a policy raised" in caplog.text
 
 
 class Candidates:

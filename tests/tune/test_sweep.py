@@ -9,6 +9,7 @@ import pytest
 
 from schedulers.asha import ASHAScheduler
 from searchers.choices import Choice
+from searchers.definition import constrained
 from searchers.domain import Float, Integer, Normal, ReverseLog
 from searchers.ladder import FiniteRange, Ordinal
 from searchers.optuna import OptunaSearch
@@ -442,3 +443,28 @@ def test_a_trainable_that_takes_no_configuration_is_refused(read: Read, director
     (directory / "sweep_plain.py").write_text("def train(): ...\n")
     (found,) = mistakes(read, "trainable: sweep_plain.py:train")
     assert found.startswith("1:12: train must take the configuration")
+
+
+def test_constraints_are_read_with_the_parameters(read: Read) -> None:
+    job = read(
+        "trainable: sweep_trainable.py:train\n"
+        "parameters: {a: {min: 1, max: 9}, b: {min: 1, max: 9}}\n"
+        'constraints: ["a <= b", a + b < 12]\n'
+    )
+    assert job.space == constrained({"a": Integer(1, 9), "b": Integer(1, 9)}, "a <= b", "a + b < 12")
+
+
+@pytest.mark.parametrize(
+    ("constraint", "expected"),
+    [
+        ("a <", "3:15: 'a <' cannot be read: invalid syntax"),
+        ("len(a) < 3", "3:15: 'len(a) < 3' has 'len(a)', which no condition may have"),
+        ("c < 3", "3:15: constraint 'c < 3': no configuration has a 'c'"),
+    ],
+)
+def test_a_mistake_in_a_constraint_is_shown_where_it_stands(read: Read, constraint: str, expected: str) -> None:
+    with pytest.raises(SweepError) as raised:
+        read(
+            f"trainable: sweep_trainable.py:train\nparameters: {{a: {{min: 1, max: 9}}}}\nconstraints: [{constraint}]\n"
+        )
+    assert expected in str(raised.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -147,13 +148,13 @@ def _best(grid: ResultGrid) -> Result | None:
 
 
 def _planned(facts: Mapping[str, Any]) -> int | None:
-    """How many trials random and grid search would make of the recipe."""
+    """How many trials random and grid search would make of the recipe; None when constraints cut the grid."""
     recipe = facts.get("recipe", {})
     samples = recipe.get("tune", {}).get("num_samples", 1)
     if not isinstance(samples, int) or samples < 0:
         return None
-    space = data.decode(recipe.get("space", {}))
-    cells = 1
-    for values in grid_axes(space).values() if isinstance(space, dict) else ():
-        cells *= len(values)
-    return samples * cells
+    kept = recipe.get("space", {})
+    is_constrained = "$object" in kept
+    space = data.decode(kept["kwargs"]["space"] if is_constrained else kept)
+    axes = grid_axes(space) if isinstance(space, dict) else {}
+    return None if is_constrained and axes else samples * math.prod(map(len, axes.values()))

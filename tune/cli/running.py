@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import typer
 
+from searchers.description import describe
 from tune.cli.ending import FAILED, INTERRUPTED, OK
 from tune.cli.experiments import find, overview, was_interrupted
 from tune.cli.terminal import print_facts, print_heading
@@ -70,7 +72,7 @@ def plan_sweep(sweep: Path, changes: Sequence[str], options: Mapping[str, Any]) 
     total = policies.searcher.total_trials
     print_facts(_plan(job, total))
     print_heading("space")
-    print_facts((f"  {name}", str(value)) for name, value in _flat_space(job.space).items())
+    typer.echo(indent(str(describe(job.space)), "  "))
     print_heading("the first configurations" if job.tune.seed is not None else "configurations such as")
     for number in range(_SAMPLES if total is None else min(_SAMPLES, total)):
         config = policies.searcher.suggest(f"t{number}")
@@ -137,10 +139,3 @@ def _policy(policy: Any) -> str:
     positional, named = policy.init_arguments
     arguments = [*map(repr, positional), *(f"{name}={value!r}" for name, value in named.items())]
     return f"{type(policy).__name__}({', '.join(arguments)})"
-
-
-def _flat_space(space: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name.removesuffix("/grid_search"): f"grid {value}" if name.endswith("/grid_search") else value
-        for name, value in flatten(space).items()
-    }

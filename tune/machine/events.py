@@ -85,10 +85,11 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Suggested:
-    """There is a new trial with `config`."""
+    """There is a new trial with `config`. The searcher knew the first `asked_after` entries; 0: all so far."""
 
     trial_id: str
     config: dict[str, Any]
+    asked_after: int = 0
 
 
 @dataclass(frozen=True, slots=True)

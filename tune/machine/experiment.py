@@ -59,13 +59,14 @@ class Wanted:
 class Experiment(State):
     """An experiment that decides: its state, the policies it asks, and the entries not yet journaled.
 
-    `names_known` is set once a result had every name that decisions rest on.
+    `names_known` is set once a result had every name that decisions rest on; `position` counts the entries.
     """
 
     def __init__(self, plan: Plan, policies: Policies) -> None:
         super().__init__(plan)
         self.policies = policies
         self.names_known = False
+        self.position = 0
         self._fresh: list[Entry] = []
 
     # What happened, and what to do about it.
@@ -82,6 +83,7 @@ class Experiment(State):
         verdict = self._verdict(event, result, decision)
         iteration = self._iteration(event, result)
         commands += self.apply(event, verdict, result)
+        self.position += 1
         self._fresh.append(Entry(self.time, wall, event, verdict, iteration, self._state(event)))
         self._tell(event)
         return commands + self._consequences(event, wall)
@@ -93,6 +95,7 @@ class Experiment(State):
         self._ask(entry.event, result)
         self._closing_by(entry.event, result)
         self.apply(entry.event, entry.verdict, result)
+        self.position += 1
         self._tell(entry.event)
         self._following(entry.event)
 
@@ -111,7 +114,7 @@ class Experiment(State):
     def wanted(self) -> Wanted | None:
         """What should start next, were there room for it; None when nothing should."""
         limit = self.plan.max_concurrent
-        if self.closing or self.finished or self._budget_spent or (limit and len(self.live) >= limit):
+        if self._over or (limit and len(self.live) >= limit):
             return None
         # Who ran when the run was interrupted goes on first: then all happens in the order in which it would have.
         chosen = next(iter(self.displaced), None) or self.policies.choose(self) or self._unplaced()
@@ -172,6 +175,15 @@ class Experiment(State):
     @property
     def _budget_spent(self) -> bool:
         return self.plan.time_budget_s is not None and self.time >= self.plan.time_budget_s
+
+    @property
+    def _over(self) -> bool:
+        return bool(self.closing or self.finished or self._budget_spent)
+
+    @property
+    def takes_new(self) -> bool:
+        """Whether a new trial may be suggested, were there room for it."""
+        return not self._over and self._search_open()
 
     def _search_open(self) -> bool:
         total = self.policies.searcher.total_trials

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from schedulers.base import Candidates, Continue, Decision, Stop, TrialScheduler
 from searchers.base import Searcher
-from searchers.domain import Domain
 from tune.errors import never_reported
 from tune.machine.events import ParameterGiven
 from tune.machine.stopping import Stopper
@@ -80,11 +79,9 @@ class Policies:
         """A trial was paused, and its process is gone."""
         self._guard(trial, lambda: self.searcher.on_trial_pause(trial.trial_id))
 
-    def parameter(self, trial_id: str, name: str, domain: Domain) -> Any:
-        """A value for a parameter that a running trial asks for; drawn at random when the searcher raises."""
-        searcher = self.searcher
-        value = self._guard(trial_id, lambda: (searcher.suggest_parameter(trial_id, name, domain),))
-        return value[0] if value else domain.sample(searcher.rng(trial_id, name))
+    def asked(self, trial_id: str) -> None:
+        """On resume: the searcher was asked here for a trial that was added later."""
+        self._guard(trial_id, lambda: self.searcher.on_ask(trial_id))
 
     def given(self, event: ParameterGiven) -> None:
         """A running trial was given a parameter."""

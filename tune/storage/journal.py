@@ -275,6 +275,16 @@ def entries(connection: sqlite3.Connection, *, after: int = 0, code: bool = Fals
         yield position, to_entry(Row(*map(_text, values)), code=code)
 
 
+def asked_ahead(connection: sqlite3.Connection) -> dict[int, list[str]]:
+    """The trials that the searcher was asked for some entries before they were suggested, by the position then."""
+    found: dict[int, list[str]] = {}
+    rows = connection.execute("SELECT trial, json_extract(data, '$.asked_after') FROM events WHERE kind = 'suggested'")
+    for trial, after in rows:
+        if after is not None:
+            found.setdefault(after, []).append(trial)
+    return found
+
+
 def _text(value: Any) -> Any:
     return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
 

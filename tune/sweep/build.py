@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from searchers.definition import Space, constrained
 from tune.job import Job
 from tune.settings import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from tune.sweep.check import Check
@@ -59,7 +60,7 @@ def _job(file: SweepFile, trainable: Any) -> Job:
     keep = file.checkpoint
     return Job(
         trainable,
-        {name: one.node(grid=file.method == "grid") for name, one in file.parameters.items()},
+        _space(file),
         TuneConfig(
             metric=_one_or_all([goal.name for goal in file.metric]),
             mode=_one_or_all([goal.mode for goal in file.metric if goal.mode] or list(file.mode)),
@@ -90,6 +91,11 @@ def _job(file: SweepFile, trainable: Any) -> Job:
         ),
         file.resources_per_trial,
     )
+
+
+def _space(file: SweepFile) -> Space:
+    parameters = {name: one.node(grid=file.method == "grid") for name, one in file.parameters.items()}
+    return constrained(parameters, *file.constraints) if file.constraints else parameters
 
 
 def _one_or_all(names: list[Any]) -> Any:

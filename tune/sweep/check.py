@@ -138,6 +138,10 @@ class Check:
         for name, policy in (("scheduler", job.tune.scheduler), ("searcher", job.tune.search_alg)):
             if policy is not None and message.startswith(type(policy).__name__):
                 return self._document.place((name,))
+        if message.startswith("constraint "):
+            texts = self._document.value.get("constraints", [])
+            at = next((index for index, text in enumerate(texts) if repr(text) in message), 0)
+            return self._document.place(("constraints", at))
         word = re.split(r"[:\s]", message, maxsplit=1)[0]
         if word in (job.trainable_name, "class", "the"):
             return self._document.place(("trainable",))

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from searchers.constraints import Constraint
 from tune.sweep.overrides import SHORT_FORMS
 from tune.sweep.parameters import Parameter
 from tune.sweep.section import Number, Section, refuse
@@ -76,6 +77,14 @@ def _fast(given: Any) -> Any:
     return given
 
 
+def _condition(text: str) -> str:
+    try:
+        Constraint(text)
+    except ValueError as error:
+        refuse(str(error))
+    return text
+
+
 class SweepFile(Section):
     """All that a sweep file may say."""
 
@@ -84,6 +93,7 @@ class SweepFile(Section):
     metric: Annotated[list[Goal], BeforeValidator(_goals)] = Field(default_factory=list)
     mode: Annotated[list[Literal["max", "min"]], BeforeValidator(_modes)] = Field(default_factory=list)
     parameters: dict[str, Parameter] = Field(default_factory=dict)
+    constraints: list[Annotated[str, AfterValidator(_condition)]] = Field(default_factory=list)
     searcher: Annotated[Policy, _from_word(SHORT_FORMS["searcher"])] | None = None
     scheduler: Annotated[Policy, _from_word(SHORT_FORMS["scheduler"])] | None = None
     num_samples: Annotated[int, AfterValidator(_count)] | None = None

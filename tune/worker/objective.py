@@ -6,9 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from searchers.define import SuggestingTrial
 from searchers.domain import Domain
-from searchers.space import choice, lograndint, loguniform, randint, uniform
-from searchers.stepped import Stepped
 from tune.worker.session import Session, TrialLeave
 
 __audition_internal__ = True
@@ -31,15 +30,15 @@ def is_objective(function: Callable[..., Any]) -> bool:
     return first.name == "trial" or annotation.strip("'\"").rpartition(".")[2] == "Trial"
 
 
-class ObjectiveTrial:
+class ObjectiveTrial(SuggestingTrial):
     """What an objective sees: the names and meanings of `optuna.Trial`.
 
     Each parameter is asked once, kept in the journal, and answered alike when the trial runs again after a restart.
     """
 
     def __init__(self, session: Session) -> None:
+        super().__init__(session.task.config)
         self._session = session
-        self._parameters: dict[str, Any] = dict(session.task.config)
         self._told_to_prune = False
         self.user_attrs: dict[str, Any] = {}
 
@@ -47,37 +46,6 @@ class ObjectiveTrial:
     def number(self) -> int:
         """The trial's number, from 0."""
         return int(self._session.task.trial_id.lstrip("t"))
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """The parameters asked for so far."""
-        return dict(self._parameters)
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        """A number from `low` to `high`, uniform or log-uniform, in steps of `step` from `low` if given."""
-        if step is not None and log:
-            raise ValueError(f"suggest_float({name!r}): step and log=True exclude each other")
-        if low == high:
-            return float(self._parameters.setdefault(name, low))
-        if step is not None:
-            return float(self._ask(name, Stepped(low, high, step)))
-        return float(self._ask(name, loguniform(low, high) if log else uniform(low, high)))
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        """A whole number from `low` to `high`, both included, in steps of `step` from `low`."""
-        if step != 1 and log:
-            raise ValueError(f"suggest_int({name!r}): step and log=True exclude each other")
-        if low == high:
-            return int(self._parameters.setdefault(name, low))
-        if step != 1:
-            return int(self._ask(name, Stepped(low, high, step)))
-        return int(self._ask(name, lograndint(low, high + 1) if log else randint(low, high + 1)))
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """One of `choices`."""
-        return self._ask(name, choice(list(choices)))
 
     def report(self, value: float, step: int) -> None:
         """Report an intermediate value; `should_prune` then knows what was decided on it.
@@ -100,9 +68,7 @@ class ObjectiveTrial:
         self.user_attrs[key] = value
 
     def _ask(self, name: str, domain: Domain) -> Any:
-        if name not in self._parameters:
-            self._parameters[name] = self._session.ask(name, domain)
-        return self._parameters[name]
+        return self._session.ask(name, domain)
 
 
 def final_metrics(trial: ObjectiveTrial, value: Any, names: Sequence[str]) -> Mapping[str, Any]:

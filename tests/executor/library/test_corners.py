@@ -19,6 +19,7 @@ from executor.errors import ExecutorClosedError, ExecutorError, TaskCancelledErr
 from executor.library.hub import Hub
 from executor.library.refs import number_of
 from executor.library.runtime import current
+from executor.library.serving import Serving
 from executor.util import placement_group, remove_placement_group
 from executor.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from tests.executor.library.events import DEADLINE_S, Signal, holds
@@ -437,6 +438,31 @@ def test_waiting_again_and_again_leaves_nothing_behind(ray: Any, tmp_path: Path)
     assert not hub.objects.entries[number_of(ref)].waiting
     go.set()
     assert ray.wait([ref], timeout=DEADLINE_S) == ([ref], [])
+
+
+def _numbers_kept_as_cancelled() -> int:
+    return sum(len(one.cancelled) for one in gc.get_objects() if type(one) is Serving)
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_a_call_that_is_cancelled_as_it_ends_is_forgotten(ray: Any, concurrency: int, tmp_path: Path) -> None:
+    ends = Signal(tmp_path, "ends")
+
+    @ray.remote(max_concurrency=concurrency)
+    class Brief:
+        def work(self) -> None:
+            ends.set()
+
+        def kept(self) -> int:
+            return _numbers_kept_as_cancelled()
+
+    brief = Brief.remote()
+    for _ in range(200):
+        ref = brief.work.remote()
+        ends.wait()
+        ray.cancel(ref)
+        ray.wait([ref], timeout=DEADLINE_S)
+    holds(lambda: ray.get(brief.kept.remote(), timeout=DEADLINE_S) == 0, "a call that has ended is kept as cancelled")
 
 
 INTERRUPTED = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -253,6 +254,30 @@ def test_stacks_show_where_an_actor_is(opened: Any, tmp_path: Path) -> None:
     opened.get(ref)
     with pytest.raises(ExecutorError, match="no process just now"):
         opened.stacks(ref)
+
+
+def test_stacks_show_the_line_that_called_into_c(opened: Any, tmp_path: Path) -> None:
+    begun = Signal(tmp_path, "begun")
+
+    @opened.remote
+    def hash_for_long() -> None:
+        begun.set()
+        hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 1 << 30)
+
+    ref = hash_for_long.remote()
+    begun.wait()
+    holds(lambda: f"line {LINE_OF_HASH} in hash_for_long" in opened.stacks(ref), "the line is not shown")
+    opened.cancel(ref, force=True)
+
+
+LINE_OF_HASH = next(n for n, line in enumerate(Path(__file__).read_text().splitlines(), 1) if "1 << 30" in line)
+
+
+def test_stacks_name_a_call_that_is_c_itself(opened: Any) -> None:
+    ref = opened.remote(time.sleep).remote(60)
+    holds(lambda: bool(opened.status().running_calls), "it does not begin")
+    assert opened.stacks(ref).startswith("Calls: sleep\n\n")
+    opened.cancel(ref, force=True)
 
 
 def test_the_status_is_values_and_a_table(opened: Any) -> None:

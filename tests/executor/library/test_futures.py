@@ -25,6 +25,7 @@ from typing import Any
 
 import pytest
 
+import executor
 from executor.errors import WorkerCrashedError
 from executor.futures import Executor
 from tests.executor.library.events import Signal, holds
@@ -306,6 +307,30 @@ def test_futures_of_an_executor_inside_a_task_have_their_values(ray: Any) -> Non
             return list(pool.map(square, range(10)))
 
     assert ray.get(outer.remote(), timeout=DEADLINE_S) == [n * n for n in range(10)]
+
+
+def test_futures_of_references_inside_a_task_share_a_thread(ray: Any, tmp_path: Path) -> None:
+    go = Signal(tmp_path, "go")
+
+    @ray.remote
+    def gate() -> int:
+        go.wait()
+        return 1
+
+    @ray.remote
+    def many() -> tuple[int, int]:
+        refs = [gate.options(num_cpus=0).remote(), *(executor.put(1) for _ in range(300))]
+        futures = [ref.future() for ref in refs for _ in range(2)]
+        threads = [thread for thread in threading.enumerate() if thread.name == "executor-futures"]
+        go.set()
+        return len(threads), sum(future.result(timeout=30) for future in futures)
+
+    @ray.remote
+    def one_after_another() -> int:
+        return sum(executor.put(1).future().result(timeout=30) for _ in range(300))
+
+    assert ray.get(many.remote(), timeout=60) == (1, 602)
+    assert ray.get(one_after_another.remote(), timeout=60) == 300
 
 
 def test_one_worker_keeps_the_order_inside_a_task_too(ray: Any, tmp_path: Path) -> None:

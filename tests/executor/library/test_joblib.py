@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import joblib
@@ -20,6 +22,7 @@ from sklearn.tree import DecisionTreeClassifier
 import executor
 from executor.errors import WorkerCrashedError
 from executor.util.joblib import ExecutorBackend, register_ray
+from tests.executor.library.events import Signal
 
 X, y = make_classification(300, 10, random_state=0)
 
@@ -103,12 +106,42 @@ def test_an_error_in_a_call_comes_out_and_the_next_call_works(backend: str) -> N
         assert Parallel()(delayed(abs)(n) for n in range(20)) == list(range(20))
 
 
-def test_a_managed_parallel_works_again_after_an_error(backend: str) -> None:
-    # All sent at once: joblib may carry over a result that it sends for just when an error comes, loky's too.
-    with Parallel(n_jobs=2, backend=backend, pre_dispatch="all") as parallel:
-        with pytest.raises(Odd):
-            parallel(delayed(odd_at_three)(n) for n in range(10))
-        assert parallel(delayed(abs)(n) for n in range(10)) == list(range(10))
+class Prompt(ExecutorBackend):
+    """Each batch has ended when it was sent, so that an error comes while there are more to be sent."""
+
+    def submit(self, func: Any, callback: Any = None) -> Any:
+        future = super().submit(func)
+        concurrent.futures.wait([future])
+        callback(future)
+        return future
+
+
+@pytest.mark.parametrize("name", ["executor", "prompt"])
+def test_a_managed_parallel_works_again_after_an_error(name: str) -> None:  # with loky it may carry over a result
+    joblib.register_parallel_backend("prompt", Prompt)
+    with Parallel(n_jobs=2, backend=name) as parallel:
+        for _ in range(3):
+            with pytest.raises(Odd):
+                parallel(delayed(odd_at_three)(n) for n in (3, 1, 2))
+            assert parallel(delayed(abs)(n) for n in range(10)) == list(range(10))
+
+
+def test_nothing_is_told_of_a_batch_any_more_once_all_was_aborted(ray: Any, tmp_path: Path) -> None:
+    begun = Signal(tmp_path, "begun")
+
+    def batch() -> list[int]:
+        begun.set()
+        Signal(tmp_path, "never").wait()
+        return [1]
+
+    told: list[Any] = []
+    with Parallel(n_jobs=2, backend="executor") as parallel:
+        backend = parallel._backend
+        futures = [backend.submit(batch, told.append) for _ in range(9)]
+        begun.wait()
+        backend.abort_everything(ensure_ready=True)
+        assert [future.done() for future in futures] == [True] * 9
+        assert len(told) == 9
 
 
 def test_large_arrays_are_read_only_and_small_ones_are_not(backend: str) -> None:

@@ -244,6 +244,38 @@ def test_options_are_checked_when_they_are_given(ray: Any, options: dict[str, An
         ray.remote(**options)(os.getpid)
 
 
+def test_a_group_of_exceptions_keeps_its_class_and_its_members_whatever_is_in_them(ray: Any) -> None:
+    class FailuresError(ExceptionGroup):
+        pass
+
+    class OddError(Exception):
+        def __init__(self, first: Any, second: Any) -> None:
+            super().__init__("odd", second)
+            self.first = first
+
+    @ray.remote
+    def fails() -> None:
+        inner = BaseExceptionGroup("inner", [KeyError("k"), KeyboardInterrupt()])
+        group = FailuresError("outer", [OddError(1, threading.Lock()), ValueError("v")])
+        group.at = "noon"
+        raise BaseExceptionGroup("all", [group, inner])
+
+    with pytest.raises(BaseExceptionGroup, match="all") as caught:
+        ray.get(fails.remote())
+    outer, inner = caught.value.exceptions
+    assert isinstance(outer, FailuresError)
+    assert (outer.message, outer.at) == ("outer", "noon")  # type: ignore[attr-defined]
+    odd, value = outer.exceptions
+    assert isinstance(odd, OddError)
+    assert odd.args[0] == "odd"
+    assert "lock" in odd.args[1]
+    assert repr(value) == "ValueError('v')"
+    assert isinstance(inner, BaseExceptionGroup)
+    assert [type(error) for error in inner.exceptions] == [KeyError, KeyboardInterrupt]
+    assert "in fails" in str(caught.value.__cause__)
+    assert value.__cause__ is None  # its traceback stands in the group's
+
+
 def test_what_cannot_be_sent_is_named(ray: Any) -> None:
     lock = threading.Lock()
 

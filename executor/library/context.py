@@ -1,0 +1,47 @@
+"""What `init` returns: the executor that is open, to be looked at, and to be closed at the end of a ``with``."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from executor.library.hub import Hub
+from executor.library.runtime import become, existing
+from executor.resources import shown
+
+_NAMED = ("cpu", "gpu", "memory")
+
+
+class Context:
+    """The executor that was opened, by the names of Ray's context where they mean something here.
+
+    ``with init(...):`` shuts it down at the end, as `disconnect` does.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    @property
+    def address_info(self) -> dict[str, str]:
+        """``node_id``, the name of this machine in `nodes`, and ``session_dir``, the folder of logs and objects."""
+        return {"node_id": self._hub.node.name, "session_dir": self._hub.folder}
+
+    def disconnect(self) -> None:
+        """End every task and actor and give everything back; does nothing when that has happened already."""
+        if existing() is self._hub:
+            become(None)
+            self._hub.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.disconnect()
+
+    def __repr__(self) -> str:
+        if existing() is not self._hub:
+            return "Executor(shut down)"
+        capacity = self._hub.node.capacity
+        custom = [f"{amount:g} {kind}" for kind, amount in capacity.as_dict().items() if kind not in _NAMED]
+        amounts = [f"{capacity['cpu']:g} cpus", f"{capacity['gpu']:g} gpus", *custom]
+        budget = shown("memory", self._hub.store.use().budget_bytes)
+        return f"Executor({', '.join(amounts)}, {budget} of memory for objects)"
