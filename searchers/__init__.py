@@ -9,7 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from searchers.auto import AutoSearch
     from searchers.base import FINISHED, SearchContext, Searcher, Suggestion, trial_number
+    from searchers.bohb import BOHBSearch, TuneBOHB
     from searchers.choices import Choice, SampleFrom
     from searchers.constraints import Constraint
     from searchers.define import DrawnTrial, SuggestingTrial
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from searchers.description import Description, describe
     from searchers.domain import Domain, Float, Integer, Normal, Ordered, ReverseLog
     from searchers.encoding import Column, Encoding
+    from searchers.evolution import EvolutionSearch
+    from searchers.gaussian_process import GaussianProcessSearch
     from searchers.ladder import FiniteRange, Ladder, Ordinal
     from searchers.libraries.ax import AxSearch
     from searchers.libraries.bayesopt import BayesOptSearch
@@ -27,7 +31,9 @@ if TYPE_CHECKING:
     from searchers.limiter import ConcurrencyLimiter
     from searchers.optuna import OptunaSearch
     from searchers.parameters import Condition
+    from searchers.quasirandom import HaltonSearch, SobolSearch
     from searchers.registry import SEARCHERS, create_searcher
+    from searchers.repeater import Repeater
     from searchers.resolution import resolve
     from searchers.space import (
         DISTRIBUTIONS,
@@ -55,10 +61,13 @@ if TYPE_CHECKING:
         uniform,
         validate_space,
     )
+    from searchers.tpe import TPESearch
     from searchers.variants import BasicVariantGenerator, GridSearch, RandomSearch
 
 __all__ = ["BasicVariantGenerator", "ConcurrencyLimiter", "GridSearch", "OptunaSearch", "RandomSearch"]
 __all__ += ["AxSearch", "BayesOptSearch", "HEBOSearch", "HyperOptSearch", "NevergradSearch", "ZOOptSearch"]
+__all__ += ["AutoSearch", "BOHBSearch", "EvolutionSearch", "GaussianProcessSearch", "HaltonSearch", "Repeater"]
+__all__ += ["SobolSearch", "TPESearch", "TuneBOHB"]
 __all__ += ["FINISHED", "SearchContext", "Searcher", "Suggestion", "trial_number"]
 __all__ += ["SEARCHERS", "create_searcher"]
 __all__ += ["uniform", "quniform", "loguniform", "qloguniform", "randn", "qrandn"]
@@ -71,7 +80,9 @@ __all__ += ["DrawnTrial", "SuggestingTrial"]
 __all__ += ["DISTRIBUTIONS", "domains", "grid_axes", "resolve", "validate_space"]
 
 _MODULES = {
+    "searchers.auto": ("AutoSearch",),
     "searchers.base": ("FINISHED", "SearchContext", "Searcher", "Suggestion", "trial_number"),
+    "searchers.bohb": ("BOHBSearch", "TuneBOHB"),
     "searchers.choices": ("Choice", "SampleFrom"),
     "searchers.constraints": ("Constraint",),
     "searchers.define": ("DrawnTrial", "SuggestingTrial"),
@@ -79,6 +90,8 @@ _MODULES = {
     "searchers.description": ("Description", "describe"),
     "searchers.domain": ("Domain", "Float", "Integer", "Normal", "Ordered", "ReverseLog"),
     "searchers.encoding": ("Column", "Encoding"),
+    "searchers.evolution": ("EvolutionSearch",),
+    "searchers.gaussian_process": ("GaussianProcessSearch",),
     "searchers.ladder": ("FiniteRange", "Ladder", "Ordinal"),
     "searchers.libraries.ax": ("AxSearch",),
     "searchers.libraries.bayesopt": ("BayesOptSearch",),
@@ -89,8 +102,11 @@ _MODULES = {
     "searchers.limiter": ("ConcurrencyLimiter",),
     "searchers.optuna": ("OptunaSearch",),
     "searchers.parameters": ("Condition",),
+    "searchers.quasirandom": ("HaltonSearch", "SobolSearch"),
     "searchers.registry": ("SEARCHERS", "create_searcher"),
+    "searchers.repeater": ("Repeater",),
     "searchers.resolution": ("resolve",),
+    "searchers.tpe": ("TPESearch",),
     "searchers.variants": ("BasicVariantGenerator", "GridSearch", "RandomSearch"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}  # the rest lives in searchers.space

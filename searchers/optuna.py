@@ -22,7 +22,7 @@ from searchers.define import DefineByRun, DrawnTrial, ask_all
 from searchers.domain import Domain
 from searchers.foreign import adopt
 from searchers.objectives import Names, agree_on_objectives, finite_values, refuse_several
-from searchers.points import read_points
+from searchers.points import merged, read_points
 from searchers.resolution import NOTHING, draw, resolve_with
 from searchers.seen import Seen
 from searchers.space import grid_axes, validate_space, walk
@@ -76,6 +76,8 @@ class OptunaSearch(Searcher):
             tried. One number each, or one for each metric.
         skip_duplicate: Whether a configuration of a finite space that was tried is proposed anew, a few times, and then
             replaced by one near it that was not; the search ends when each was tried.
+        fixed: Values that some parameters have in every trial, nested as the space is: the sampler searches the others.
+            Optuna's ``PartialFixedSampler`` does the same, by the parameters' paths, and choices by their index.
     """
 
     takes_constraints = takes_functions = True
@@ -91,6 +93,7 @@ class OptunaSearch(Searcher):
         seed: int | None = None,
         evaluated_rewards: Sequence[float | Sequence[float]] | None = None,
         skip_duplicate: bool = True,
+        fixed: Mapping[str, Any] | None = None,
     ) -> None:
         self.space = space
         self.metric, self.mode = metric, mode
@@ -99,6 +102,7 @@ class OptunaSearch(Searcher):
         self.seed = seed
         self.evaluated_rewards = list(evaluated_rewards or ())
         self.skip_duplicate = skip_duplicate
+        self.fixed = dict(fixed or {})
         _check_sampler(sampler)
         _check_packages(sampler)
         if self.evaluated_rewards and len(self.evaluated_rewards) != len(self.points_to_evaluate):
@@ -124,8 +128,9 @@ class OptunaSearch(Searcher):
         sampler = make_sampler(self.sampler, objectives=len(modes), varying=varying, seed=self._seed())
         self._history: History = History(modes, sampler)
         self._points = self._read_points()
-        # Whose parameters are asked for one by one has no space that could be counted.
-        counted = space if self.skip_duplicate and not self._is_define_by_run else {}
+        self._fixed = self.fixed if self._is_define_by_run else _read_fixed(space, self.fixed)
+        # Whose parameters are asked for one by one has no space that could be counted; what is fixed leaves gaps in it.
+        counted = space if self.skip_duplicate and not self._is_define_by_run and not self._fixed else {}
         self._seen = Seen(counted, partial(is_allowed, self.context.constraints))
         self._learn_evaluated()
 
@@ -268,9 +273,9 @@ class OptunaSearch(Searcher):
 
     def _point(self, trial_id: str) -> Mapping[str, Any]:
         if not self._points or self.evaluated_rewards:
-            return NOTHING
+            return self._fixed
         number = trial_number(trial_id)
-        return self._points[number] if number < len(self._points) else NOTHING
+        return merged(self._fixed, self._points[number]) if number < len(self._points) else self._fixed
 
     def _parameters(self, config: Mapping[str, Any]) -> list[Parameter]:
         """What the sampler is told of `config`."""
@@ -307,6 +312,13 @@ class OptunaSearch(Searcher):
             self._seen.add(point)
             self._history.add(f"evaluated/{index}", parameters)
             self._history.complete(f"evaluated/{index}", values)
+
+
+def _read_fixed(space: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return read_points(space, [fixed])[0]
+    except ValueError as error:
+        raise ValueError(str(error).replace("points_to_evaluate[0]", "fixed", 1)) from None
 
 
 def _draw_by(trial: optuna.Trial, rng: Random, path: str, domain: Domain) -> Any:

@@ -42,6 +42,15 @@ def read_points(space: Mapping[str, Any], points: Sequence[Mapping[str, Any]] | 
     return nested
 
 
+def merged(point: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Both points, nested alike, in one; where they differ, `other` says what holds."""
+    both = {**point, **other}
+    for key in point.keys() & other.keys():
+        if isinstance(point[key], Mapping) and isinstance(other[key], Mapping):
+            both[key] = merged(point[key], other[key])
+    return both
+
+
 def nest(space: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """`values`, which may be nested, flat with paths as keys, or both, nested like `space`."""
     if not isinstance(values, Mapping):

@@ -78,15 +78,18 @@ class LibrarySearch(Searcher):
         metrics, modes = agree_on_objectives(context, self.metric, self.mode)
         seed = context.seed if self.seed is None else self.seed
         super().bind(replace(context, metrics=metrics, modes=modes, seed=seed))
-        if mistakes := list(self._mistakes(context.space, metrics)):
+        if mistakes := list(self._mistakes(context, metrics)):
             raise ValueError(f"{type(self).__name__}: {'; '.join(mistakes)}")
         self._encoding = Encoding(context.space, one_hot=self.one_hot)
         self._points = read_points(context.space, self.points_to_evaluate)
         with self._seeded():
             self.open(self._encoding.columns)
 
-    def _mistakes(self, space: Mapping[str, Any], metrics: Sequence[str]) -> Iterator[str]:
+    def _mistakes(self, context: SearchContext, metrics: Sequence[str]) -> Iterator[str]:
+        space = context.space
         yield from validate_space(space)
+        if context.outcome_constraints:
+            yield "it does not learn which outcomes break a constraint; search_alg='auto' and OptunaSearch do"
         if len(metrics) > 1:
             yield f"it optimises one metric, not {', '.join(metrics)}; OptunaSearch takes several"
         if axes := ", ".join(grid_axes(space)):

@@ -5,17 +5,26 @@ from typing import Any, ClassVar
 from optuna.samplers import NSGAIISampler, TPESampler
 
 from searchers import (
+    AutoSearch,
     BasicVariantGenerator,
+    BOHBSearch,
     ConcurrencyLimiter,
+    EvolutionSearch,
+    GaussianProcessSearch,
     GridSearch,
+    HaltonSearch,
     OptunaSearch,
     RandomSearch,
+    Repeater,
     Searcher,
+    SobolSearch,
+    TPESearch,
     choice,
     grid_search,
     randint,
     uniform,
 )
+from searchers.choices import matches
 from tests.searchers.contract import CONDITIONAL, History, SearcherContract, play
 
 
@@ -38,10 +47,76 @@ class TestVariants(SearcherContract):
 
 class TestTPE(SearcherContract):
     def make(self) -> Searcher:
-        return OptunaSearch(sampler=TPESampler(n_startup_trials=3, seed=0))
+        return TPESearch(points_to_evaluate=[{"lr": 1e-3}], n_startup_trials=3)
 
 
 class TestTPEOfAConditionalSpace(SearcherContract):
+    space = CONDITIONAL
+
+    def make(self) -> Searcher:
+        return TPESearch(n_startup_trials=3)
+
+
+class TestAGaussianProcess(SearcherContract):
+    def make(self) -> Searcher:
+        return GaussianProcessSearch(points_to_evaluate=[{"lr": 1e-3}], n_startup_trials=12, n_candidates=32)
+
+
+class TestAGaussianProcessOfAConditionalSpace(SearcherContract):
+    space = CONDITIONAL
+
+    def make(self) -> Searcher:
+        return GaussianProcessSearch(n_startup_trials=3, n_candidates=32)
+
+
+class TestBOHB(SearcherContract):
+    space = CONDITIONAL
+
+    def make(self) -> Searcher:
+        return BOHBSearch(min_points_in_model=2)
+
+
+class TestEvolution(SearcherContract):
+    space = CONDITIONAL
+
+    def make(self) -> Searcher:
+        return EvolutionSearch(population_size=4, sample_size=2)
+
+
+class TestSobol(SearcherContract):
+    def make(self) -> Searcher:
+        return SobolSearch()
+
+
+class TestHalton(SearcherContract):
+    space = CONDITIONAL
+
+    def make(self) -> Searcher:
+        return HaltonSearch(points_to_evaluate=[{"momentum": 0.5}])
+
+
+class TestAuto(SearcherContract):
+    def make(self) -> Searcher:
+        return AutoSearch()
+
+
+class TestRepeatedTPE(SearcherContract):
+    def make(self) -> Searcher:
+        return Repeater(TPESearch(n_startup_trials=2), repeat=2, set_index=False)
+
+    def test_points_from_outside_are_welcome(self) -> None:
+        searcher = self.bound()
+        searcher.on_trial_add("t0", {"lr": 5.0, "something": "else"})
+        assert searcher.suggest("t1") == {"lr": 5.0, "something": "else"}
+        assert matches(self.space, searcher.suggest("t2"))
+
+
+class TestOptunasTPE(SearcherContract):
+    def make(self) -> Searcher:
+        return OptunaSearch(sampler=TPESampler(n_startup_trials=3, seed=0))
+
+
+class TestOptunasTPEOfAConditionalSpace(SearcherContract):
     space = CONDITIONAL
 
     def make(self) -> Searcher:

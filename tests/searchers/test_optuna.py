@@ -37,6 +37,7 @@ from searchers import (
     sample_from,
     uniform,
 )
+from searchers.optuna import SAMPLERS
 from searchers.optuna_space import distribution_of, parameters_of_value, suggest
 from searchers.stepped import Stepped
 from tests.searchers.strategies import ordered_domains
@@ -330,3 +331,41 @@ def test_what_makes_no_sense_is_refused(message: str) -> None:
     with pytest.raises(ValueError) as raised:  # noqa: PT011 - the message is compared below
         REFUSED[message]()
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_that_optuna_ships_is_had_by_its_name(name: str) -> None:
+    for package in {"gp": ["torch"], "cmaes": ["cmaes"]}.get(name, []):
+        pytest.importorskip(package)
+    configs = run(bound({"x": uniform(0, 1), "y": uniform(0, 1)}, OptunaSearch(sampler=name)), lambda c: c["x"], 12)
+    assert len({config["x"] for config in configs}) == 12
+
+
+@pytest.mark.parametrize("name", ["tpe", "random", "nsgaii", "nsgaiii", "qmc"])
+def test_these_samplers_take_several_objectives(name: str) -> None:
+    searcher = OptunaSearch(sampler=name)
+    searcher.bind(SearchContext({"x": uniform(0, 1)}, ("a", "b"), ("min", "max"), 0, 20))
+    for number in range(12):
+        config = searcher.suggest(f"t{number}")
+        assert isinstance(config, dict)
+        searcher.on_trial_add(f"t{number}", config)
+        searcher.on_trial_complete(f"t{number}", {"a": config["x"], "b": config["x"] ** 2})
+
+
+def test_parameters_may_be_fixed() -> None:
+    space = {"x": uniform(0, 1), "net": {"depth": randint(1, 9), "kind": choice(["a", "b"])}}
+    searcher = bound(space, OptunaSearch(fixed={"net": {"depth": 3}}, points_to_evaluate=[{"net/kind": "b"}]))
+    configs = [searcher.suggest(f"t{number}") for number in range(8)]
+    assert {config["net"]["depth"] for config in configs} == {3}
+    assert configs[0]["net"] == {"depth": 3, "kind": "b"}
+    assert len({config["x"] for config in configs}) == 8
+    with pytest.raises(ValueError, match="fixed: net/depth = 12 is not in randint"):
+        bound(space, OptunaSearch(fixed={"net": {"depth": 12}}))
+
+
+def test_optunas_partial_fixed_sampler_works_as_an_object() -> None:
+    with pytest.warns(optuna.exceptions.ExperimentalWarning):
+        sampler = optuna.samplers.PartialFixedSampler({"net/depth": 3}, optuna.samplers.TPESampler(n_startup_trials=2))
+    searcher = bound({"x": uniform(0, 1), "net": {"depth": randint(1, 9)}}, OptunaSearch(sampler=sampler))
+    configs = run(searcher, lambda config: config["x"], 8)
+    assert {config["net"]["depth"] for config in configs} == {3}

@@ -5,7 +5,7 @@ from importlib import import_module
 import pytest
 
 import searchers
-from searchers import SEARCHERS, GridSearch, OptunaSearch, RandomSearch, Searcher, create_searcher
+from searchers import SEARCHERS, GridSearch, RandomSearch, Searcher, TPESearch, create_searcher
 
 
 @pytest.mark.parametrize("name", SEARCHERS)
@@ -18,7 +18,7 @@ def test_arguments_are_passed_on() -> None:
     assert isinstance(searcher, RandomSearch)
     assert searcher.max_concurrent == 3
     assert isinstance(create_searcher("grid"), GridSearch)
-    assert isinstance(create_searcher("tpe", seed=4), OptunaSearch)
+    assert isinstance(create_searcher("tpe", seed=4), TPESearch)
 
 
 def test_unknown_names_are_refused_with_the_nearest() -> None:

@@ -13,6 +13,7 @@ from searchers.definition import constrained
 from searchers.domain import Float, Integer, Normal, ReverseLog
 from searchers.ladder import FiniteRange, Ordinal
 from searchers.optuna import OptunaSearch
+from searchers.tpe import TPESearch
 from searchers.variants import GridSearch
 from tune.job import Job
 from tune.settings import CheckpointConfig, FailureConfig
@@ -110,7 +111,7 @@ def test_the_example_becomes_the_job_it_describes(read: Read) -> None:
     search, run = job.tune, job.run
     assert (search.metric, search.mode, search.num_samples, search.max_concurrent_trials) == ("accuracy", "max", 40, 2)
     assert (search.time_budget_s, search.reuse_actors, search.seed) == (3600, True, 11)
-    assert isinstance(search.search_alg, OptunaSearch)
+    assert isinstance(search.search_alg, TPESearch)
     assert search.search_alg.init_arguments == ((), {"seed": 7})
     assert isinstance(search.scheduler, ASHAScheduler)
     arguments = {"max_t": 27, "grace_period": 1, "reduction_factor": 3, "type": "promotion"}
@@ -195,7 +196,7 @@ def test_what_is_known_already_is_named_by_its_directory_and_missed_at_its_place
 
 
 def test_searcher_and_scheduler_may_be_one_word(read: Read) -> None:
-    job = read(MINIMAL + "searcher: tpe\nscheduler: asha")
+    job = read(MINIMAL + "searcher: optuna\nscheduler: asha")
     assert isinstance(job.tune.search_alg, OptunaSearch)
     assert isinstance(job.tune.scheduler, ASHAScheduler)
 
@@ -207,7 +208,7 @@ def test_the_words_of_wandb_are_understood(read: Read) -> None:
     )
     job = read(text)
     assert (type(job.tune.search_alg), job.tune.num_samples, job.space) == (
-        OptunaSearch,
+        TPESearch,
         12,
         {"act": Choice(("relu", "tanh"))},
     )
@@ -240,7 +241,7 @@ def test_settings_override_the_file(read: Read) -> None:
         "num_samples=5",
     )
     assert job.space == {"lr": Float(0.1, 1.0), "n": Choice((1, 2))}
-    assert isinstance(job.tune.search_alg, OptunaSearch)
+    assert isinstance(job.tune.search_alg, TPESearch)
     assert job.tune.search_alg.seed == 8
     assert isinstance(job.tune.scheduler, ASHAScheduler)
     assert job.tune.scheduler.init_arguments == ((), {"max_t": 9})
