@@ -76,28 +76,34 @@ class _Rung:
         self.queue: list[tuple[float, str, int]] = []
         self.promoted = 0
         self.passed = 0.5
+        self.head_known_by: tuple[str, int, float] | None = None
+        self.head_worth = 0.0  # for each unit that was spent, as long as it is known by the same
         self.keyed_at = 0
         self._measured_at = self._fitted_at = 0
         self._middle, self._spread = 0.0, 1e-9
 
-    def record(self, trial_id: str, value: float) -> None:
-        """A trial came here with `value`."""
+    def record(self, trial_id: str, value: float) -> bool:
+        """A trial came here with `value`; whether anything was learnt anew."""
         self.ranking.add((-value, len(self.ranking), trial_id))
         self.finite += math.isfinite(value)
-        if self.finite > _GROWTH * self._measured_at:
+        anew = self.finite > _GROWTH * self._measured_at
+        if anew:
             self._measured_at = self.finite
             middle = self.finite // 2 if self.finite > 2 else self.finite - 1
             best, self._middle = -self.ranking.at(0)[0], -self.ranking.at(middle)[0]
             # Two thirds of how far the best is from the middle: roughly a standard deviation of the better half.
             self._spread = max((best - self._middle) / 1.5, 1e-9)
             self.gains.fit(self._spread)
+        return anew
 
-    def learn(self, value: float, slope: float, later: float, later_slope: float) -> None:
-        """A trial went on from here to the next rung."""
+    def learn(self, value: float, slope: float, later: float, later_slope: float) -> bool:
+        """A trial went on from here to the next rung; whether anything was learnt anew."""
         self.gains.add(value, slope, later, later_slope)
-        if self.gains.steps > _REFIT * self._fitted_at:
+        anew = self.gains.steps > _REFIT * self._fitted_at
+        if anew:
             self._fitted_at = self.gains.steps
             self.gains.fit(self._spread)
+        return anew
 
     def is_far_below(self, value: float) -> bool:
         """Whether `value` is that of a trial that failed to learn: what it gains says nothing of the others."""
@@ -159,6 +165,7 @@ class AutoScheduler(TrialScheduler):
         self._next_look = _FIRST_LOOK
         self._stops = False
         self._pauses = {True: 0, False: 0}
+        self._lessons = 0
         self._build()
 
     @property
@@ -250,10 +257,12 @@ class AutoScheduler(TrialScheduler):
             if self._has_places(rung):
                 return head
         best, found = 1.0, None
-        for _, head in heads:
-            worth = self._prospect(head).worth
-            if worth > best:
-                best, found = worth, head
+        for rung, head in heads:
+            key = (head.trial_id, self._lessons, self._lead)
+            if rung.head_known_by != key:
+                rung.head_known_by, rung.head_worth = key, self._prospect(head).worth / self._spent
+            if rung.head_worth * self._spent > best:
+                best, found = rung.head_worth * self._spent, head
         return found
 
     def _promising(self, trials: Candidates) -> str | None:
@@ -282,7 +291,7 @@ class AutoScheduler(TrialScheduler):
         return found
 
     def _prospect(self, climber: _Climber) -> _Prospect:
-        """What going on promises. Who fails on the way costs no more: further steps count as often as they are taken."""
+        """What going on promises. Who fails on the way costs no more: further steps count as often as taken."""
         value = climber.values[climber.rung]
         if value == -math.inf:
             return _Prospect(0.0, 0.0, value)
@@ -386,24 +395,25 @@ class AutoScheduler(TrialScheduler):
             climber.values.append(value)
             earlier = self._mark(climber, max(rung.at // 2, 1))
             climber.slopes.append(value - earlier if math.isfinite(earlier) else 0.0)
-            rung.record(climber.trial_id, value)
-            rung.passed = self._passed(climber.rung)
+            if rung.record(climber.trial_id, value):
+                self._learn_anew()
             if climber.rung:
-                self._rungs[climber.rung - 1].passed = self._passed(climber.rung - 1)
                 self._learn_gain(climber)
         return climber.rung > before
 
-    def _passed(self, at: int) -> float:
-        """Which share of those that came to a rung came to the next one, on the way to which some still are."""
-        following = len(self._rungs[at + 1].ranking) if at + 1 < len(self._rungs) else 0
-        return (following + 1) / (len(self._rungs[at].ranking) + 2)
+    def _learn_anew(self) -> None:
+        """Count which share of those that came to a rung came to the next one, on the way to which some still are."""
+        self._lessons += 1
+        for rung, following in pairwise(self._rungs):
+            rung.passed = (len(following.ranking) + 1) / (len(rung.ranking) + 2)
 
     def _learn_gain(self, climber: _Climber) -> None:
         value, later = climber.values[-2:]
         slope, later_slope = climber.slopes[-2:]
         rung = self._rungs[climber.rung - 1]
         if math.isfinite(value) and not rung.is_far_below(value):
-            rung.learn(value, slope, later, later_slope)
+            if rung.learn(value, slope, later, later_slope):
+                self._learn_anew()
             for each in self._rungs[: climber.rung]:
                 self._renew_keys(each)
 
