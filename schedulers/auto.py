@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from schedulers.base import NEVER, Candidates, Continue, Decision, Pause, ScheduleContext, Stop, Trial, TrialScheduler
 from schedulers.gains import Gains, Outlook
@@ -53,6 +53,18 @@ class _Climber:
         self.rung, self.values, self.slopes = -1, [], []
 
 
+class _Prospect(NamedTuple):
+    """What going on promises a trial.
+
+    `worth` is the chance of taking the lead, divided by the share of all spent so far that it costs to have it, and
+    `chance` is that chance, both at the rung where the first is greatest; `value` is what is expected at the last rung.
+    """
+
+    worth: float
+    chance: float
+    value: float
+
+
 class _Rung:
     """What was reached at `at`, what the steps from there to the next rung gained, and who waits here."""
 
@@ -64,28 +76,34 @@ class _Rung:
         self.queue: list[tuple[float, str, int]] = []
         self.promoted = 0
         self.passed = 0.5
+        self.head_known_by: tuple[str, int, float] | None = None
+        self.head_worth = 0.0  # for each unit that was spent, as long as it is known by the same
         self.keyed_at = 0
         self._measured_at = self._fitted_at = 0
         self._middle, self._spread = 0.0, 1e-9
 
-    def record(self, trial_id: str, value: float) -> None:
-        """A trial came here with `value`."""
+    def record(self, trial_id: str, value: float) -> bool:
+        """A trial came here with `value`; whether anything was learnt anew."""
         self.ranking.add((-value, len(self.ranking), trial_id))
         self.finite += math.isfinite(value)
-        if self.finite > _GROWTH * self._measured_at:
+        anew = self.finite > _GROWTH * self._measured_at
+        if anew:
             self._measured_at = self.finite
             middle = self.finite // 2 if self.finite > 2 else self.finite - 1
             best, self._middle = -self.ranking.at(0)[0], -self.ranking.at(middle)[0]
             # Two thirds of how far the best is from the middle: roughly a standard deviation of the better half.
             self._spread = max((best - self._middle) / 1.5, 1e-9)
             self.gains.fit(self._spread)
+        return anew
 
-    def learn(self, value: float, slope: float, later: float, later_slope: float) -> None:
-        """A trial went on from here to the next rung."""
+    def learn(self, value: float, slope: float, later: float, later_slope: float) -> bool:
+        """A trial went on from here to the next rung; whether anything was learnt anew."""
         self.gains.add(value, slope, later, later_slope)
-        if self.gains.steps > _REFIT * self._fitted_at:
+        anew = self.gains.steps > _REFIT * self._fitted_at
+        if anew:
             self._fitted_at = self.gains.steps
             self.gains.fit(self._spread)
+        return anew
 
     def is_far_below(self, value: float) -> bool:
         """Whether `value` is that of a trial that failed to learn: what it gains says nothing of the others."""
@@ -147,6 +165,7 @@ class AutoScheduler(TrialScheduler):
         self._next_look = _FIRST_LOOK
         self._stops = False
         self._pauses = {True: 0, False: 0}
+        self._lessons = 0
         self._build()
 
     @property
@@ -196,8 +215,8 @@ class AutoScheduler(TrialScheduler):
             self._take(climber, t, score if math.isfinite(score) else -math.inf)
         if t >= self._max_t:
             return Stop(f"reached max_t ({self.time_attr} {self._max_t:.10g})", complete=True)
-        if climber.held:  # told to pause, and reports once more
-            return Pause(self._words(climber))
+        if climber.held:
+            return Pause("was told to pause, and reported once more")
         if climber.judged or t < climber.free_until:
             return Continue()
         climber.judged = True
@@ -233,16 +252,17 @@ class AutoScheduler(TrialScheduler):
 
     def _worth_most(self, trials: Candidates | None) -> _Climber | None:
         """The trial of those that wait that is most worth going on; None when new ones are worth more."""
-        best, found = 1.0, None
-        for rung in reversed(self._rungs[:-1]):
-            head = self._head(rung.queue, trials)
-            if head is None:
-                continue
+        heads = [(rung, head) for rung in reversed(self._rungs[:-1]) if (head := self._head(rung.queue, trials))]
+        for rung, head in heads:
             if self._has_places(rung):
                 return head
-            worth = self._prospect(head)[0]
-            if worth > best:
-                best, found = worth, head
+        best, found = 1.0, None
+        for rung, head in heads:
+            key = (head.trial_id, self._lessons, self._lead)
+            if rung.head_known_by != key:
+                rung.head_known_by, rung.head_worth = key, self._prospect(head).worth / self._spent
+            if rung.head_worth * self._spent > best:
+                best, found = rung.head_worth * self._spent, head
         return found
 
     def _promising(self, trials: Candidates) -> str | None:
@@ -250,9 +270,9 @@ class AutoScheduler(TrialScheduler):
         if self._leader is not None and self._leader.held and self._leader.trial_id in trials.paused:
             return self._leader.trial_id
         heads = [head for rung in self._rungs[:-1] if (head := self._head(rung.queue, trials))]
-        prospects = [(*self._prospect(head), head) for head in heads]
-        fair = [one for one in prospects if one[1] >= _LEAST_CHANCE]
-        return max(fair, key=lambda one: one[0])[2].trial_id if fair else None
+        prospects = {head.trial_id: self._prospect(head) for head in heads}
+        fair = [name for name, prospect in prospects.items() if prospect.chance >= _LEAST_CHANCE]
+        return max(fair, key=lambda name: prospects[name].worth, default=None)
 
     def _head(self, queue: list[tuple[float, str, int]], trials: Candidates | None) -> _Climber | None:
         """The first in `queue` that can start; those whose checkpoint is still being saved are looked past and stay."""
@@ -270,15 +290,12 @@ class AutoScheduler(TrialScheduler):
             heappush(queue, entry)
         return found
 
-    def _prospect(self, climber: _Climber) -> tuple[float, float]:
-        """How much going on is worth, and the chance of taking the lead by then: both where the first is greatest.
-
-        Worth is the chance, divided by the share of all spent so far that it costs. Who fails at a rung on the way
-        costs no more, so further steps are counted as often as trials have gone so far.
-        """
-        if climber.best == -math.inf:
-            return 0.0, 0.0
-        outlook = Outlook(climber.values[climber.rung], 0.0, climber.slopes[climber.rung])
+    def _prospect(self, climber: _Climber) -> _Prospect:
+        """What going on promises. Who fails on the way costs no more: further steps count as often as taken."""
+        value = climber.values[climber.rung]
+        if value == -math.inf:
+            return _Prospect(0.0, 0.0, value)
+        outlook = Outlook(value, 0.0, climber.slopes[climber.rung])
         cost, share, now, worth, best = 0.0, 1.0, climber.t, 0.0, 0.0
         for rung, following in pairwise(self._rungs[climber.rung :]):
             outlook = rung.gains.ahead(outlook)
@@ -287,20 +304,22 @@ class AutoScheduler(TrialScheduler):
             if chance > worth * cost:
                 worth, best = chance / cost, chance
             now, share = following.at, share * following.passed
-        return worth * self._spent, best
+        return _Prospect(worth * self._spent, best, outlook.value)
 
     # Decisions at rungs.
 
     def _pause_unless_first(self, climber: _Climber) -> Decision:
         """Pause; but whoever would be started again at once rather goes on."""
-        self._hold(climber)
-        if climber.rung >= 0 and self._may_go_on(climber) and self._worth_most(None) is climber:
+        if climber.rung < 0:
+            self._hold_below(climber)
+            return Pause(f"waits below the first rung ({self.time_attr} {self._rungs[0].at:.10g})")
+        prospect = self._prospect(climber)
+        self._hold(climber, prospect.value)
+        may = prospect.worth > 1 or self._has_places(self._rungs[climber.rung])
+        if may and self._worth_most(None) is climber:
             self._let_go(climber)
             return Continue()
-        return Pause(self._words(climber))
-
-    def _may_go_on(self, climber: _Climber) -> bool:
-        return self._has_places(self._rungs[climber.rung]) or self._prospect(climber)[0] > 1
+        return Pause(self._words(climber, prospect.chance))
 
     def _has_places(self, rung: _Rung) -> bool:
         """Whether fewer went on from a rung than the best third of it are."""
@@ -309,21 +328,16 @@ class AutoScheduler(TrialScheduler):
     def _stop_unless_worth(self, climber: _Climber) -> Decision:
         if climber.rung < 0:
             return Continue()
-        rung = self._rungs[climber.rung]
+        rung, prospect = self._rungs[climber.rung], self._prospect(climber)
         needed = math.ceil(len(rung.ranking) / self._reduction_factor)
-        if self._place(climber) <= needed or self._prospect(climber)[0] > 1:
+        if self._place(climber) <= needed or prospect.worth > 1:
             return Continue()
-        return Stop(f"{self._words(climber)}, needed {_ordinal(needed)}")
+        return Stop(f"{self._words(climber, prospect.chance)}, needed {_ordinal(needed)}")
 
-    def _words(self, climber: _Climber) -> str:
-        if climber.rung < 0:
-            return f"waits below the first rung ({self.time_attr} {self._rungs[0].at:.10g})"
-        rung = self._rungs[climber.rung]
+    def _words(self, climber: _Climber, chance: float) -> str:
+        rung, place = self._rungs[climber.rung], _ordinal(self._place(climber))
         where = f"rung {climber.rung} ({self.time_attr} {rung.at:.10g})"
-        chance = self._prospect(climber)[1]
-        return (
-            f"{_ordinal(self._place(climber))} of {len(rung.ranking)} at {where}, {chance:.0%} chance to take the lead"
-        )
+        return f"{place} of {len(rung.ranking)} at {where}, {chance:.0%} chance to take the lead"
 
     def _place(self, climber: _Climber) -> int:
         return self._rungs[climber.rung].ranking.before((-climber.values[climber.rung],)) + 1
@@ -366,8 +380,10 @@ class AutoScheduler(TrialScheduler):
             self._enter(climber)
             for rung in self._rungs[: max(climber.rung + (not climber.held), 0)]:
                 rung.promoted += 1
-            if climber.held:
-                self._hold(climber)
+            if climber.held and climber.rung < 0:
+                self._hold_below(climber)
+            elif climber.held:
+                self._hold(climber, self._prospect(climber).value)
 
     def _enter(self, climber: _Climber) -> bool:
         """Record the climber at the rungs it has reached; whether there were any."""
@@ -379,24 +395,25 @@ class AutoScheduler(TrialScheduler):
             climber.values.append(value)
             earlier = self._mark(climber, max(rung.at // 2, 1))
             climber.slopes.append(value - earlier if math.isfinite(earlier) else 0.0)
-            rung.record(climber.trial_id, value)
-            rung.passed = self._passed(climber.rung)
+            if rung.record(climber.trial_id, value):
+                self._learn_anew()
             if climber.rung:
-                self._rungs[climber.rung - 1].passed = self._passed(climber.rung - 1)
                 self._learn_gain(climber)
         return climber.rung > before
 
-    def _passed(self, at: int) -> float:
-        """Which share of those that came to a rung came to the next one, on the way to which some still are."""
-        following = len(self._rungs[at + 1].ranking) if at + 1 < len(self._rungs) else 0
-        return (following + 1) / (len(self._rungs[at].ranking) + 2)
+    def _learn_anew(self) -> None:
+        """Count which share of those that came to a rung came to the next one, on the way to which some still are."""
+        self._lessons += 1
+        for rung, following in pairwise(self._rungs):
+            rung.passed = (len(following.ranking) + 1) / (len(rung.ranking) + 2)
 
     def _learn_gain(self, climber: _Climber) -> None:
         value, later = climber.values[-2:]
         slope, later_slope = climber.slopes[-2:]
         rung = self._rungs[climber.rung - 1]
         if math.isfinite(value) and not rung.is_far_below(value):
-            rung.learn(value, slope, later, later_slope)
+            if rung.learn(value, slope, later, later_slope):
+                self._learn_anew()
             for each in self._rungs[: climber.rung]:
                 self._renew_keys(each)
 
@@ -405,27 +422,20 @@ class AutoScheduler(TrialScheduler):
         index = bisect_right(self._trust.epochs, at) - 1
         return climber.marks[index] if index < len(climber.marks) else climber.best
 
-    def _hold(self, climber: _Climber) -> None:
+    def _hold(self, climber: _Climber, expected: float) -> None:
         climber.held = True
         climber.stamp += 1
-        if climber.rung < 0:
-            heappush(self._below, (-climber.best, climber.trial_id, climber.stamp))
-        else:
-            heappush(self._rungs[climber.rung].queue, (-self._expected(climber), climber.trial_id, climber.stamp))
+        heappush(self._rungs[climber.rung].queue, (-expected, climber.trial_id, climber.stamp))
+
+    def _hold_below(self, climber: _Climber) -> None:
+        climber.held = True
+        climber.stamp += 1
+        heappush(self._below, (-climber.best, climber.trial_id, climber.stamp))
 
     def _let_go(self, climber: _Climber) -> None:
         climber.held = False
         if climber.rung >= 0:
             self._rungs[climber.rung].promoted += 1
-
-    def _expected(self, climber: _Climber) -> float:
-        """What the climber is expected to reach at the last rung."""
-        if climber.values[climber.rung] == -math.inf:
-            return -math.inf
-        outlook = Outlook(climber.values[climber.rung], 0.0, climber.slopes[climber.rung])
-        for rung in self._rungs[climber.rung : -1]:
-            outlook = rung.gains.ahead(outlook)
-        return outlook.value
 
     def _renew_keys(self, rung: _Rung) -> None:
         """Sort those who wait by what is known now, each time that a tenth more is known; later, twice as much."""
@@ -434,7 +444,7 @@ class AutoScheduler(TrialScheduler):
             return
         rung.keyed_at = known
         climbers = [self._climbers[name] for _, name, stamp in rung.queue if self._waits(name, stamp)]
-        rung.queue = [(-self._expected(climber), climber.trial_id, climber.stamp) for climber in climbers]
+        rung.queue = [(-self._prospect(climber).value, climber.trial_id, climber.stamp) for climber in climbers]
         heapify(rung.queue)
 
     def _waits(self, trial_id: str, stamp: int) -> bool:
