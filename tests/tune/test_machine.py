@@ -448,10 +448,24 @@ def test_paused_trials_that_nobody_chooses_are_dismissed_at_the_end() -> None:
     bench.report()
     bench.end(by_order=True)
     assert bench.experiment.idle
-    assert bench.experiment.ending() == [Dismissed("t0"), Finished()]
+    assert list(bench.experiment.ending()) == [Dismissed("t0"), Finished()]
     bench.happen(Dismissed("t0"))
     assert bench.state() == "TERMINATED"
     assert bench.searcher.completed == [("t0", 1.0, False)]
+
+
+def test_who_is_ended_by_the_end_of_another_is_not_dismissed_as_well() -> None:
+    bench = Bench(scheduler=Script(t0_1=Pause(), t1_1=Pause(), t0_end={"t1": Stop("its bracket is over")}), samples=2)
+    for name in ("t0", "t1"):
+        bench.start(name)
+        bench.report(name)
+        bench.end(name, by_order=True)
+    ended = []
+    for event in bench.experiment.ending():
+        bench.happen(event)
+        ended.append(event)
+    assert ended == [Dismissed("t0"), Finished()]
+    assert [bench.state(name) for name in ("t0", "t1")] == ["TERMINATED", "TERMINATED"]
 
 
 def test_ctrl_c_keeps_waiting_and_paused_trials() -> None:
@@ -464,7 +478,7 @@ def test_ctrl_c_keeps_waiting_and_paused_trials() -> None:
     assert bench.happen(Closing("interrupted", keep=True)) == [Nudge("t1", 1)]
     bench.end("t1", by_order=True)
     assert bench.experiment.idle
-    assert bench.experiment.ending() == [Finished()]
+    assert list(bench.experiment.ending()) == [Finished()]
     bench.happen(Finished())
     assert [bench.state(name) for name in ("t0", "t1", "t2")] == ["PAUSED", "PENDING", "PENDING"]
     assert bench.searcher.completed == []

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
@@ -162,14 +163,17 @@ class Experiment(State):
         """Whether nothing runs and nothing can start: time for `Finished`."""
         return not self.live and (self.closing is not None or self.wanted() is None)
 
-    def ending(self) -> list[Event]:
+    def ending(self) -> Iterator[Event]:
         """The last events of a run that is idle: what still waits or is paused will not be chosen any more.
 
-        Unless somebody means to go on: then it is left as it stands.
+        Unless somebody means to go on: then it is left as it stands. Each event is to be handled before the next is
+        asked for: a scheduler that is told of one trial's end may itself end others.
         """
         goes_on = self.search_error or (self.closing is not None and self.closing.keep)
-        left = [] if goes_on else [*self.waiting, *self.paused]
-        return [*(Dismissed(trial_id) for trial_id in left), Finished()]
+        for trial_id in [] if goes_on else [*self.waiting, *self.paused]:
+            if not self.trials[trial_id].state.final:
+                yield Dismissed(trial_id)
+        yield Finished()
 
     @property
     def next_deadline(self) -> float | None:
