@@ -121,6 +121,7 @@ def algorithm_2(rungs: dict[float, dict[str, float]], paused: set[str], eta: flo
     return None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["stopping", "promotion"])
 def test_deciding_costs_the_same_at_a_hundred_thousand_trials(kind: str) -> None:
     # The bound is loose, ten times what it takes on a busy machine: a scan over all trials would take milliseconds.

@@ -116,7 +116,7 @@ def interrupt():
 
 thread = threading.Thread(target=interrupt)
 thread.start()
-for _ in range(200):
+for _ in range(70):
     try:
         armed.set()
         while True:
