@@ -123,6 +123,9 @@ class Job:
         own: tuple[str | None, str | None] = getattr(scheduler, "metric", None), getattr(scheduler, "mode", None)
         if not self.metrics and own[0] and own[1]:
             self.metrics, self.modes = (own[0],), (own[1],)
+        if self.run.verbose:
+            picked = {"search": searcher, "scheduler": scheduler}
+            self.remarks += [f"{name}: {why}" for name, each in picked.items() if (why := getattr(each, "why", ""))]
         decisive = scheduler if not isinstance(scheduler, FIFOScheduler) else None
         constrained = tuple(dict.fromkeys(one.metric for one in self.outcome_constraints))
         time_attr = getattr(decisive, "time_attr", None)
