@@ -149,7 +149,7 @@ class TrialScheduler:
         return config
 
     def on_trial_add(self, trial: Trial) -> None:
-        """A trial exists; it has not started."""
+        """A trial exists; it has not started. One that had ended may be added again: the user wants it to go on."""
 
     def on_trial_start(self, trial: Trial) -> None:
         """A trial starts: for the first time, after a pause, again after a failure, or as a copy."""

@@ -34,7 +34,8 @@ class SearchContext:
     ``min`` or ``max``) go in pairs and are empty when the run names none; `num_samples` is how often the space is
     sampled, -1 for ever. No configuration is tried that breaks one of `constraints`. `define` is a function of a trial
     that asks it for parameters, which come to those of `space`. A result that breaks one of `outcome_constraints` is of
-    no use, however good it is.
+    no use, however good it is. Trials before number `first` are of an earlier space; of those that fit this one the
+    searcher is told.
     """
 
     space: Mapping[str, Any] = field(default_factory=dict)
@@ -45,6 +46,7 @@ class SearchContext:
     constraints: tuple[Constraint, ...] = ()
     define: DefineByRun | None = None
     outcome_constraints: tuple[OutcomeConstraint, ...] = ()
+    first: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "space", adopt(self.space))
@@ -151,7 +153,10 @@ class Searcher(ABC):
         self.on_trial_complete(trial_id, result)
 
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
-        """A trial with `config` exists: one suggested just now, given from outside, or read back on resume."""
+        """A trial with `config` exists: one suggested just now, given from outside, or read back on resume.
+
+        One that had ended, or failed, may be added again: the user wants it to go on. It then ends once more.
+        """
 
     def on_trial_start(self, trial_id: str) -> None:
         """A trial starts: for the first time, after a pause, or again after a failure."""

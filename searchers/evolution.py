@@ -79,10 +79,10 @@ class EvolutionSearch(ModelSearch):
 
         from searchers.pareto import best_rows
 
-        if len(self.observations) < self.population_size:
+        units, losses = self.observations.units, self.observations.losses
+        if len(losses) < self.population_size:
             return generator.random((16, len(self.encoding.columns)))
-        units = self.observations.units[-self.population_size :]
-        losses = self.observations.losses[-self.population_size :]
+        units, losses = units[-self.population_size :], losses[-self.population_size :]
         children = []
         for _ in range(16):  # the first that was not tried before is taken
             sample = generator.choice(self.population_size, self.sample_size, replace=False)

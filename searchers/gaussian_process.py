@@ -108,8 +108,8 @@ class GaussianProcessSearch(ModelSearch):
         """Those of the longest history at which they were to be sought, each search starting from the one before."""
         due = self._fitted_at
         while (due := _next_fit(due, max(self.startup_trials, 2))) <= len(self.observations):
-            units, losses = self.observations.units[:due], self.observations.losses[:due, 0]
-            self._theta = self._surrogate.fit(units, losses, self._theta)
+            units, losses = self.observations.first(due)
+            self._theta = self._surrogate.fit(units, losses[:, 0], self._theta)
             self._fitted_at = due
         assert self._theta is not None
         return self._theta

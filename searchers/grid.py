@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from searchers.choices import Choice
 from searchers.constraints import Constraint, broken_by, counted
 from searchers.points import UNSET
 from searchers.resolution import known_part
@@ -32,6 +34,21 @@ class Grid:
     def indexes(self, at: int) -> dict[str, int]:
         """Which value of each axis the cell has that is tried as number `at`, from 0."""
         return _indexes(self.axes, at if self.allowed is None else self.allowed[at])
+
+
+def number_of(space: Mapping[str, Any], grid: Grid, config: Mapping[str, Any]) -> int | None:
+    """As which number the cell is tried that `config`, nested like `space`, lies in; None when it is in none."""
+    cell, stride = 0, 1
+    axes = grid_axes(space)
+    for path, length in grid.axes:
+        index = Choice(tuple(axes[path])).index_of(_at(config, path))
+        if index is None:
+            return None
+        cell, stride = cell + index * stride, stride * length
+    if grid.allowed is None:
+        return cell
+    number = bisect_left(grid.allowed, cell)
+    return number if grid.allowed[number : number + 1] == [cell] else None
 
 
 def lay_out(space: Mapping[str, Any], constraints: Sequence[Constraint], point: Mapping[str, Any]) -> Grid:
@@ -69,6 +86,10 @@ def _indexes(axes: Sequence[tuple[str, int]], cell: int) -> dict[str, int]:
 
 
 def _is_set(point: Mapping[str, Any], path: str) -> bool:
+    return _at(point, path) is not UNSET
+
+
+def _at(point: Mapping[str, Any], path: str) -> Any:
     node: Any = point
     for part in path.split("/"):
         if isinstance(node, list | tuple):
@@ -76,5 +97,5 @@ def _is_set(point: Mapping[str, Any], path: str) -> bool:
         elif isinstance(node, Mapping) and part in node:
             node = node[part]
         else:
-            return False
-    return node is not UNSET
+            return UNSET
+    return node

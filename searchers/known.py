@@ -26,14 +26,31 @@ def fit(space: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     return resolve_with(space, _missing, Random(0), fixed)
 
 
+def misfit(space: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Why `config` could not have come from `space`, empty when it could. Its constants may be others."""
+    try:
+        fixed = _without_constants(space, nest(space, _shared(space, config)), differ=True)
+        if reasons := list(misfits(space, fixed, "")):
+            return reasons[0]
+        resolve_with(space, _missing, Random(0), fixed)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def parameters_in(space: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """What `config` says of the parameters of `space`, nested alike; without the constants, which must be the same.
 
     Raises:
         ValueError: says which constant is another one.
     """
-    nested = nest(space, _shared(space, config))
-    return {key: part for key, value in nested.items() if (part := _varying(space[key], value, str(key))) is not UNSET}
+    return _without_constants(space, nest(space, _shared(space, config)), differ=False)
+
+
+def _without_constants(space: Mapping[str, Any], nested: Mapping[str, Any], *, differ: bool) -> dict[str, Any]:
+    """What `nested`, nested like `space`, has for parameters; its constants may be others if they may `differ`."""
+    parts = ((key, _varying(space[key], value, str(key), differ)) for key, value in nested.items())
+    return {key: part for key, part in parts if part is not UNSET}
 
 
 def _shared(space: Mapping[Any, Any], config: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -59,15 +76,15 @@ def _leads_into(node: Any, path: str) -> bool:
     return not slash or isinstance(inner, Domain) or _leads_into(inner, rest)
 
 
-def _varying(node: Any, value: Any, path: str) -> Any:
+def _varying(node: Any, value: Any, path: str, differ: bool) -> Any:
     if value is UNSET or isinstance(node, Domain) or grid_values(node) is not None:
         return value
     if isinstance(node, Mapping) and isinstance(value, Mapping):
-        parts = {key: _varying(node[key], one, f"{path}/{key}") for key, one in value.items()}
+        parts = {key: _varying(node[key], one, f"{path}/{key}", differ) for key, one in value.items()}
         return {key: part for key, part in parts.items() if part is not UNSET}
     if isinstance(node, list | tuple) and isinstance(value, list | tuple) and len(node) == len(value):
-        return [_varying(node[at], one, f"{path}/{at}") for at, one in enumerate(value)]
-    if _is_plain(node) and not is_equal(node, value):
+        return [_varying(node[at], one, f"{path}/{at}", differ) for at, one in enumerate(value)]
+    if _is_plain(node) and not differ and not is_equal(node, value):
         raise ValueError(f"{path} is {node!r} here and was {value!r}")
     return UNSET
 

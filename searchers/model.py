@@ -143,7 +143,7 @@ class ModelSearch(Searcher):
         return numpy.random.Generator(numpy.random.PCG64(self.rng("numpy", *names).getrandbits(128)))
 
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
-        if trial_id in self.observations:
+        if self.observations.is_running(trial_id):
             return
         try:
             units = self.encoding.encode(config)

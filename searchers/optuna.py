@@ -216,6 +216,7 @@ class OptunaSearch(Searcher):
 
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         if trial_id in self._history:
+            self._history.reopen(trial_id)
             return
         try:
             parameters = self._parameters(config)

@@ -78,6 +78,14 @@ class History:
         trial = self.trials[self._numbers[trial_id]]
         return [Parameter(name, value, trial.distributions[name]) for name, value in trial.params.items()]
 
+    def reopen(self, trial_id: str) -> None:
+        """A trial that ended goes on: it stands where it ended until it ends again, and runs if it had failed."""
+        trial = self.trials[self._numbers[trial_id]]
+        if trial.state is TrialState.FAIL:
+            self._replace(_frozen(trial.number, TrialState.RUNNING, self.parameters(trial_id), trial.system_attrs))
+        elif trial.state is TrialState.COMPLETE:
+            self._provisional.add(trial_id)
+
     def complete(
         self, trial_id: str, values: Sequence[float] | None, constraints: Mapping[str, float] | None = None
     ) -> None:

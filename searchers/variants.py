@@ -18,7 +18,7 @@ from searchers.choices import Choice
 from searchers.constraints import is_allowed, mistakes_in_points
 from searchers.define import DrawnTrial, ask_all
 from searchers.domain import Domain
-from searchers.grid import Grid, lay_out
+from searchers.grid import Grid, lay_out, number_of
 from searchers.points import read_points
 from searchers.resolution import NOTHING, Draw, draw, resolve_with
 from searchers.seen import Seen
@@ -42,6 +42,9 @@ class BasicVariantGenerator(Searcher):
     was tried; that does not hold for `points_to_evaluate`, which were asked for. `random_state` takes the place of the
     run's seed. With
     `max_concurrent` above 0, no more than so many trials run at a time.
+
+    Where the space has changed (`SearchContext.first`), the cells of the new grid are run in which no earlier trial
+    lies.
     """
 
     takes_constraints = takes_functions = True
@@ -64,6 +67,7 @@ class BasicVariantGenerator(Searcher):
         self.random_state = random_state
         self.skip_duplicate = skip_duplicate
         self._running: set[str] = set()
+        self._taken: dict[str, int] = {}
 
     def bind(self, context: SearchContext) -> None:
         super().bind(context if self.random_state is None else replace(context, seed=self.random_state))
@@ -82,10 +86,20 @@ class BasicVariantGenerator(Searcher):
 
     @property
     def total_trials(self) -> int | None:
+        places = self._places
+        return None if places is None else self._first + places - len(self._taken)
+
+    @property
+    def _places(self) -> int | None:
+        """How many cells there are in all, over all samples; None for no end."""
         if self.context.num_samples < 0:
             return None
-        drawn = max(self.context.num_samples - len(self._points), 0)
-        return self._points_end + drawn * self._grid.count
+        return self._points_end + max(self.context.num_samples - len(self._points), 0) * self._grid.count
+
+    @property
+    def _first(self) -> int:
+        """The number of the trial from which on the grid is gone through."""
+        return self.context.first if self._grid.axes else 0
 
     def suggest(self, trial_id: str) -> Suggestion:
         number = trial_number(trial_id)
@@ -108,11 +122,17 @@ class BasicVariantGenerator(Searcher):
         def propose(attempt: int) -> dict[str, Any]:
             return self.draw_allowed(draw_within, *names, *(["again", str(attempt)] if attempt else []))
 
-        if self._seen is None or number < self._points_end:
+        if self._seen is None or sample < len(self._points):
             return propose(0)
         return self._seen.untried(propose, self.rng(*names, "near"), redraws=_REDRAWS)
 
+    def on_evaluated(self, trial_id: str, config: dict[str, Any], result: dict[str, Any]) -> None:
+        if self._seen is not None:
+            self._seen.add(config)
+
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
+        if self._first and trial_number(trial_id) < self._first and trial_id not in self._taken:
+            self._take(trial_id, config)
         if self.max_concurrent:
             self._running.add(trial_id)
         if self._seen is not None:
@@ -130,8 +150,22 @@ class BasicVariantGenerator(Searcher):
             raise ValueError("; ".join(mistakes))
         return list(points)
 
+    def _take(self, trial_id: str, config: dict[str, Any]) -> None:
+        """An earlier trial lies in a cell of the grid, which need not be run that often."""
+        cell = number_of(self.context.space, self._grid, config)
+        if cell is None:
+            return
+        place, taken, places = self._points_end + cell, set(self._taken.values()), self._places
+        while place in taken:
+            place += self._grid.count
+        if places is None or place < places:
+            self._taken[trial_id] = place
+
     def _position(self, number: int) -> tuple[int, Grid, int]:
         """Which sample the trial belongs to, and which cell of which grid it is."""
+        number -= self._first
+        for place in sorted(self._taken.values()):
+            number += place <= number
         if number < self._points_end:
             sample = bisect_right(self._ends, number)
             grid = self._grids[sample]

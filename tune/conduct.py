@@ -27,14 +27,17 @@ from tune.errors import (
     TuneError,
 )
 from tune.job import Job
-from tune.loop import Loop, Observer
+from tune.loop import Amending, Loop, Observer
+from tune.machine.events import Event
 from tune.machine.experiment import Experiment
 from tune.machine.policies import Policies
 from tune.machine.trial import TrialState
+from tune.reopening import Foreign, Reopening, compare
 from tune.storage import data, directory, journal, recipe
 from tune.storage.grouped import GroupedJournal
 from tune.storage.journal import Journal, SqliteJournal
 from tune.storage.writer import WriterJournal
+from tune.views import reading
 from tune.views.progress import progress
 from tune.views.results import ResultGrid
 from tune.worker.program import TrialProgram
@@ -57,9 +60,16 @@ class Staging:
 
 
 def conduct(
-    job: Job, *, resume: bool = False, raise_on_failed_trial: bool = False, staging: Staging | None = None
+    job: Job,
+    *,
+    resume: bool = False,
+    reopening: Reopening | None = None,
+    raise_on_failed_trial: bool = False,
+    staging: Staging | None = None,
 ) -> ResultGrid:
     """Run `job` to its end, or on from where its directory stands; with `staging`, as a simulation.
+
+    On resume `reopening` says which trials go on.
 
     Raises:
         InvalidArgumentError: the job has mistakes; nothing was started.
@@ -70,6 +80,7 @@ def conduct(
     if resume:
         _recall(job)
     policies = job.policies()
+    foreign = _hold_against_space(job, policies) if resume else None
     for remark in job.remarks:
         log.warning("%s", remark)
     experiment = Experiment(job.plan(), policies)
@@ -85,10 +96,12 @@ def conduct(
             crew = Crew(executor, program, job.directory, reuse=job.tune.reuse_actors, logs=job.run.log_to_file)
             asking = _asking(policies, executor)
             loop = Loop(experiment, executor, written, crew, _observers(job, experiment, staging), asking)
-            with _shown(job, experiment) as watch, _interruptible(loop):
-                if watch is not None:
-                    loop.observe(watch)
-                loop.run()
+            with _interruptible(loop):
+                loop.open(_amending(job, reopening or Reopening(), foreign) if resume else None)
+                with _shown(job, experiment) as watch:
+                    if watch is not None:
+                        loop.observe(watch)
+                    loop.run()
     return _conclude(job, experiment, raise_on_failed_trial)
 
 
@@ -162,12 +175,43 @@ def _held(job: Job, resume: bool) -> Iterator[None]:
 
 
 def _recall(job: Job) -> None:
-    """Take what the run must not be given anew: its seed, and the results that it knew before it began."""
+    """Take what the run must not be given anew: its seed, what it knew before it began, and where its space began."""
     with journal.reading(job.directory) as connection:
         facts = journal.facts(connection)
+        change = journal.space_change(connection)
+        trials = reading.read_trials(connection)
     job.seed = facts["seed"]
+    if recipe.is_another_space(facts["recipe"]["space"], data.encode(job.space)):
+        job.first_of_space = len(trials)
+    elif change is not None:
+        job.first_of_space = change.first
     if (known := facts["recipe"].get("tune", {}).get("warm_start")) is not None:
         job.tune = replace(job.tune, warm_start=data.decode(known, code=True))
+
+
+def _hold_against_space(job: Job, policies: Policies) -> Foreign | None:
+    """Which earlier trials the searcher is not told of; what there is to do about them when the space changes now."""
+    with journal.reading(job.directory) as connection:
+        change = journal.space_change(connection)
+        trials = reading.read_trials(connection)
+    if job.first_of_space == (change.first if change else 0):
+        policies.foreign = frozenset(change.foreign if change else ())
+        return None
+    foreign = compare({trial.trial_id: trial.config() for trial in trials}, policies.searcher.context)
+    policies.foreign = frozenset(foreign.reasons)
+    job.remarks.append(str(foreign))
+    return foreign
+
+
+def _amending(job: Job, reopening: Reopening, foreign: Foreign | None) -> Amending:
+    """What the user wants otherwise than the experiment stands."""
+
+    def amend(experiment: Experiment) -> Iterator[Event]:
+        if foreign is not None:
+            yield from foreign.events(experiment)
+        yield from reopening.events(experiment, job.stopper())
+
+    return amend
 
 
 def _read_back(job: Job, experiment: Experiment) -> None:

@@ -13,11 +13,13 @@ from schedulers.base import TrialScheduler
 from searchers.base import Searcher
 from searchers.definition import Space
 from tune import keywords
+from tune.amending import Amendments
 from tune.callback import Callback
 from tune.conduct import conduct
 from tune.errors import InvalidArgumentError, NotAnExperimentError
 from tune.job import Job
 from tune.machine.stopping import StopCriterion
+from tune.reopening import Reopening
 from tune.settings import CheckpointConfig, FailureConfig, Metric, RunConfig, TuneConfig
 from tune.storage.journal import DATABASE
 from tune.views.results import ResultGrid
@@ -150,6 +152,7 @@ class Tuner:
     ) -> None:
         self._job = Job(trainable, param_space or {}, tune_config or TuneConfig(), run_config or RunConfig())
         self._resume = False
+        self._reopening = Reopening()
         self._results: ResultGrid | None = None
 
     def fit(self) -> ResultGrid:
@@ -159,7 +162,9 @@ class Tuner:
             InvalidArgumentError: lists every mistake in the settings; nothing was started.
         """
         raising = self._job.run.failure_config.fail_fast == "raise"
-        self._results = conduct(self._job, resume=self._resume, raise_on_failed_trial=raising)
+        self._results = conduct(
+            self._job, resume=self._resume, reopening=self._reopening, raise_on_failed_trial=raising
+        )
         return self._results
 
     def get_results(self) -> ResultGrid:
@@ -173,15 +178,27 @@ class Tuner:
         return self._results or ResultGrid(self._job.directory)
 
     @classmethod
-    def restore(cls, path: str | os.PathLike[str], trainable: Any = None) -> Tuner:
-        """The experiment in `path`, to go on with: `trainable` is needed only when the recipe cannot name it.
+    def restore(
+        cls,
+        path: str | os.PathLike[str],
+        trainable: Any = None,
+        *,
+        resume_unfinished: bool = True,
+        resume_errored: bool = False,
+        restart_errored: bool = False,
+        param_space: Space | None = None,
+    ) -> Tuner:
+        """The experiment in `path`, to go on with; see `tune.resume` for what may be given.
 
         Raises:
             NotAnExperimentError: there is none.
             NotRebuildableError: the recipe names something that only the caller has.
         """
         tuner = cls.__new__(cls)
-        tuner._job = Job.from_recipe(Path(path), trainable)  # noqa: SLF001 (its own new object)
+        tuner._job = Job.from_recipe(Path(path), trainable, Amendments(config=param_space))  # noqa: SLF001 (its own)
+        tuner._reopening = Reopening(  # noqa: SLF001
+            unfinished=resume_unfinished, errored=resume_errored, restart_errored=restart_errored
+        )
         tuner._resume, tuner._results = True, None  # noqa: SLF001
         return tuner
 
@@ -191,24 +208,78 @@ class Tuner:
         return Path(path, DATABASE).is_file()
 
 
-def resume(
+def resume(  # noqa: PLR0913 (what may be changed, by the keywords of `run`)
     path: str | os.PathLike[str],
     trainable: Any = None,
     *,
+    num_samples: int | None = None,
+    time_budget_s: float | timedelta | None = None,
+    stop: StopCriterion | Sequence[StopCriterion] | None = None,
+    config: Space | None = None,
+    search_alg: Searcher | str | None = None,
+    scheduler: TrialScheduler | str | None = None,
+    max_concurrent_trials: int | None = None,
+    max_failures: int | None = None,
+    resources_per_trial: Any = None,
+    resume_unfinished: bool = True,
+    resume_errored: bool = False,
+    restart_errored: bool = False,
+    callbacks: Sequence[Callback] | None = None,
     verbose: int | None = None,
     raise_on_failed_trial: bool = False,
     executor: Any = "local",
 ) -> ResultGrid:
-    """Go on with the experiment in `path`, from its recipe; `trainable` only when the recipe cannot name it.
+    """Go on with the experiment in `path`, from its recipe, with what is given here in the place of what it had.
+
+    Args:
+        path: the experiment's directory.
+        trainable: needed only when the recipe cannot name it, or to go on with another of the same signature.
+        num_samples: how many samples more: ``+50``.
+        time_budget_s: how many seconds more, from where the experiment stands.
+        stop: another criterion. Trials that the earlier one had ended, and this one does not, train on.
+        config: another search space. Trials that fit it count as before; the others stay in the results, the searcher
+            is not told of them, and those that were not over are. Constants may differ: trials keep those they have.
+        search_alg: another search algorithm: it is told all that happened.
+        scheduler: another scheduler: it is told all that happened.
+        max_concurrent_trials: how many trials run at the same time at most.
+        max_failures: further attempts of a trial that fails.
+        resources_per_trial: what trials have that are suggested from now on, and those that start again.
+        resume_unfinished: whether trials that were not over go on; they are over otherwise.
+        resume_errored: whether trials that failed for good go on, from their latest checkpoints.
+        restart_errored: whether they start from zero.
+        callbacks: told what happens; they are never kept with an experiment.
+        verbose: 0 is silent.
+        raise_on_failed_trial: raise at the end when trials failed; the error carries the results.
+        executor: where trials run: ``"local"`` or an executor.
 
     Raises:
         NotAnExperimentError: there is none.
         NotRebuildableError: the recipe names something that only the caller has.
         ExperimentBusyError: another process runs it.
+        InvalidArgumentError: lists every mistake in what was given; nothing was started.
     """
-    job = Job.from_recipe(Path(path), trainable)
-    job.run = replace(job.run, executor=executor, verbose=job.run.verbose if verbose is None else verbose)
-    return conduct(job, resume=True, raise_on_failed_trial=raise_on_failed_trial)
+    amendments = Amendments(
+        config=config,
+        num_samples=num_samples,
+        time_budget_s=time_budget_s,
+        stop=stop,
+        search_alg=search_alg,
+        scheduler=scheduler,
+        max_concurrent_trials=max_concurrent_trials,
+        max_failures=max_failures,
+        resources_per_trial=resources_per_trial,
+        callbacks=callbacks,
+        verbose=verbose,
+        executor=executor,
+    )
+    job = Job.from_recipe(Path(path), trainable, amendments)
+    reopening = Reopening(
+        unfinished=resume_unfinished,
+        errored=resume_errored,
+        restart_errored=restart_errored,
+        longer=stop is not None,
+    )
+    return conduct(job, resume=True, reopening=reopening, raise_on_failed_trial=raise_on_failed_trial)
 
 
 def _directed(job: Job, resume: bool | str | os.PathLike[str]) -> tuple[Job, bool]:

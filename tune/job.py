@@ -21,6 +21,7 @@ from searchers.limiter import ConcurrencyLimiter
 from searchers.outcomes import OutcomeConstraint, read_constraints
 from searchers.variants import BasicVariantGenerator
 from tune import checks, warm_start
+from tune.amending import Amendments
 from tune.errors import InvalidArgumentError, NotRebuildableError
 from tune.machine.plan import Plan, RequestRule, Retention
 from tune.machine.policies import Policies
@@ -37,7 +38,8 @@ STORAGE_VARIABLE = "AUDITION_STORAGE"
 class Job:
     """A run as the user asked for it. `check` finds every mistake; the other methods make the parts of the run.
 
-    `remarks` are what a user should hear of choices that were made for him, once.
+    `remarks` are what a user should hear of choices that were made for him, once. Trials before number
+    `first_of_space` are of another search space, if the run has changed its own.
     """
 
     trainable: Any
@@ -55,6 +57,7 @@ class Job:
         plain = f"{self.trainable_name}_{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
         self.name = plain if self.run.name is None else self.run.name
         self.remarks: list[str] = []
+        self.first_of_space = 0
         self.seed = int.from_bytes(os.urandom(4)) if self.tune.seed is None else self.tune.seed
 
     @property
@@ -115,7 +118,7 @@ class Job:
         if searcher is not None and not self.metrics:
             self.metrics, self.modes = searcher.context.metrics, searcher.context.modes
         scheduler = checks.attempt(mistakes, lambda: self._scheduler(searcher.total_trials if searcher else None))
-        stopper = checks.attempt(mistakes, self._stopper)
+        stopper = checks.attempt(mistakes, self.stopper)
         if mistakes:
             raise InvalidArgumentError(mistakes)
         assert scheduler is not None
@@ -184,8 +187,10 @@ class Job:
         }
 
     @classmethod
-    def from_recipe(cls, directory: Path, trainable: Any = None) -> Job:
+    def from_recipe(cls, directory: Path, trainable: Any = None, amendments: Amendments | None = None) -> Job:
         """The job whose experiment is in `directory`; `trainable` where the recipe cannot name it.
+
+        What `amendments` gives takes the place of what the recipe has, and need not be in it.
 
         Raises:
             NotAnExperimentError: there is none.
@@ -194,11 +199,14 @@ class Job:
         directory = directory.expanduser().absolute()
         with journal.reading(directory) as connection:
             kept = journal.facts(connection)
+            lived_s = journal.lived(connection)
         parts = dict(kept["recipe"])
         named = parts.pop("trainable")
         fitted = as_fitted(trainable if trainable is not None else recipe.trainable_from_data(named))
         if fitted.parameters:
             parts["parameters"] = {}
+        amendments = amendments or Amendments()
+        parts = amendments.without_replaced(parts)
         if lost := recipe.lost_parts(parts):
             raise NotRebuildableError(
                 f"{directory} cannot be resumed from its recipe alone, which could not keep:\n"
@@ -214,13 +222,9 @@ class Job:
             ) from error
         if not fitted.parameters:
             fitted = replace(fitted, parameters=made["parameters"])
-        return cls(
-            fitted,
-            made["space"],
-            TuneConfig(**{**made["tune"], "seed": kept["seed"]}),
-            RunConfig(**made["run"], name=directory.name, storage_path=directory.parent),
-            made["resources"],
-        )
+        tune = TuneConfig(**{**made["tune"], "seed": kept["seed"]})
+        run = RunConfig(**made["run"], name=directory.name, storage_path=directory.parent)
+        return cls(fitted, *amendments.applied(made["space"], tune, run, made["resources"], lived_s))
 
     def _objectives(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         metrics, modes = _listed(self.tune.metric), _listed(self.tune.mode)
@@ -267,6 +271,7 @@ class Job:
                 constraints=space.constraints,
                 define=space.define,
                 outcome_constraints=self.outcome_constraints,
+                first=self.first_of_space,
             )
         )
         return searcher
@@ -278,7 +283,8 @@ class Job:
         warm_start.tell(searcher, known)
         self.tune = replace(self.tune, warm_start=known)
 
-    def _stopper(self) -> Stopper | None:
+    def stopper(self) -> Stopper | None:
+        """The stop criteria, bound anew: told nothing yet."""
         return as_stopper(self.run.stop, modes=dict(zip(self.metrics, self.modes, strict=False)))
 
 

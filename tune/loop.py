@@ -7,7 +7,7 @@ next events. Nothing leaves this process before the entry that led to it is comm
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, assert_never
 
@@ -47,6 +47,8 @@ from tune.worker.messages import Ask, Outcome, Refuse, Report, Save
 log = logging.getLogger(__name__)
 
 Observer = Callable[[Entry], None]
+Amending = Callable[[Experiment], Iterator[Event]]
+"""What the user wants otherwise than it stands, one event after the other, once the experiment is open again."""
 
 _PATIENCE_S = 0.2
 
@@ -76,6 +78,17 @@ class Loop:
         self._interrupts = 0
         self._interrupts_taken = 0
         self._clock_at_start = executor.clock() - experiment.time
+        self._open = False
+
+    def open(self, amending: Amending | None = None) -> None:
+        """Take the experiment up, for the first time or again, with what the user wants otherwise than it stands."""
+        nodes = self._executor.nodes()
+        total = sum((node.capacity for node in nodes), start=Resources())
+        self._handle(Opened(nodes[0].name, total.as_dict()))
+        for amended in amending(self._experiment) if amending else ():
+            self._handle(amended)
+        self._commit()
+        self._open = True
 
     def run(self) -> None:
         """Run until nothing is left to do.
@@ -84,9 +97,8 @@ class Loop:
             InfeasibleRequestError: a trial asks for what no node has; the others were saved, and the run may go on.
         """
         try:
-            nodes = self._executor.nodes()
-            total = sum((node.capacity for node in nodes), start=Resources())
-            self._handle(Opened(nodes[0].name, total.as_dict()))
+            if not self._open:
+                self.open()
             self._go_round()
             for last in self._experiment.ending():
                 self._handle(last)

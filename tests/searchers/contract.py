@@ -101,6 +101,8 @@ steps = st.lists(
 class SearcherContract:
     space: ClassVar[dict[str, Any]] = SPACE
     num_samples = 100
+    learns = True
+    """Whether the thirteenth result, the best of all, changes what is suggested next."""
 
     def make(self) -> Searcher:
         raise NotImplementedError
@@ -168,6 +170,27 @@ class SearcherContract:
         before = history.searcher.suggest("t13")
         history.searcher.on_trial_add("t12", config)
         assert history.searcher.suggest("t13") == before
+
+    def test_a_trial_that_failed_may_be_added_again_and_then_counts(self) -> None:
+        def tell(searcher: Searcher, trial_id: str, result: dict[str, Any] | None) -> None:
+            searcher.on_trial_add(trial_id, config)
+            searcher.on_trial_start(trial_id)
+            searcher.on_trial_complete(trial_id, result, result is None)
+
+        best = {"loss": -5.0, "training_iteration": 2}
+        history = History(self.bound())
+        play(history, [("start", 0), ("end", 0)] * 12)
+        config = history.start()
+        forgotten, retried, at_once = (history.retold_to(self.bound()).searcher for _ in range(3))
+        tell(forgotten, "t12", None)
+        tell(retried, "t12", None)
+        tell(retried, "t12", best)
+        tell(at_once, "t12", best)
+        for searcher in (retried, at_once):
+            tell(searcher, "t12", best)  # it trains on, and comes to the same
+        suggested = [searcher.suggest("t13") for searcher in (forgotten, retried, at_once)]
+        assert suggested[1] == suggested[2]
+        assert (suggested[0] == suggested[1]) == (self.learns is False)
 
     def test_a_trial_that_was_never_added_may_end(self) -> None:
         searcher = self.bound()

@@ -54,6 +54,8 @@ def suggestions(searcher: Searcher, most: int = 100) -> list[Any]:
 
 
 class TestRandomSearchUnderConstraints(SearcherContract):
+    learns = False
+
     def make(self) -> Searcher:
         return RandomSearch()
 

@@ -29,11 +29,14 @@ from tests.searchers.contract import CONDITIONAL, History, SearcherContract, pla
 
 
 class TestRandomSearch(SearcherContract):
+    learns = False
+
     def make(self) -> Searcher:
         return RandomSearch(points_to_evaluate=[{"lr": 1e-3}])
 
 
 class TestRandomSearchOfAConditionalSpace(SearcherContract):
+    learns = False
     space = CONDITIONAL
 
     def make(self) -> Searcher:
@@ -41,6 +44,8 @@ class TestRandomSearchOfAConditionalSpace(SearcherContract):
 
 
 class TestVariants(SearcherContract):
+    learns = False
+
     def make(self) -> Searcher:
         return BasicVariantGenerator(max_concurrent=50)
 
@@ -84,11 +89,14 @@ class TestEvolution(SearcherContract):
 
 
 class TestSobol(SearcherContract):
+    learns = False
+
     def make(self) -> Searcher:
         return SobolSearch()
 
 
 class TestHalton(SearcherContract):
+    learns = False
     space = CONDITIONAL
 
     def make(self) -> Searcher:
@@ -101,6 +109,8 @@ class TestAuto(SearcherContract):
 
 
 class TestRepeatedTPE(SearcherContract):
+    learns = False
+
     def make(self) -> Searcher:
         return Repeater(TPESearch(n_startup_trials=2), repeat=2, set_index=False)
 
@@ -124,6 +134,7 @@ class TestOptunasTPEOfAConditionalSpace(SearcherContract):
 
 
 class TestOptunasRandomSampler(SearcherContract):
+    learns = False
     space = CONDITIONAL
 
     def make(self) -> Searcher:
@@ -131,6 +142,8 @@ class TestOptunasRandomSampler(SearcherContract):
 
 
 class TestASamplerThatKeepsNotes(SearcherContract):
+    learns = False
+
     def make(self) -> Searcher:
         return OptunaSearch(sampler=NSGAIISampler(population_size=4))
 
@@ -150,16 +163,22 @@ class Finite(SearcherContract):
 
 
 class TestRandomSearchOfAFiniteSpace(Finite):
+    learns = False
+
     def make(self) -> Searcher:
         return RandomSearch(points_to_evaluate=[{"depth": 8, "optimizer": "sgd"}])
 
 
 class TestASamplerThatKeepsNotesOfAFiniteSpace(Finite):
+    learns = False
+
     def make(self) -> Searcher:
         return OptunaSearch(sampler=NSGAIISampler(population_size=4))
 
 
 class TestASequenceOfPoints(SearcherContract):
+    learns = False
+
     def make(self) -> Searcher:
         return OptunaSearch(sampler="qmc")
 
@@ -202,6 +221,7 @@ class TestLimitedTPE(SearcherContract):
 
 
 class TestGridSearch(SearcherContract):
+    learns = False
     space: ClassVar[dict[str, Any]] = {"a": grid_search([1, 2, 3]), "x": uniform(0, 1)}
 
     def make(self) -> Searcher:

@@ -42,6 +42,8 @@ def bound(searcher: Searcher, *constraints: Any, num_samples: int = 60, seed: in
 
 
 class TestRandomSearchOfAFunction(SearcherContract):
+    learns = False
+
     def make(self) -> Searcher:
         return RandomSearch()
 

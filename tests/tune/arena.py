@@ -15,7 +15,7 @@ from schedulers.fifo import FIFOScheduler
 from searchers.base import SearchContext, Searcher
 from searchers.variants import BasicVariantGenerator
 from tune.crew import Crew
-from tune.loop import Loop, Observer
+from tune.loop import Amending, Loop, Observer
 from tune.machine.events import Entry, Reported, Suggested
 from tune.machine.experiment import Experiment
 from tune.machine.plan import Plan
@@ -69,6 +69,7 @@ class Arena:
         faults: Iterable[Fault] = (),
         open_journal: Callable[[Path], SqliteJournal] = SqliteJournal,
         observers: Callable[[Loop], Sequence[Observer]] = lambda loop: (),
+        amending: Amending | None = None,
     ) -> Experiment:
         experiment = self.fresh()
         if not (self.directory / journal.DATABASE).exists():
@@ -84,6 +85,7 @@ class Arena:
             loop = Loop(experiment, executor, written, crew)
             for observer in observers(loop):
                 loop.observe(observer)
+            loop.open(amending)
             loop.run()
         return experiment
 

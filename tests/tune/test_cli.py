@@ -201,6 +201,18 @@ def test_a_run_that_was_cut_short_says_so_and_is_resumed(
     assert (found["state"], found["trials"]) == ("finished", {"TERMINATED": 1})
 
 
+def test_an_experiment_that_has_ended_goes_on_with_more_samples(told: Tell, document: Read, workplace: Path) -> None:
+    assert told("run", "sweep.yaml", "--name", "more", "-q").code == 0
+    done = told("resume", "more", "-q", "--num-samples", "+1")
+    assert (done.code, done.out, done.err) == (0, "", "")
+    found = {one["name"]: one["trials"] for one in document("ls")}
+    assert found["more"] == {"TERMINATED": 6}
+    assert "had finished already" in told("resume", "more").out
+    wrong = told("resume", "more", "--stop", "accuracy", "--stop", "loss=x")
+    assert wrong.code == 2
+    assert wrong.err.count("expected NAME=NUMBER, such as training_iteration=54") == 2
+
+
 # --------------------------------------------------------------------------------------------------------------- ls
 
 

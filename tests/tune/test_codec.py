@@ -40,6 +40,7 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     dict[str, float]: st.dictionaries(st.text(), st.floats(0, 1e12), max_size=2),
     Any: VALUES,
     dict[str, Any]: st.dictionaries(st.text(), VALUES, max_size=3),
+    tuple[str, ...]: st.lists(TEXTS, max_size=2).map(tuple),
     dict[str, Any] | None: st.none() | st.dictionaries(st.text(), VALUES, max_size=3),
     CheckpointRef: CHECKPOINTS,
     CheckpointRef | None: st.none() | CHECKPOINTS,

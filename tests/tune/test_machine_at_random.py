@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
@@ -31,6 +32,7 @@ from tune.machine.events import (
     Leave,
     Opened,
     ParameterGiven,
+    Reopened,
     Reply,
     Reported,
     ResizeDropped,
@@ -316,8 +318,8 @@ class AnyLife(RuleBasedStateMachine):
             for event in self.experiment.ending():
                 self.happen(event)
 
-    @rule(loses_last=st.booleans())
-    def crash(self, loses_last: bool) -> None:
+    @rule(loses_last=st.booleans(), reopens=st.sampled_from(["", "", "on", "restart"]))
+    def crash(self, loses_last: bool, reopens: str) -> None:
         """The process dies, and with it the workers and perhaps what was not committed yet."""
         if not loses_last:
             self.journal += self.batch
@@ -340,6 +342,14 @@ class AnyLife(RuleBasedStateMachine):
             self.experiment, resumed = before, self.experiment
             self.assert_alike(resumed)
             self.experiment = resumed
+        if reopens:
+            self.reopen(restart=reopens == "restart")
+
+    def reopen(self, restart: bool) -> None:
+        """The user wants those that had ended to go on."""
+        for name in [name for name, trial in self.experiment.trials.items() if trial.state.final]:
+            self.over.pop(name, None)
+            self.happen(Reopened(name, restart))
 
     def assert_alike(self, other: Experiment) -> None:
         for name in vars(self.experiment).keys() - {"plan", "policies", "_fresh", "_said"}:
@@ -364,11 +374,14 @@ class AnyLife(RuleBasedStateMachine):
 
     @invariant()
     def what_is_over_stays_over_and_is_told_once(self) -> None:
+        entries = [*self.journal, *self.batch]
+        reopened = Counter(one.event.trial_id for one in entries if isinstance(one.event, Reopened))
         for name, trial in self.experiment.trials.items():
             assert trial.state is self.over.get(name, trial.state)
             if trial.state.final:
                 self.over[name] = trial.state
-            assert self.experiment.policies.searcher.completions.get(name, 0) == trial.state.final
+            ends = trial.state.final + reopened[name]
+            assert self.experiment.policies.searcher.completions.get(name, 0) == ends
 
     @invariant()
     def iterations_have_no_gap_and_no_double(self) -> None:

@@ -82,16 +82,38 @@ def run(
 def resume(
     experiment: Experiment,
     *,
+    num_samples: Annotated[int | None, typer.Option(help="How many samples more: +50.")] = None,
+    time_budget_s: Annotated[float | None, typer.Option(help="How many seconds more.")] = None,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(help="Another criterion, such as training_iteration=54: trials that had ended train on to it."),
+    ] = None,
+    resume_errored: Annotated[
+        bool, typer.Option("--resume-errored", help="Go on with failed trials, from their latest checkpoints.")
+    ] = False,
+    restart_errored: Annotated[bool, typer.Option("--restart-errored", help="Start failed trials from zero.")] = False,
+    resume_unfinished: Annotated[
+        bool, typer.Option("--resume-unfinished/--end-unfinished", help="Whether trials that were not over go on.")
+    ] = True,
     storage_path: Storage = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Go on with an experiment from where it stands."""
+    """Go on with an experiment from where it stands, or beyond where it ended."""
     with ending(debug):
-        from tune.cli.running import resume_experiment
+        from tune.cli.running import read_thresholds, resume_experiment
 
-        leave(resume_experiment(experiment, storage_path, 0 if quiet else verbose + 1))
+        changes = {
+            "num_samples": num_samples,
+            "time_budget_s": time_budget_s,
+            "stop": read_thresholds(stop) if stop else None,
+            "resume_errored": resume_errored,
+            "restart_errored": restart_errored,
+            "resume_unfinished": resume_unfinished,
+            "verbose": 0 if quiet else verbose + 1,
+        }
+        leave(resume_experiment(experiment, storage_path, changes))
 
 
 @app.command()

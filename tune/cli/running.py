@@ -41,7 +41,8 @@ def run_sweep(sweep: Path, changes: Sequence[str], options: Mapping[str, Any], *
         )
     if resume and job.run.name is None:
         raise InvalidArgumentError(["--resume needs to know which experiment: give its name in the file, or --name"])
-    before = overview(job.directory).state if exists else ""
+    finished = exists and overview(job.directory).state == "finished"
+    attempts = _attempts(ResultGrid(job.directory)) if finished else 0
     try:
         results = conduct(job, resume=exists)
     except MetricNotReportedError as error:
@@ -50,19 +51,40 @@ def run_sweep(sweep: Path, changes: Sequence[str], options: Mapping[str, Any], *
             f"{str(error).splitlines()[0]}\n"
             f"Nothing is lost: correct the name and go on with: audition run {sweep} --resume{name}"
         ) from error
-    return _conclude(results, before, quiet=not job.run.verbose)
+    nothing_new = finished and _attempts(results) == attempts
+    return _conclude(results, quiet=not job.run.verbose, nothing_new=nothing_new)
 
 
-def resume_experiment(experiment: str, storage_path: Path | None, verbose: int) -> int:
-    """Go on with an experiment.
+def resume_experiment(experiment: str, storage_path: Path | None, changes: Mapping[str, Any]) -> int:
+    """Go on with an experiment; `changes` are keywords of `tune.resume`.
 
     Raises:
         NotAnExperimentError: there is none.
         NotRebuildableError: names what its recipe could not keep.
     """
     path = find(experiment, storage_path)
-    before = overview(path).state
-    return _conclude(resume(path, verbose=verbose), before, quiet=not verbose)
+    finished, attempts = overview(path).state == "finished", _attempts(ResultGrid(path))
+    results = resume(path, **changes)
+    nothing_new = finished and _attempts(results) == attempts
+    return _conclude(results, quiet=not changes["verbose"], nothing_new=nothing_new)
+
+
+def read_thresholds(texts: Sequence[str]) -> dict[str, float]:
+    """``["training_iteration=54"]`` as ``{"training_iteration": 54.0}``.
+
+    Raises:
+        InvalidArgumentError: lists the texts that are no name with a number.
+    """
+    thresholds, mistakes = {}, []
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            thresholds[name.strip()] = float(value)
+        except ValueError:
+            mistakes.append(f"--stop {text}: expected NAME=NUMBER, such as training_iteration=54")
+    if mistakes:
+        raise InvalidArgumentError(mistakes)
+    return thresholds
 
 
 def plan_sweep(sweep: Path, changes: Sequence[str], options: Mapping[str, Any]) -> None:
@@ -90,12 +112,16 @@ def _read(sweep: Path, changes: Sequence[str], options: Mapping[str, Any]) -> Jo
     return read_sweep(sweep, changes, options)
 
 
-def _conclude(results: ResultGrid, before: str, *, quiet: bool) -> int:
+def _attempts(results: ResultGrid) -> int:
+    return sum(one.attempts for one in results)
+
+
+def _conclude(results: ResultGrid, *, quiet: bool, nothing_new: bool) -> int:
     """The exit code that a run's results stand for; what the run itself did not say is said."""
     path, failed = results.experiment_path, results.num_errors
     if quiet and failed:
         typer.echo(f"{failed} of {len(results)} trials failed: audition show {path}", err=True)
-    if not quiet and before == "finished":
+    if not quiet and nothing_new:
         typer.echo(f"{path} had finished already: {len(results)} trials")
     if was_interrupted(Path(path)):
         return INTERRUPTED

@@ -84,6 +84,17 @@ class Finished:
     """Nothing runs and nothing more can start."""
 
 
+@dataclass(frozen=True, slots=True)
+class SpaceChanged:
+    """The run goes on with another search space, of which the trials from number `first` on are.
+
+    The searcher knows those of the earlier ones that fit it, and not the `foreign` ones.
+    """
+
+    first: int
+    foreign: tuple[str, ...] = ()
+
+
 # Events about one trial.
 
 
@@ -248,7 +259,15 @@ class Dismissed:
     trial_id: str
 
 
-ExperimentEvent = Opened | SearchEnded | Closing | Finished
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """A trial that had ended goes on, by the user's wish: from its latest checkpoint, or with `restart` from zero."""
+
+    trial_id: str
+    restart: bool = False
+
+
+ExperimentEvent = Opened | SearchEnded | Closing | Finished | SpaceChanged
 TrialEvent = (
     Suggested
     | Launched
@@ -265,6 +284,7 @@ TrialEvent = (
     | Overdue
     | Interrupted
     | Dismissed
+    | Reopened
 )
 Event = ExperimentEvent | TrialEvent
 

@@ -31,6 +31,7 @@ from tune.machine.events import (
     Opened,
     Overdue,
     ParameterGiven,
+    Reopened,
     Reported,
     Saved,
     Suggested,
@@ -411,7 +412,7 @@ class Experiment(State):
         """Tell the policies what became of trials; what they decide on that about others."""
         if isinstance(event, Opened):
             self.policies.opened(event.resources)
-        elif isinstance(event, Suggested):
+        elif isinstance(event, Suggested | Reopened):
             self.policies.added(self.trials[event.trial_id])
         elif isinstance(event, Launched):
             self.policies.launched(self.trials[event.trial_id])

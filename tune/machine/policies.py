@@ -26,7 +26,7 @@ class Policies:
     """Scheduler, searcher and stopper; `metrics` are the names their decisions rest on.
 
     `constrained` are the metrics that outcome constraints are on: a trial whose last result lacks one completes without
-    a result.
+    a result. The searcher is told nothing of the `foreign` trials: they are of an earlier search space.
     """
 
     scheduler: TrialScheduler
@@ -35,6 +35,7 @@ class Policies:
     metrics: tuple[str, ...] = ()
     time_attr: str | None = None
     constrained: tuple[str, ...] = ()
+    foreign: frozenset[str] = frozenset()
 
     def judge(self, trial: Trial, result: dict[str, Any]) -> tuple[Decision, Decisions]:
         """What a running trial shall do after `result`, and then others.
@@ -42,7 +43,7 @@ class Policies:
         The stop criteria come first, and the searcher is told.
         """
         if self.finite(result):
-            self._guard(trial, lambda: self.searcher.on_trial_result(trial.trial_id, result))
+            self._inform(trial.trial_id, lambda: self.searcher.on_trial_result(trial.trial_id, result))
         stopper = self.stopper
         reason = self._guard(trial, lambda: stopper.why(trial.trial_id, result)) if stopper else ""
         if reason:
@@ -107,28 +108,28 @@ class Policies:
         return config if found is None else found
 
     def added(self, trial: Trial) -> None:
-        """A trial exists."""
-        self._guard(trial, lambda: self.searcher.on_trial_add(trial.trial_id, trial.config))
+        """A trial exists, or one that had ended goes on."""
+        self._inform(trial.trial_id, lambda: self.searcher.on_trial_add(trial.trial_id, trial.config))
         self._guard(trial, lambda: self.scheduler.on_trial_add(trial))
 
     def launched(self, trial: Trial) -> None:
         """An attempt begins."""
-        self._guard(trial, lambda: self.searcher.on_trial_start(trial.trial_id))
+        self._inform(trial.trial_id, lambda: self.searcher.on_trial_start(trial.trial_id))
         self._guard(trial, lambda: self.scheduler.on_trial_start(trial))
 
     def paused(self, trial: Trial) -> None:
         """A trial was paused, and its process is gone."""
-        self._guard(trial, lambda: self.searcher.on_trial_pause(trial.trial_id))
+        self._inform(trial.trial_id, lambda: self.searcher.on_trial_pause(trial.trial_id))
         self._guard(trial, lambda: self.scheduler.on_trial_pause(trial))
 
     def asked(self, trial_id: str) -> None:
         """On resume: the searcher was asked here for a trial that was added later."""
-        self._guard(trial_id, lambda: self.searcher.on_ask(trial_id))
+        self._inform(trial_id, lambda: self.searcher.on_ask(trial_id))
 
     def given(self, event: ParameterGiven) -> None:
         """A running trial was given a parameter."""
         name, domain, value = event.name, event.domain, event.value
-        self._guard(event.trial_id, lambda: self.searcher.on_parameter(event.trial_id, name, domain, value))
+        self._inform(event.trial_id, lambda: self.searcher.on_parameter(event.trial_id, name, domain, value))
 
     def returned(self, trial: Trial, result: dict[str, Any]) -> None:
         """A trial returned its last result: nothing is decided on it, but the stopper counts it."""
@@ -141,13 +142,13 @@ class Policies:
         result = trial.last_result
         usable = result if result is not None and self.finite(result) and self._constrained(result) else None
         self._forget(trial)
-        self._guard(trial, lambda: self.searcher.on_trial_complete(trial.trial_id, usable))
+        self._inform(trial.trial_id, lambda: self.searcher.on_trial_complete(trial.trial_id, usable))
         return _decisions(trial, self._guard(trial, lambda: self.scheduler.on_trial_complete(trial, result)))
 
     def failed(self, trial: Trial) -> Decisions:
         """A trial failed for good; answers what others shall do."""
         self._forget(trial)
-        self._guard(trial, lambda: self.searcher.on_trial_complete(trial.trial_id, None, error=True))
+        self._inform(trial.trial_id, lambda: self.searcher.on_trial_complete(trial.trial_id, None, error=True))
         return _decisions(trial, self._guard(trial, lambda: self.scheduler.on_trial_error(trial)))
 
     def _forget(self, trial: Trial) -> None:
@@ -187,6 +188,11 @@ class Policies:
 
     def _constrained(self, result: dict[str, Any]) -> bool:
         return all(is_finite(result.get(name)) for name in self.constrained)
+
+    def _inform(self, trial_id: str, call: Callable[[], None]) -> None:
+        """Tell the searcher of a trial, if it is one of its own space."""
+        if trial_id not in self.foreign:
+            self._guard(trial_id, call)
 
     def _guard(self, trial: Trial | str | None, call: Callable[[], T]) -> T | None:
         try:

@@ -110,6 +110,12 @@ class Standing:
             gone += self._let_go(one)
         return gone
 
+    def _forget_checkpoints(self, trial: Trial) -> list[Command]:
+        held, trial.checkpoints = trial.checkpoints, []
+        trial.saved_totals.clear()
+        trial.scores.clear()
+        return [command for one in held for command in self._let_go(one)]
+
     def _let_go(self, checkpoint: CheckpointRef) -> list[Command]:
         self._holders[checkpoint.path] -= 1
         if self._holders[checkpoint.path] > 0:

@@ -28,11 +28,13 @@ from tune.machine.events import (
     Opened,
     Overdue,
     ParameterGiven,
+    Reopened,
     Reply,
     Reported,
     ResizeDropped,
     Saved,
     SearchEnded,
+    SpaceChanged,
     Start,
     Suggested,
     Take,
@@ -69,6 +71,8 @@ class State(Orders):
                 return self._close(event)
             case Finished():
                 self.finished = True
+            case SpaceChanged():
+                pass  # the searcher's to know, from its beginning
             case _:
                 assert_never(event)
         return []
@@ -94,8 +98,8 @@ class State(Orders):
             case Overdue():
                 del self.leaving[trial.trial_id]
                 return [Kill(event.trial_id, event.attempt, "it did not end in time after it was told to")]
-            case Launched():
-                return self._launch(trial, event)
+            case Launched() | Reopened():
+                return self._launch(trial, event) if isinstance(event, Launched) else self._reopen(trial, event)
             case Ended() | Failed() | Interrupted() | Dismissed():
                 return self._end(trial, event, result)
             case Suggested():
@@ -113,6 +117,11 @@ class State(Orders):
             self._expect_end(trial, self.plan.suspend_s if event.keep else self.plan.grace_s)
             commands.append(Nudge(trial.trial_id, trial.attempt))
         return commands
+
+    def _reopen(self, trial: Trial, event: Reopened) -> list[Command]:
+        trial.failures, trial.failure, trial.reason, trial.cut_short = 0, None, "", False
+        self._move(trial, Turn.REOPENED)
+        return self._forget_checkpoints(trial) if event.restart else []
 
     def _launch(self, trial: Trial, event: Launched) -> list[Command]:
         trial.attempt = event.attempt

@@ -12,7 +12,7 @@ from tune.machine.events import CheckpointRef, Failure
 
 
 class TrialState(StrEnum):
-    """Where a trial stands. The last two are final."""
+    """Where a trial stands. The last two are final, unless the user reopens the trial."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -25,7 +25,7 @@ class TrialState(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether the trial will never run again."""
+        """Whether the trial will not run again of itself."""
         return self in (TrialState.TERMINATED, TrialState.ERROR)
 
     @property
@@ -47,6 +47,7 @@ class Turn(StrEnum):
     FAILED_FOR_GOOD = "failed for good"
     INTERRUPTED = "its controller was gone"
     DISMISSED = "will never be chosen again"
+    REOPENED = "goes on by the user's wish"
 
 
 _S, _T = TrialState, Turn
@@ -98,8 +99,8 @@ TRANSITIONS: dict[TrialState, dict[Turn, TrialState]] = {
         _T.INTERRUPTED: _S.PENDING,
     },
     _S.PAUSED: {_T.LAUNCHED: _S.RUNNING, _T.DISMISSED: _S.TERMINATED},
-    _S.TERMINATED: {},
-    _S.ERROR: {},
+    _S.TERMINATED: {_T.REOPENED: _S.PENDING},
+    _S.ERROR: {_T.REOPENED: _S.PENDING},
 }
 
 

@@ -25,10 +25,12 @@ from tune.machine.events import (
     Opened,
     Overdue,
     ParameterGiven,
+    Reopened,
     Reported,
     ResizeDropped,
     Saved,
     SearchEnded,
+    SpaceChanged,
     Suggested,
     Verdict,
 )
@@ -54,6 +56,8 @@ KINDS: dict[str, type[Event]] = {
     "overdue": Overdue,
     "interrupted": Interrupted,
     "dismissed": Dismissed,
+    "reopened": Reopened,
+    "space_changed": SpaceChanged,
 }
 _NAMES = {kind: name for name, kind in KINDS.items()}
 _DECISIONS: dict[str, type[Decision]] = {

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tune.errors import ExperimentBusyError, JournalCorruptError, NotAnExperimentError
-from tune.machine.events import Entry
+from tune.machine.events import Entry, SpaceChanged
 from tune.storage import chain, data
 from tune.storage.codec import Row, to_entry, to_row
 
@@ -278,6 +278,19 @@ def entries(connection: sqlite3.Connection, *, after: int = 0, code: bool = Fals
     """
     for position, values, _ in chain.checked(connection, after, chain.at(connection, after)):
         yield position, to_entry(Row(*map(_text, values)), code=code)
+
+
+def lived(connection: sqlite3.Connection) -> float:
+    """How many seconds the experiment has lived."""
+    found: float = connection.execute("SELECT coalesce(max(time), 0.0) FROM events").fetchone()[0]
+    return found
+
+
+def space_change(connection: sqlite3.Connection) -> SpaceChanged | None:
+    """The last change of the search space, known to the searcher from its beginning; None when there was none."""
+    query = "SELECT data FROM events WHERE kind = 'space_changed' ORDER BY position DESC LIMIT 1"
+    row = connection.execute(query).fetchone()
+    return SpaceChanged(**data.loads(row[0])) if row else None
 
 
 def asked_ahead(connection: sqlite3.Connection) -> dict[int, list[str]]:

@@ -62,6 +62,11 @@ def has_changed(before: dict[str, Any], now: dict[str, Any]) -> bool:
     return None not in sources and sources[0] != sources[1]
 
 
+def is_another_space(before: Any, now: Any) -> bool:
+    """Whether two search spaces, encoded, differ, as far as data can tell: what it cannot keep may be the same."""
+    return bool(before != now) and not data.lost_in(before) and not data.lost_in(now)
+
+
 def load_file(file: str | Path) -> ModuleType:
     """Import a Python file by its path, as the module that its name says, with its directory on the path."""
     path = Path(file).absolute()

@@ -25,10 +25,12 @@ from tune.machine.events import (
     Opened,
     Overdue,
     ParameterGiven,
+    Reopened,
     Reported,
     ResizeDropped,
     Saved,
     SearchEnded,
+    SpaceChanged,
     Suggested,
 )
 from tune.machine.experiment import Experiment
@@ -99,7 +101,9 @@ class Tally:
                 return Change(self.experiment.trials[event.trial_id], "unchanged", event.why)
             case Launched() | Ended() | Failed() | Interrupted() | Dismissed():
                 return self._change(entry, event, self.experiment.trials[event.trial_id])
-            case Opened() | SearchEnded() | Closing() | Finished() | Saved() | CheckpointRefused() | Overdue():
+            case Opened() | SearchEnded() | Closing() | Finished() | SpaceChanged():
+                return None
+            case Saved() | CheckpointRefused() | Overdue() | Reopened():
                 return None
             case _:
                 assert_never(event)
