@@ -1,6 +1,6 @@
 """Experiments kept as files, one folder for each version of the journal: every release must read them and go on.
 
-``python -m tests.tune.golden`` makes those of the present version in ``tests/tune/golden/VERSION``; what a release wrote
+``python -m tests.tune.golden`` makes those of the present version in ``golden/VERSION``; what a release wrote
 is never made again. They run in virtual time, so nothing in them is of the machine that made them.
 """
 

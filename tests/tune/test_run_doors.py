@@ -13,6 +13,7 @@ import pytest
 import tune
 from schedulers import ASHAScheduler
 from searchers import ConcurrencyLimiter, OptunaSearch
+from tests.naming import plain
 from tests.tune.trainables import counting, iterations
 
 SPACE = {"x": tune.uniform(0, 1), "steps": 3}
@@ -141,7 +142,7 @@ def test_all_mistakes_are_told_at_once(run, tmp_path):
         ({"checkpoint_config": tune.CheckpointConfig(checkpoint_frequency=-1)}, "checkpoint_frequency"),
         ({"max_concurrent_trials": 2, "search_alg": "limited"}, "exclude each other"),
     ],
-    ids=str,
+    ids=plain,
 )
 def test_a_mistake_is_refused_before_anything_starts(run, tmp_path, settings, said):
     if settings.get("search_alg") == "limited":

@@ -11,6 +11,7 @@ from optuna.distributions import IntDistribution
 import tune
 from searchers import OptunaSearch
 from searchers.definition import Constrained
+from tests.naming import plain
 from tune.job import Job
 
 
@@ -87,7 +88,7 @@ def test_distributions_of_other_packages_are_kept_as_ours(run, tmp_path):
         ({"a": tune.constrained(SQUARE, "a < b")}, "a: constraints stand around the whole space"),
         (int, "config must be a dictionary that holds domains, or a function of a trial, got <class 'int'>"),
     ],
-    ids=str,
+    ids=plain,
 )
 def test_a_mistake_in_a_space_is_refused_before_anything_starts(run, space, said):
     with pytest.raises(tune.InvalidArgumentError, match=re.escape(said)):
