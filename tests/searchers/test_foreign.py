@@ -34,6 +34,7 @@ from searchers import (
 from searchers.foreign import adopt
 from searchers.scipy import ScipyDistribution
 from searchers.stepped import Stepped
+from tests.naming import plain
 
 
 class Pair(NamedTuple):
@@ -60,7 +61,7 @@ class Pair(NamedTuple):
         (scipy.stats.randint(1, 5), randint(1, 5)),
         (scipy.stats.beta(2, b=5), ScipyDistribution("beta", (("a", 2), ("b", 5)))),
     ],
-    ids=str,
+    ids=plain,
 )
 def test_a_distribution_is_the_domain_of_the_same_values(theirs: Any, ours: Any) -> None:
     assert adopt({"x": [theirs]}) == {"x": [ours]}
