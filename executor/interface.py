@@ -180,6 +180,13 @@ class TrialExecutor(ABC):
     def kill(self, call_id: str, reason: str) -> None:
         """End the call's process or processes and all that they started, at once; `Died` with `reason` follows."""
 
+    def stacks(self, call_id: str, *, timeout_s: float = 5.0) -> str:
+        """Where the call's process stands right now, all its threads, innermost frames first; for people to read.
+
+        Harms nobody. A sentence says so when there is no answer in time; empty where calls have no process.
+        """
+        return ""
+
     @abstractmethod
     def events(self, until: float | None) -> list[Event]:
         """What happened since the last call, waiting for the first until the clock reads `until` (None: no limit).

@@ -15,7 +15,7 @@ from executor.errors import InfeasibleRequestError
 from executor.framing import gathered, pack
 from executor.gang import Gangs, log_of, ranks_of
 from executor.interface import Prepared, Program, TrialExecutor
-from executor.messages import Call, Event, Raised, Rank, RemoteError, Reservation, RoomFreed
+from executor.messages import Call, DeathCause, Died, Event, Raised, Rank, RemoteError, Reservation, RoomFreed
 from executor.placement import Room
 from executor.platform import check, here
 from executor.processes.link import Link, RunningCall
@@ -179,7 +179,8 @@ class LocalExecutor(TrialExecutor):
             try:
                 links = self._links(held, prepared.digest, len(ranks), fresh=orders[0].last)
             except OSError as error:
-                self._refuse(call, "OSError", f"no worker process could be started: {error}")
+                cause = DeathCause(unstarted=f"no worker process could be started: {error}")
+                self._tell(Died(call.call_id, cause))
                 return
             members = self._gangs.open(call, ranks) if reservation.request.gang else [call.call_id]
             for link, member, order, pieces in zip(links, members, orders, sent, strict=True):

@@ -126,7 +126,7 @@ class DeathCause:
 
     Exactly one of `exit_code` and `signal` (by name, ``SIGKILL``) is set when the system told us; `killed` is the
     reason given to `kill` when the executor itself ended it; `log_tail` the last lines it printed; `memory` is set when
-    it ended because memory ran out; `rank` says which worker of a gang it was.
+    it ended because memory ran out; `rank` says which worker of a gang it was; `unstarted` why there never was one.
     """
 
     exit_code: int | None = None
@@ -135,14 +135,15 @@ class DeathCause:
     log_tail: str = ""
     memory: MemoryUse | None = None
     rank: int | None = None
+    unstarted: str = ""
 
     def __str__(self) -> str:
         return self._told if self.rank is None else f"rank {self.rank}: {self._told}"
 
     @property
     def _told(self) -> str:
-        if self.killed:
-            return self.killed
+        if self.killed or self.unstarted:
+            return self.killed or self.unstarted
         if self.memory:
             return str(self.memory)
         if self.signal:

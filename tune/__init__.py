@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         NotInTrialError,
         NotRankZeroError,
         NotRebuildableError,
+        NotReportableError,
         SearcherError,
         TrialFailedError,
         TuneError,
@@ -75,7 +76,7 @@ _MODULES = {
     "tune.errors": (
         *("TuneError", "InvalidArgumentError", "MetricNotReportedError", "TrialFailedError", "SearcherError"),
         *("NotAnExperimentError", "ExperimentBusyError", "JournalCorruptError", "NotRebuildableError"),
-        *("CheckpointCorruptError", "NotInTrialError", "NotRankZeroError"),
+        *("CheckpointCorruptError", "NotInTrialError", "NotRankZeroError", "NotReportableError"),
     ),
     "tune.machine.stopping": ("Stopper", "CombinedStopper", "FunctionStopper", "MaximumIterationStopper"),
     "tune.doors": ("run", "resume", "Tuner"),
@@ -106,6 +107,7 @@ __all__ += [
 __all__ += [
     "CheckpointCorruptError",
     "NotInTrialError",
+    "NotReportableError",
     "NotRankZeroError",
     "Stopper",
     "CombinedStopper",

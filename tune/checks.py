@@ -126,6 +126,12 @@ def of_failures(failure: FailureConfig) -> Iterator[str]:
         yield f"max_failures must be a whole number (-1: without limit), got {failure.max_failures!r}"
     if failure.fail_fast not in (True, False, "raise"):
         yield f"fail_fast must be True, False or 'raise', got {failure.fail_fast!r}"
+    if not _is_whole(failure.max_infra_failures) or failure.max_infra_failures < -1:
+        yield f"max_infra_failures must be a whole number (-1: without limit), got {failure.max_infra_failures!r}"
+    for name in ("report_timeout_s", "trial_timeout_s", "start_timeout_s"):
+        value = getattr(failure, name)
+        if value is not None and not (isinstance(value, int | float) and not isinstance(value, bool) and value > 0):
+            yield f"{name} must be a number of seconds above 0, or None, got {value!r}"
 
 
 def of_checkpoints(keep: CheckpointConfig) -> Iterator[str]:

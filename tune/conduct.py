@@ -243,7 +243,9 @@ def _restate(job: Job) -> None:
 
 
 def _program(job: Job, experiment: Experiment) -> Program:
-    setting = Setting(str(job.directory), job.name, experiment.plan.metrics, job.tune.reuse_actors)
+    plan = experiment.plan
+    announces = not (plan.start_timeout_s is plan.report_timeout_s is None)
+    setting = Setting(str(job.directory), job.name, plan.metrics, job.tune.reuse_actors, announces)
     return TrialProgram(job.fitted.trainable, setting, job.fitted.parameters)
 
 

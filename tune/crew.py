@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import assert_never
@@ -20,6 +20,7 @@ from tune.worker.messages import Task
 log = logging.getLogger(__name__)
 
 _ENDING_S = 5.0
+_ANSWER_S = 0.5
 
 
 class Crew:
@@ -40,7 +41,8 @@ class Crew:
         self._rooms: dict[str, Reservation] = {}
         self._idle: list[Reservation] = []
         self._releasing = 0
-        self._remover: ThreadPoolExecutor | None = None
+        self._stacks: dict[str, str] = {}
+        self._aside: ThreadPoolExecutor | None = None
 
     # Rooms.
 
@@ -112,8 +114,8 @@ class Crew:
                     self.move_out(event.call_id, in_order=False)
         for room in [*self._rooms.values(), *self._idle]:
             self._executor.release(room)
-        if self._remover:
-            self._remover.shutdown()
+        if self._aside:
+            self._aside.shutdown()
 
     # Commands.
 
@@ -135,10 +137,12 @@ class Crew:
                 self._start(command)
             case Nudge(trial_id, attempt):
                 self._executor.cancel(_call_id(trial_id, attempt))
+            case Kill(trial_id, attempt, reason, stacks=True):
+                self._do_aside(self._ask_and_kill, _call_id(trial_id, attempt), reason)
             case Kill(trial_id, attempt, reason):
                 self._executor.kill(_call_id(trial_id, attempt), reason)
-            case DeleteCheckpoint():
-                self._delete(command)
+            case DeleteCheckpoint(checkpoint):
+                self._do_aside(checkpoints.delete, self._directory, checkpoint)
             case _:
                 assert_never(command)
 
@@ -157,11 +161,22 @@ class Crew:
         call = Call(call_id, task, seed=start.seed, fresh=not self._reuse, log_path=log_path)
         self._executor.start(self._program, room, call)
 
-    def _delete(self, command: DeleteCheckpoint) -> None:
-        """Remove a checkpoint's files on a thread of their own: that may take long."""
-        if self._remover is None:
-            self._remover = ThreadPoolExecutor(1, "checkpoint-remover")
-        self._remover.submit(checkpoints.delete, self._directory, command.checkpoint)
+    def _do_aside(self, work: Callable[..., object], *arguments: object) -> None:
+        """Do what may take long on a thread of its own."""
+        if self._aside is None:
+            self._aside = ThreadPoolExecutor(1, "crew-aside")
+        self._aside.submit(work, *arguments)
+
+    def _ask_and_kill(self, call_id: str, reason: str) -> None:
+        """End a call that hangs, once its process has said where it stands, if it can."""
+        try:
+            self._stacks[call_id] = self._executor.stacks(call_id, timeout_s=_ANSWER_S)
+        finally:
+            self._executor.kill(call_id, reason)
+
+    def stacks_of(self, call_id: str) -> str:
+        """Where an attempt stood that was ended for hanging; empty for any other."""
+        return self._stacks.pop(call_id, "")
 
 
 def _call_id(trial_id: str, attempt: int) -> str:

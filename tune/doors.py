@@ -42,6 +42,10 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
     resources_per_trial: Any = None,
     reuse_actors: bool = False,
     max_failures: int = 0,
+    max_infra_failures: int = 10,
+    report_timeout_s: float | None = None,
+    trial_timeout_s: float | None = None,
+    start_timeout_s: float | None = None,
     fail_fast: bool | str = False,
     raise_on_failed_trial: bool = True,
     checkpoint_config: CheckpointConfig | None = None,
@@ -83,6 +87,11 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
             one cpu by default.
         reuse_actors: keep a trial's process for the next trial, which then starts in a millisecond.
         max_failures: further attempts of a trial that fails, each from its last checkpoint; -1 without limit.
+        max_infra_failures: the same for failures that are not its own, as when somebody kills its process.
+        report_timeout_s: how many seconds a trial may report nothing: it is then ended and has failed, with the stacks
+            of its threads in the error.
+        trial_timeout_s: how many seconds a trial may run, in all its attempts.
+        start_timeout_s: how many seconds may pass before a trial's function is called.
         fail_fast: end the run when a trial fails for good.
         raise_on_failed_trial: raise at the end when trials failed; the error carries the results.
         checkpoint_config: when checkpoints are saved, and which are kept.
@@ -122,7 +131,14 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
             name=name,
             storage_path=storage_path,
             stop=stop,
-            failure_config=FailureConfig(max_failures=max_failures, fail_fast=fail_fast),
+            failure_config=FailureConfig(
+                max_failures=max_failures,
+                fail_fast=fail_fast,
+                max_infra_failures=max_infra_failures,
+                report_timeout_s=report_timeout_s,
+                trial_timeout_s=trial_timeout_s,
+                start_timeout_s=start_timeout_s,
+            ),
             checkpoint_config=checkpoint_config or CheckpointConfig(),
             verbose=verbose,
             callbacks=callbacks or (),

@@ -78,6 +78,10 @@ class NotInTrialError(TuneError):
     """A function for trainables was called outside of a trial."""
 
 
+class NotReportableError(TuneError, TypeError):
+    """What a trial reports cannot be kept: says what, and what to use instead. Trying again would not help."""
+
+
 class NotRankZeroError(TuneError):
     """A worker of a gang reported that is not its rank 0: names the rank, and says what to do instead."""
 

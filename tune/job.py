@@ -146,6 +146,10 @@ class Job:
             max_concurrent=self.tune.max_concurrent_trials or None,
             max_failures=failure.max_failures,
             fail_fast=bool(failure.fail_fast),
+            max_infra_failures=failure.max_infra_failures,
+            report_timeout_s=failure.report_timeout_s,
+            trial_timeout_s=failure.trial_timeout_s,
+            start_timeout_s=failure.start_timeout_s,
             time_budget_s=budget.total_seconds() if isinstance(budget, timedelta) else budget,
             retention=Retention(
                 keep.checkpoint_frequency,

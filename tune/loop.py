@@ -20,7 +20,9 @@ from searchers.base import FINISHED
 from searchers.domain import Domain
 from tune.asking import Asking, AskingInline
 from tune.crew import Crew
+from tune.errors import NotReportableError
 from tune.machine.events import (
+    Begun,
     CheckpointRefused,
     Closing,
     Command,
@@ -42,7 +44,7 @@ from tune.machine.events import (
 )
 from tune.machine.experiment import Experiment, Wanted
 from tune.storage.journal import Journal
-from tune.worker.messages import Ask, Outcome, Refuse, Report, Save
+from tune.worker.messages import Ask, Begin, Outcome, Refuse, Report, Save
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ Amending = Callable[[Experiment], Iterator[Event]]
 """What the user wants otherwise than it stands, one event after the other, once the experiment is open again."""
 
 _PATIENCE_S = 0.2
+_STANDSTILL_S = 1.0
 
 
 class Loop:
@@ -118,7 +121,7 @@ class Loop:
                 return
             # While the journal is far behind, nothing more is taken in: then trials wait, and time goes on.
             if self._journal.catch_up(_PATIENCE_S):
-                for event in self._executor.events(self._until()):
+                for event in self._next_events():
                     self._take(event)
             self._asking.deliver()
             for due in self._experiment.due(self._now()):
@@ -139,9 +142,27 @@ class Loop:
     def _now(self) -> float:
         return self._executor.clock() - self._clock_at_start
 
+    def _next_events(self) -> Sequence[messages.Event]:
+        """What happened next, or nothing when it is time to look at the clock.
+
+        When this very process stood still meanwhile (a laptop that slept, a debugger), its trials did too: that time
+        does not count as any of the experiment's life.
+        """
+        until = self._until()
+        events = self._executor.events(until)
+        if until is not None and self._executor.real_time:
+            late = self._executor.clock() - until
+            if late > _STANDSTILL_S:
+                log.warning("this process stood still for %.1f s, which nobody is charged for", late)
+                self._clock_at_start += late
+        return events
+
     def _until(self) -> float | None:
         deadline = self._experiment.next_deadline
-        return None if deadline is None else deadline + self._clock_at_start
+        if deadline is None:
+            return None
+        deadline += self._clock_at_start
+        return min(deadline, self._executor.clock() + _STANDSTILL_S) if self._executor.real_time else deadline
 
     # Events in.
 
@@ -166,15 +187,26 @@ class Loop:
             case messages.Returned():
                 following = Ended(trial_id, attempt)
             case messages.Raised(error=error):
-                failure = Failure("raised", str(error), error.traceback, error.where, error.log_tail)
+                kind = "refused" if error.type_name == NotReportableError.__name__ else "raised"
+                failure = Failure(kind, str(error), error.traceback, error.where, error.log_tail)
                 following = Failed(trial_id, attempt, failure)
             case messages.Died(cause=cause):
-                kind = "killed" if cause.killed else "died"
-                following = Failed(trial_id, attempt, Failure(kind, str(cause), log_tail=cause.log_tail))
+                following = Failed(trial_id, attempt, self._death(event.call_id, cause))
             case _:
                 assert_never(event)
         self._crew.move_out(event.call_id, in_order=isinstance(event, messages.Returned))
         self._handle(following)
+
+    def _death(self, call_id: str, cause: messages.DeathCause) -> Failure:
+        return Failure(
+            "killed" if cause.killed else "died",
+            str(cause),
+            traceback=self._crew.stacks_of(call_id),
+            log_tail=cause.log_tail,
+            exit_code=cause.exit_code,
+            signal=cause.signal or "",
+            out_of_memory=cause.memory is not None,
+        )
 
     def _take_emission(self, trial_id: str, attempt: int, event: messages.Emitted) -> None:
         seq = event.seq if event.waits else 0
@@ -182,6 +214,8 @@ class Loop:
             case Report(metrics, seconds, checkpoint, offers, process):
                 who = process or ()
                 self._handle(Reported(trial_id, attempt, seq, metrics, seconds, checkpoint, offers, *who))
+            case Begin():
+                self._handle(Begun(trial_id, attempt))
             case Save(checkpoint):
                 self._handle(Saved(trial_id, attempt, seq, checkpoint))
             case Ask(name, domain):

@@ -58,11 +58,18 @@ class CheckpointConfig:
 class FailureConfig:
     """What a failing trial costs: `max_failures` further attempts, each from its last checkpoint (-1: without limit).
 
+    What is no fault of the trial's own, such as a worker that was killed from outside, is counted apart, up to
+    `max_infra_failures` (-1: without limit). A trial that reports nothing for `report_timeout_s` seconds, does not
+    begin within `start_timeout_s`, or has run for `trial_timeout_s` in all its attempts, is ended, and has failed.
     `fail_fast` ends the run at the first trial that fails for good; ``"raise"`` also raises for it.
     """
 
     max_failures: int = 0
     fail_fast: bool | str = False
+    max_infra_failures: int = 10
+    report_timeout_s: float | None = None
+    trial_timeout_s: float | None = None
+    start_timeout_s: float | None = None
 
 
 @dataclass(kw_only=True)

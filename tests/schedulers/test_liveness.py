@@ -31,6 +31,7 @@ from tune.machine.events import (
     Opened,
     Reply,
     Reported,
+    Rested,
     Saved,
     SaveNow,
     SearchEnded,
@@ -40,6 +41,7 @@ from tune.machine.events import (
 from tune.machine.experiment import Experiment
 from tune.machine.plan import Plan, Retention
 
+DEATHS = (Failure("died", "by its own fault", exit_code=1), Failure("died", "by nobody's"))
 EPOCHS = 12
 """Where trials end that nobody stops."""
 
@@ -118,6 +120,7 @@ class Life:
         """Go on until nothing is left to do, or the process dies; whether it ended in good order."""
         self.fill()
         while not self.experiment.idle:
+            self.wake()
             assert self.workers, "nothing runs, and yet there is something to wait for"
             self.steps += 1
             assert self.steps < 5000, "the run does not end"
@@ -131,6 +134,15 @@ class Life:
         for event in self.experiment.ending():
             self.happen(event)
         return True
+
+    def wake(self) -> None:
+        """Let time pass until those that rest may start, when there is nothing else to do."""
+        while not self.workers and self.experiment.resting:
+            self.steps += 1
+            due = [name for name, trial in self.experiment.resting.items() if trial.rests_until <= self.steps]
+            for name in due:
+                self.happen(Rested(name))
+            self.fill()
 
     def lucky(self, odds: float) -> bool:
         return self.chance.random() < odds
@@ -175,7 +187,7 @@ class Life:
         worker = self.workers[name]
         worker.seq += 1
         if self.lucky(self.odds.death):
-            self.end(name, Failed(name, worker.attempt, Failure("died", "badly")))
+            self.end(name, Failed(name, worker.attempt, self.chance.choice(DEATHS)))
         elif isinstance(worker.answer, SaveNow):
             saved = CheckpointRef(f"{name}/{worker.iteration}-{worker.attempt}", worker.iteration)
             self.happen(Saved(name, worker.attempt, worker.seq, saved))

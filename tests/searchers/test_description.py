@@ -25,6 +25,7 @@ from searchers import (
 )
 from searchers.parameters import count
 from searchers.stepped import Stepped
+from tests.naming import plain
 
 SPACE = {
     "epochs": 3,
@@ -69,7 +70,7 @@ def test_a_description_is_a_table_of_the_parameters() -> None:
         (scipy.stats.beta(2, 5), "distribution", "scipy.stats.beta(a=2, b=5)", "", ""),
         (choice([None, 1e-3, "a" * 90]), "choice", f"None, 0.001, '{'a' * 26}...", "", "3"),
     ],
-    ids=str,
+    ids=plain,
 )
 def test_each_kind_of_domain_in_words(domain: Any, kind: str, range_: str, scale: str, values: str) -> None:
     (row,) = describe({"x": domain}).rows

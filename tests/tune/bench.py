@@ -26,7 +26,7 @@ from tune.machine.experiment import Experiment
 from tune.machine.plan import Plan
 from tune.machine.trial import Trial
 
-DIED = Failure("died", "the process was ended by SIGKILL")
+DIED = Failure("died", "the process was ended by SIGSEGV", signal="SIGSEGV")
 RAISED = Failure("raised", "ValueError: no")
 KILLED = Failure("killed", "it did not end in time after it was told to")
 

@@ -50,6 +50,12 @@ from tune.storage.codec import to_entry, to_row
 
 EPOCHS = 6
 DICE = st.integers(1, 6)
+FAILURES = [
+    Failure("raised", "badly"),
+    Failure("refused", "badly"),
+    Failure("died", "by its own fault", exit_code=1),
+    Failure("died", "by nobody's"),
+]
 METRIC = st.sampled_from([0.1, 0.5, 0.9, 2.0, math.nan, math.inf])
 
 
@@ -272,10 +278,10 @@ class AnyLife(RuleBasedStateMachine):
             self.end(name, metrics={"loss": loss} if returns else None, seconds=1.0)
 
     @precondition(lambda self: self.workers)
-    @rule(data=st.data(), kind=st.sampled_from(["died", "raised"]))
-    def fail(self, data: st.DataObject, kind: str) -> None:
+    @rule(data=st.data(), failure=st.sampled_from(FAILURES))
+    def fail(self, data: st.DataObject, failure: Failure) -> None:
         name = data.draw(st.sampled_from(sorted(self.workers)))
-        self.end(name, failure=Failure(kind, "badly"))
+        self.end(name, failure=failure)
 
     @precondition(lambda self: any(one.seq == 0 for one in self.workers.values()))
     @rule(data=st.data())
@@ -363,11 +369,12 @@ class AnyLife(RuleBasedStateMachine):
     def each_trial_is_where_its_state_says(self) -> None:
         experiment = self.experiment
         for index, belongs in (
-            (experiment.waiting, lambda state: state is TrialState.PENDING),
+            (experiment.waiting | experiment.resting, lambda state: state is TrialState.PENDING),
             (experiment.paused, lambda state: state is TrialState.PAUSED),
             (experiment.live, lambda state: state.live),
         ):
             assert set(index) == {name for name, trial in experiment.trials.items() if belongs(trial.state)}
+        assert not experiment.waiting.keys() & experiment.resting.keys()
         assert experiment.displaced.keys() <= experiment.waiting.keys()
         assert experiment.leaving.keys() <= experiment.live.keys()
         assert set(self.workers) == set(experiment.live)
@@ -425,6 +432,10 @@ class AnyLife(RuleBasedStateMachine):
                 self.fill()
             if self.experiment.idle:
                 break
+            if not self.workers:
+                assert self.experiment.resting
+                self.pass_time(100.0)
+                continue
             name, worker = next(iter(self.workers.items()))
             if isinstance(worker.answer, SaveNow):
                 saved = self.checkpoint(name, self.experiment.trials[name].totals.iteration)

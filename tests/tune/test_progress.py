@@ -143,15 +143,15 @@ def test_a_failure_that_is_tried_again_is_told_as_such(tmp_path):
     out = io.StringIO()
     with watched(story, out):
         trial_id = story.starts({})
-        story.fails(trial_id, Failure("died", "the process was ended by SIGKILL"))
+        story.fails(trial_id, Failure("died", "the process was ended by SIGSEGV", signal="SIGSEGV"))
         story.launches(trial_id)
-        story.fails(trial_id, Failure("died", "the process was ended by SIGKILL"))
+        story.fails(trial_id, Failure("died", "the process was ended by SIGSEGV", signal="SIGSEGV"))
         lines = [line.split(" ", 1)[1] for line in out.getvalue().splitlines()]
     assert lines == [
         "t0 started | 0 ended",
-        "t0 retries | 0 ended (the process was ended by SIGKILL)",
+        "t0 retries | 0 ended (the process was ended by SIGSEGV)",
         "t0 started | 0 ended (attempt 2, from the beginning)",
-        "t0 failed | 1 ended (the process was ended by SIGKILL)",
+        "t0 failed | 1 ended (the process was ended by SIGSEGV)",
     ]
     story.closes()
 
@@ -294,7 +294,11 @@ def test_a_crash_of_the_driver_leaves_the_line_that_resumes_it(story):
 def test_the_first_failure_is_told_with_the_users_traceback_and_how_many_others(story):
     summary = summary_of(story, total=3)
     next(summary)
-    for batch, failure in ((96, BOOM), (97, BOOM), (98, Failure("died", "the process exited with code 3"))):
+    for batch, failure in (
+        (96, BOOM),
+        (97, BOOM),
+        (98, Failure("died", "the process exited with code 3", exit_code=3)),
+    ):
         story.fails(story.starts({"batch": batch}), failure)
     story.finishes()
     assert next(summary) == [
@@ -312,7 +316,8 @@ def test_the_first_failure_is_told_with_the_users_traceback_and_how_many_others(
 def test_a_death_is_told_with_what_was_printed_last(story):
     summary = summary_of(story, total=1)
     next(summary)
-    story.fails(story.starts({}), Failure("died", "the process was ended by SIGSEGV", log_tail="epoch 1\nepoch 2\n"))
+    told = "the process was ended by SIGSEGV"
+    story.fails(story.starts({}), Failure("died", told, signal="SIGSEGV", log_tail="epoch 1\nepoch 2\n"))
     story.finishes()
     assert next(summary)[1:5] == [
         "failed    t0",

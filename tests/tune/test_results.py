@@ -356,7 +356,10 @@ def test_a_failed_trial_has_the_users_traceback_first(story):
 
 def test_a_trial_that_died_shows_what_it_printed_last(story):
     trial_id = story.starts({})
-    story.fails(trial_id, Failure("died", "the process was ended by SIGKILL", log_tail="epoch 3\nout of memory\n"))
+    story.fails(
+        trial_id,
+        Failure("died", "the process was ended by SIGKILL", log_tail="epoch 3\nout of memory\n", out_of_memory=True),
+    )
     assert str(ResultGrid(story.directory)[0].error) == (
         "the process was ended by SIGKILL\n\nt0 failed in attempt 1\n"
         "The last lines that it printed:\nepoch 3\nout of memory"

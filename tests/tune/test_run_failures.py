@@ -61,7 +61,6 @@ def test_iterations_reported_after_the_last_checkpoint_are_repeated_and_count_on
     ("harm", "said"),
     [
         ("raise", "ValueError: a bad day"),
-        ("kill", "SIGKILL"),
         ("exit", "exited with code 3"),
         ("os._exit", "exited with code 4"),
         ("segfault", "SIGSEGV"),
@@ -131,7 +130,7 @@ def test_a_failing_trial_leaves_the_others_alone(run):
     with pytest.raises(tune.TrialFailedError, match="2 trials failed") as raised:
         run(
             counting,
-            config={"harm": tune.grid_search(["none", "kill", "none", "os._exit"]), "at": 3, "failures": 0}
+            config={"harm": tune.grid_search(["none", "segfault", "none", "os._exit"]), "at": 3, "failures": 0}
             | {"failures": tune.sample_from(lambda config: 0 if config["harm"] == "none" else 1)},
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import tune
+from executor.messages import DeathCause
 from executor.simulated import Fault
 from schedulers import ASHAScheduler, AutoScheduler
 from searchers import OptunaSearch, RandomSearch
@@ -100,7 +101,7 @@ def test_a_paused_trial_goes_on_from_its_checkpoint() -> None:
 
 def test_a_trial_that_crashes_is_tried_again_from_what_it_saved() -> None:
     often = tune.CheckpointConfig(checkpoint_frequency=3, num_to_keep=None)
-    fault = [Fault("t0.1", at_emission=6)]
+    fault = [Fault("t0.1", at_emission=6, cause=DeathCause(exit_code=1))]
     results = simulate(num_samples=1, faults=fault, max_failures=1, checkpoint_config=often)
     assert results.num_errors == 0
     assert results[0].metrics["training_iteration"] == EPOCHS

@@ -92,7 +92,7 @@ class Hesitant(BasicVariantGenerator):
 
 def test_deaths_in_any_place_lose_no_trial_and_leave_the_same_journal_twice(tmp_path: Path) -> None:
     faults = [
-        Fault(f"t{number}.{attempt}", at_emission=1 + number % 3, cause=DeathCause(signal="SIGKILL"))
+        Fault(f"t{number}.{attempt}", at_emission=1 + number % 3, cause=DeathCause(exit_code=1))
         for number in range(0, 30, 2)
         for attempt in (1, 2)
     ]

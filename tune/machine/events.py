@@ -24,13 +24,20 @@ class CheckpointRef:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt ended early, as text: `kind` is ``raised``, ``died``, or ``killed`` when we ended it."""
+    """Why an attempt ended early.
+
+    `kind` is ``raised``, ``died``, ``timed_out``, ``refused`` (its report could not be taken), or ``killed`` when we
+    ended it. Of a process that died at most one of `exit_code` and `signal` is known.
+    """
 
     kind: str
     summary: str
     traceback: str = ""
     where: str = ""
     log_tail: str = ""
+    exit_code: int | None = None
+    signal: str = ""
+    out_of_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +122,14 @@ class Launched:
     attempt: int
     checkpoint: CheckpointRef | None = None
     free_until: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The user's code runs; told only where it is waited for with a timeout."""
+
+    trial_id: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +261,22 @@ class Overdue:
 
 
 @dataclass(frozen=True, slots=True)
+class TimedOut:
+    """An attempt has been silent, or has run, for too long."""
+
+    trial_id: str
+    attempt: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rested:
+    """A trial that failed by no fault of its own may start again."""
+
+    trial_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupted:
     """The process that ran the experiment was gone, and this attempt with it."""
 
@@ -271,6 +302,7 @@ ExperimentEvent = Opened | SearchEnded | Closing | Finished | SpaceChanged
 TrialEvent = (
     Suggested
     | Launched
+    | Begun
     | ParameterGiven
     | Reported
     | Decided
@@ -282,6 +314,8 @@ TrialEvent = (
     | Ended
     | Failed
     | Overdue
+    | TimedOut
+    | Rested
     | Interrupted
     | Dismissed
     | Reopened
@@ -368,11 +402,12 @@ class Nudge:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """End an attempt's process."""
+    """End an attempt's process; with `stacks` it is asked first where it stands."""
 
     trial_id: str
     attempt: int
     reason: str
+    stacks: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,11 +33,14 @@ from tune.machine.events import (
     ParameterGiven,
     Reopened,
     Reported,
+    Rested,
     Saved,
     Suggested,
     Verdict,
 )
 from tune.machine.orders import request_of
+from tune.machine.patience import is_patient, next_end, timed_out
+from tune.machine.payers import judged
 from tune.machine.plan import Plan
 from tune.machine.policies import Policies
 from tune.machine.state import State
@@ -162,7 +165,7 @@ class Experiment(State):
     @property
     def idle(self) -> bool:
         """Whether nothing runs and nothing can start: time for `Finished`."""
-        return not self.live and (self.closing is not None or self.wanted() is None)
+        return not self.live and (self.closing is not None or (not self.resting and self.wanted() is None))
 
     def ending(self) -> Iterator[Event]:
         """The last events of a run that is idle: what still waits or is paused will not be chosen any more.
@@ -171,7 +174,7 @@ class Experiment(State):
         asked for: a scheduler that is told of one trial's end may itself end others.
         """
         goes_on = self.search_error or (self.closing is not None and self.closing.keep)
-        for trial_id in [] if goes_on else [*self.waiting, *self.paused]:
+        for trial_id in [] if goes_on else [*self.waiting, *self.resting, *self.paused]:
             if not self.trials[trial_id].state.final:
                 yield Dismissed(trial_id)
         yield Finished()
@@ -180,7 +183,10 @@ class Experiment(State):
     def next_deadline(self) -> float | None:
         """When time itself will be an event: a budget is spent, or a trial told to end is overdue."""
         deadlines = [trial.deadline for trial in self.leaving.values() if trial.deadline is not None]
+        if not is_patient(self.plan) and (end := next_end(self.plan, self.live.values())) is not None:
+            deadlines.append(end)
         if self.closing is None:
+            deadlines += [trial.rests_until for trial in self.resting.values() if trial.rests_until is not None]
             deadlines += [each for each in (self.plan.time_budget_s, self.policies.deadline) if each is not None]
         return min(deadlines, default=None)
 
@@ -194,6 +200,11 @@ class Experiment(State):
             self.policies.time_passed(time)
             if why := self.policies.time_is_up():
                 events.append(Closing(why))
+        if self.closing is None:
+            rested = [one for one in self.resting.values() if one.rests_until is not None and time >= one.rests_until]
+            events += [Rested(trial.trial_id) for trial in rested]
+        if not is_patient(self.plan):
+            events += timed_out(self.plan, self.live.values(), time)
         late = [one for one in self.leaving.values() if one.deadline is not None and time >= one.deadline]
         return events + [Overdue(trial.trial_id, trial.attempt) for trial in late]
 
@@ -227,11 +238,15 @@ class Experiment(State):
     # Deciding.
 
     def _complete(self, event: Event) -> Event:
-        """Add what only the machine knows: whether a failure is the trial's last."""
+        """Add what only the machine knows: what a failure means, and whether it is the trial's last."""
         if not isinstance(event, Failed):
             return event
-        trial = self.trials[event.trial_id]
-        return replace(event, final=trial.charges(event.failure) and not self.plan.attempts_left(trial.failures + 1))
+        trial, failure = self.trials[event.trial_id], event.failure
+        if failure.kind == "killed" and trial.timed_out:
+            stood = f"{trial.timed_out}. It stood here:\n{failure.traceback}" if failure.traceback else ""
+            failure = replace(failure, kind="timed_out", summary=trial.timed_out, traceback=stood)
+        failure, final = judged(self.plan, trial, failure)
+        return replace(event, failure=failure, final=final)
 
     def _result_of(self, event: Event, wall: float) -> dict[str, Any] | None:
         if not isinstance(event, Reported | Ended) or event.metrics is None:

@@ -128,7 +128,8 @@ class Orders(Standing):
 
     def _keep_saved(self, trial: Trial, checkpoint: CheckpointRef) -> list[Command]:
         """Keep a checkpoint that a trial saved; those that waited to copy it do."""
-        trial.save_due = False
+        trial.save_due = trial.is_saving = False
+        trial.barren_deaths = []
         score = retention.score(self.plan, trial.last_result or {})
         return self._keep(trial, checkpoint, trial.totals, score) + self._hand_out(trial, to_itself=True)
 

@@ -42,6 +42,10 @@ class Plan:
     request: RequestRule = field(default_factory=Request)
     max_concurrent: int | None = None
     max_failures: int = 0
+    max_infra_failures: int = 10
+    report_timeout_s: float | None = None
+    trial_timeout_s: float | None = None
+    start_timeout_s: float | None = None
     fail_fast: bool = False
     time_budget_s: float | None = None
     retention: Retention = field(default_factory=Retention)

@@ -30,6 +30,7 @@ class Standing:
     `waiting`, `paused` and `live` index the trials that are not over, oldest first. `displaced` are those that wait to
     go on at once: the run was interrupted while they ran, or they left to go on as another's copy or with other
     resources. `leaving` are those whose time to end is running, `copying` those that shall become a copy.
+    `resting` are pending too, but wait for their time before they may start again.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -38,6 +39,7 @@ class Standing:
         self.waiting: dict[str, Trial] = {}
         self.paused: dict[str, Trial] = {}
         self.live: dict[str, Trial] = {}
+        self.resting: dict[str, Trial] = {}
         self.displaced: dict[str, Trial] = {}
         self.leaving: dict[str, Trial] = {}
         self.copying: dict[str, Trial] = {}
@@ -65,6 +67,8 @@ class Standing:
         trial.totals = trial.totals.add(event.metrics or {}, event.seconds)
         if event.pid is not None:
             trial.pid, trial.hostname = event.pid, event.hostname
+        if trial.totals.iteration > trial.told_iteration:
+            trial.barren_deaths = []
         trial.told_iteration = max(trial.told_iteration, trial.totals.iteration)
         trial.last_result = result
         self.results += 1
@@ -84,6 +88,7 @@ class Standing:
 
     def _ask_to_save(self, trial: Trial) -> Answer:
         """A save may take as long as it takes, unless somebody waits for the run to be interrupted."""
+        trial.is_saving = True
         if self.closing is None or not self.closing.keep:
             trial.deadline = None
             self.leaving.pop(trial.trial_id, None)
@@ -129,9 +134,12 @@ class Standing:
         """Take a turn and keep the indexes by state: the only place that touches either."""
         was = trial.state
         trial.turn(turn)
+        if trial.state is not TrialState.PENDING:
+            trial.rests_until = None
         name, state = trial.trial_id, trial.state
         for index, belongs in (
-            (self.waiting, state is TrialState.PENDING),
+            (self.waiting, state is TrialState.PENDING and trial.rests_until is None),
+            (self.resting, state is TrialState.PENDING and trial.rests_until is not None),
             (self.paused, state is TrialState.PAUSED),
             (self.live, state.live),
         ):
@@ -148,6 +156,12 @@ class Standing:
         if not state.live:
             trial.deadline = None
             self.leaving.pop(name, None)
+
+    def _wake(self, trial: Trial) -> None:
+        """A trial that rested may start."""
+        trial.rests_until = None
+        if self.resting.pop(trial.trial_id, None):
+            self.waiting[trial.trial_id] = trial
 
 
 def derive_seed(seed: int, number: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any, assert_never
 
 from executor.resources import Request
 from tune.machine.events import (
+    Begun,
     CheckpointRefused,
     Closing,
     Command,
@@ -20,6 +21,7 @@ from tune.machine.events import (
     ExploitDropped,
     Exploited,
     Failed,
+    Failure,
     Finished,
     Interrupted,
     Kill,
@@ -32,16 +34,19 @@ from tune.machine.events import (
     Reply,
     Reported,
     ResizeDropped,
+    Rested,
     Saved,
     SearchEnded,
     SpaceChanged,
     Start,
     Suggested,
     Take,
+    TimedOut,
     TrialEvent,
     Verdict,
 )
 from tune.machine.orders import Orders
+from tune.machine.payers import Payer, pause_s, payer_of
 from tune.machine.standing import derive_seed
 from tune.machine.trial import Trial, TrialState, Turn
 
@@ -80,6 +85,7 @@ class State(Orders):
     def _apply_to_trial(
         self, trial: Trial, event: TrialEvent, verdict: Verdict | None, result: dict[str, Any] | None
     ) -> list[Command]:
+        trial.heard_at = self.time
         match event:
             case Reported():
                 assert verdict is not None
@@ -95,9 +101,8 @@ class State(Orders):
                 return [Reply(event.trial_id, event.attempt, event.seq, Take(event.value))]
             case CheckpointRefused():
                 return self._refuse(trial, event)
-            case Overdue():
-                del self.leaving[trial.trial_id]
-                return [Kill(event.trial_id, event.attempt, "it did not end in time after it was told to")]
+            case Overdue() | TimedOut() | Begun() | Rested():
+                return self._pass_by(trial, event)
             case Launched() | Reopened():
                 return self._launch(trial, event) if isinstance(event, Launched) else self._reopen(trial, event)
             case Ended() | Failed() | Interrupted() | Dismissed():
@@ -106,6 +111,25 @@ class State(Orders):
                 raise AssertionError("a suggested trial does not exist yet")
             case _:
                 assert_never(event)
+
+    def _pass_by(self, trial: Trial, event: Overdue | TimedOut | Begun | Rested) -> list[Command]:
+        """What time brings, or an attempt that begins within it."""
+        match event:
+            case Overdue():
+                del self.leaving[trial.trial_id]
+                return [Kill(event.trial_id, event.attempt, "it did not end in time after it was told to")]
+            case TimedOut():
+                trial.timed_out = event.why
+                limit = self.plan.trial_timeout_s
+                trial.time_is_spent = limit is not None and trial.lived_s + self.time - trial.launched_at >= limit
+                return [Kill(event.trial_id, event.attempt, event.why, stacks=True)]
+            case Begun():
+                trial.has_begun = True
+            case Rested():
+                self._wake(trial)
+            case _:
+                assert_never(event)
+        return []
 
     def _close(self, event: Closing) -> list[Command]:
         self.closing = event
@@ -120,13 +144,15 @@ class State(Orders):
 
     def _reopen(self, trial: Trial, event: Reopened) -> list[Command]:
         trial.failures, trial.failure, trial.reason, trial.cut_short = 0, None, "", False
+        trial.infra_failures, trial.barren_deaths, trial.lived_s = 0, [], 0.0
         self._move(trial, Turn.REOPENED)
         return self._forget_checkpoints(trial) if event.restart else []
 
     def _launch(self, trial: Trial, event: Launched) -> list[Command]:
         trial.attempt = event.attempt
         trial.reason, trial.cut_short, trial.told_to_leave, trial.pid = "", False, False, None
-        trial.save_due = False
+        trial.save_due = trial.is_saving = trial.has_begun = trial.time_is_spent = False
+        trial.timed_out, trial.launched_at = "", self.time
         trial.request, trial.wished = trial.wished or trial.request, None
         trial.restore(event.checkpoint)
         self._move(trial, Turn.LAUNCHED)
@@ -157,6 +183,8 @@ class State(Orders):
     def _end(
         self, trial: Trial, event: Ended | Failed | Interrupted | Dismissed, result: dict[str, Any] | None
     ) -> list[Command]:
+        if trial.state.live:
+            trial.lived_s += self.time - trial.launched_at
         match event:
             case Ended():
                 if result is not None and event.metrics is not None:
@@ -165,9 +193,7 @@ class State(Orders):
                 trial.cut_short = event.by_order and (trial.cut_short or trial.state is TrialState.RUNNING)
                 self._move(trial, Turn.LEFT if event.by_order else Turn.RETURNED)
             case Failed():
-                if trial.charges(event.failure):
-                    trial.failures += 1
-                    trial.failure = event.failure
+                self._charge(trial, event.failure)
                 self._move(trial, Turn.FAILED_FOR_GOOD if event.final else Turn.FAILED)
             case Interrupted():
                 self._move(trial, Turn.INTERRUPTED)
@@ -177,3 +203,17 @@ class State(Orders):
             case _:
                 assert_never(event)
         return (self._forget_copy(trial) if trial.state.final else []) + self._hand_out(trial)
+
+    def _charge(self, trial: Trial, failure: Failure) -> None:
+        payer = payer_of(trial, failure)
+        if payer is Payer.NOBODY:
+            return
+        trial.failure = failure
+        if failure.kind == "died":
+            trial.barren_deaths = [*trial.barren_deaths, failure.summary]
+        if payer is Payer.TRIAL:
+            trial.failures += 1
+            return
+        trial.infra_failures += 1
+        if rest := pause_s(self.plan, trial):
+            trial.rests_until = self.time + rest

@@ -162,7 +162,9 @@ class Copy:
 class Trial:
     """A trial as the machine knows it. Only the machine's fold changes it.
 
-    `request` is what it runs with, `wished` what it shall ask for when it starts next.
+    `request` is what it runs with, `wished` what it shall ask for when it starts next. `barren_deaths` are those of its
+    process since it last came to something new. Of an attempt that runs, `launched_at` and `heard_at` are seconds of
+    the experiment's life; `lived_s` is how long the attempts before it ran.
     """
 
     number: int
@@ -171,6 +173,8 @@ class Trial:
     state: TrialState = TrialState.PENDING
     attempt: int = 0
     failures: int = 0
+    infra_failures: int = 0
+    barren_deaths: list[str] = field(default_factory=list)
     totals: Totals = field(default_factory=Totals)
     restored: Totals = field(default_factory=Totals)
     told_iteration: int = 0
@@ -182,6 +186,14 @@ class Trial:
     reason: str = ""
     cut_short: bool = False
     deadline: float | None = None
+    rests_until: float | None = None
+    launched_at: float = 0.0
+    heard_at: float = 0.0
+    lived_s: float = 0.0
+    has_begun: bool = False
+    is_saving: bool = False
+    timed_out: str = ""
+    time_is_spent: bool = False
     told_to_leave: bool = False
     save_due: bool = False
     copy: Copy | None = None
@@ -209,16 +221,6 @@ class Trial:
         following = TRANSITIONS[self.state].get(turn)
         assert following is not None, f"{self.trial_id}: {turn} in {self.state}"
         self.state = following
-
-    def charges(self, failure: Failure) -> bool:
-        """Whether a failure of its running attempt counts as one of the trial's own.
-
-        A kill of ours does not, nor a death on the way out. What it raises on the way out does until it was let go:
-        it comes from saving the checkpoint that it was asked for.
-        """
-        if self.state is TrialState.RUNNING:
-            return failure.kind != "killed"
-        return failure.kind == "raised" and not self.told_to_leave
 
     def result(self, metrics: dict[str, Any], seconds: float, wall: float) -> dict[str, Any]:
         """`metrics` with the automatic ones that follow from the totals so far. Changes nothing."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from schedulers.base import Continue, Decision, Exploit, Pause, Resize, Save, Stop
 from tune.machine.events import (
+    Begun,
     CheckpointRef,
     CheckpointRefused,
     Closing,
@@ -28,10 +29,12 @@ from tune.machine.events import (
     Reopened,
     Reported,
     ResizeDropped,
+    Rested,
     Saved,
     SearchEnded,
     SpaceChanged,
     Suggested,
+    TimedOut,
     Verdict,
 )
 from tune.storage import data
@@ -43,6 +46,7 @@ KINDS: dict[str, type[Event]] = {
     "finished": Finished,
     "suggested": Suggested,
     "launched": Launched,
+    "begun": Begun,
     "parameter": ParameterGiven,
     "reported": Reported,
     "decided": Decided,
@@ -54,6 +58,8 @@ KINDS: dict[str, type[Event]] = {
     "ended": Ended,
     "failed": Failed,
     "overdue": Overdue,
+    "timed_out": TimedOut,
+    "rested": Rested,
     "interrupted": Interrupted,
     "dismissed": Dismissed,
     "reopened": Reopened,

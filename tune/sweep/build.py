@@ -79,7 +79,14 @@ def _job(file: SweepFile, trainable: Any) -> Job:
             name=file.name,
             storage_path=file.storage_path,
             stop=criteria(file.stop),
-            failure_config=FailureConfig(max_failures=file.max_failures, fail_fast=file.fail_fast),
+            failure_config=FailureConfig(
+                max_failures=file.max_failures,
+                fail_fast=file.fail_fast,
+                max_infra_failures=file.max_infra_failures,
+                report_timeout_s=file.report_timeout_s,
+                trial_timeout_s=file.trial_timeout_s,
+                start_timeout_s=file.start_timeout_s,
+            ),
             checkpoint_config=CheckpointConfig(
                 num_to_keep=keep.num_to_keep,
                 checkpoint_frequency=keep.frequency,

@@ -106,6 +106,10 @@ class SweepFile(Section):
     time_budget_s: Annotated[Number, Field(gt=0)] | None = None
     max_failures: Annotated[int, Field(ge=-1)] = 0
     fail_fast: Annotated[Any, BeforeValidator(_fast)] = False
+    max_infra_failures: Annotated[int, Field(ge=-1)] = 10
+    report_timeout_s: Annotated[float, Field(gt=0)] | None = None
+    trial_timeout_s: Annotated[float, Field(gt=0)] | None = None
+    start_timeout_s: Annotated[float, Field(gt=0)] | None = None
     seed: int | None = None
     storage_path: str | None = None
     checkpoint: Checkpointing = Checkpointing()

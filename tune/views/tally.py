@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from tune.machine.events import (
+    Begun,
     CheckpointRefused,
     Closing,
     Decided,
@@ -28,10 +29,12 @@ from tune.machine.events import (
     Reopened,
     Reported,
     ResizeDropped,
+    Rested,
     Saved,
     SearchEnded,
     SpaceChanged,
     Suggested,
+    TimedOut,
 )
 from tune.machine.experiment import Experiment
 from tune.machine.merit import NO_MERIT, Merit, merit_of
@@ -103,7 +106,7 @@ class Tally:
                 return self._change(entry, event, self.experiment.trials[event.trial_id])
             case Opened() | SearchEnded() | Closing() | Finished() | SpaceChanged():
                 return None
-            case Saved() | CheckpointRefused() | Overdue() | Reopened():
+            case Saved() | CheckpointRefused() | Overdue() | TimedOut() | Reopened() | Begun() | Rested():
                 return None
             case _:
                 assert_never(event)

@@ -39,6 +39,10 @@ class Report(NamedTuple):
     process: Process | None = None
 
 
+class Begin(NamedTuple):
+    """The user's code is about to run."""
+
+
 class Save(NamedTuple):
     """The checkpoint that was asked for is complete."""
 
@@ -68,4 +72,4 @@ class Outcome(NamedTuple):
     process: Process | None = None
 
 
-Emission = Report | Save | Ask | Refuse
+Emission = Report | Begin | Save | Ask | Refuse

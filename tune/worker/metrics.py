@@ -5,36 +5,59 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tune.errors import NotReportableError
 from tune.machine.stopping import nested
 
 __audition_internal__ = True
 
-_PLAIN = frozenset((float, int, str, bool, type(None)))
+MOST_BYTES = 1 << 20
+_NUMBERS = frozenset((float, int, bool, type(None)))
+_PLAIN = _NUMBERS | {str}
 
 
 def normalise(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """`metrics` with JSON values only.
 
     Raises:
-        TypeError: a key is no string, or a value has no meaning in JSON.
+        NotReportableError: a key is no string, a value has no meaning in JSON, or all is more than `MOST_BYTES`.
     """
     if not isinstance(metrics, Mapping):
-        raise TypeError(f"tune.report needs a dictionary of metrics, got {metrics!r} ({type(metrics).__name__})")
-    return {_key(key): value if type(value) in _PLAIN else _value(value, key) for key, value in metrics.items()}
+        raise NotReportableError(
+            f"tune.report needs a dictionary of metrics, got {metrics!r} ({type(metrics).__name__})"
+        )
+    plain = {_key(key): value if type(value) in _PLAIN else _value(value, key) for key, value in metrics.items()}
+    if _weight(plain) > MOST_BYTES:
+        largest = max(plain, key=lambda name: _weight(plain[name]))
+        raise NotReportableError(
+            f"a result of more than {MOST_BYTES >> 20} MiB was reported, the largest part of it as {largest!r}:"
+            " save what is large in a checkpoint, or in a file in tune.get_context().get_trial_dir()"
+        )
+    return plain
+
+
+def _weight(value: Any) -> int:
+    """About how many bytes a JSON value takes as text, with little work for the small ones."""
+    if type(value) is str:
+        return len(value)
+    if isinstance(value, dict):
+        return sum(len(key) + 8 + (8 if type(one) in _NUMBERS else _weight(one)) for key, one in value.items())
+    if isinstance(value, list):
+        return sum(8 if type(one) in _NUMBERS else _weight(one) for one in value)
+    return 8
 
 
 def check_decisive(metrics: Mapping[str, Any], names: Iterable[str]) -> None:
     """Refuse a metric that trials are compared by and that is no number.
 
     Raises:
-        TypeError: names the metric, its value and type.
+        NotReportableError: names the metric, its value and type.
     """
     for name in names:
         value = metrics[name] if name in metrics else nested(metrics, name)
         if value is None and name not in metrics:  # others notice what is never reported
             continue
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise TypeError(
+            raise NotReportableError(
                 f"metric {name!r} is used to compare trials and must be a number, got {value!r}"
                 f" ({type(value).__name__})"
             )
@@ -42,7 +65,7 @@ def check_decisive(metrics: Mapping[str, Any], names: Iterable[str]) -> None:
 
 def _key(key: Any) -> str:
     if not isinstance(key, str):
-        raise TypeError(f"the names of metrics are strings, got {key!r} ({type(key).__name__})")
+        raise NotReportableError(f"the names of metrics are strings, got {key!r} ({type(key).__name__})")
     return key
 
 
@@ -61,10 +84,10 @@ def _value(value: Any, path: str) -> Any:
         return _value(value.item(), path)
     if hasattr(value, "tolist") and hasattr(value, "shape"):
         shape = tuple(value.shape)
-        raise TypeError(
+        raise NotReportableError(
             f"metric {path!r} is an array of shape {shape}: report a number, or .tolist(); save arrays in a checkpoint"
         )
-    raise TypeError(
+    raise NotReportableError(
         f"metric {path!r} is {value!r} ({type(value).__name__}): report numbers, strings, booleans, None,"
         " or lists and dictionaries of these; save anything else in a checkpoint"
     )

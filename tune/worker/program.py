@@ -81,6 +81,7 @@ class TrialProgram(Program):
         if isinstance(self.trainable, type):
             return self._outcome(session, session.converse(self._visible_steps(session)))
         session.converse(session.starting())
+        session.converse(session.announcing())
         if is_objective(self.trainable):
             return self._run_objective(session)
         value = self._call(dict(session.task.config))
@@ -105,6 +106,7 @@ class TrialProgram(Program):
 
     def _function_steps(self, session: Session) -> Steps:
         yield from session.starting()
+        yield from session.announcing()
         value = self._call(dict(session.task.config))
         if not isinstance(value, Generator):
             return value

@@ -23,7 +23,7 @@ from tune.storage import checkpoints
 from tune.storage.checkpoints import Checkpoint, SaveFunction
 from tune.storage.directory import rendezvous
 from tune.worker import accord
-from tune.worker.messages import Ask, Process, Refuse, Report, Save, Task
+from tune.worker.messages import Ask, Begin, Process, Refuse, Report, Save, Task
 from tune.worker.metrics import check_decisive, normalise
 
 __audition_internal__ = True
@@ -45,13 +45,14 @@ class TrialLeave(BaseException):
 class Setting:
     """What all trials of an experiment share: where it lives, its name, and the metrics that decisions rest on.
 
-    `reuse` says whether a process runs one trial after another.
+    `reuse` says whether a process runs one trial after another; `announces`, whether a trial says that it begins.
     """
 
     directory: str
     experiment: str
     metrics: tuple[str, ...] = ()
     reuse: bool = False
+    announces: bool = False
 
 
 class Session:
@@ -150,6 +151,11 @@ class Session:
         self.iteration = self.checkpoint.iteration if self.checkpoint else 0
         if self._clock:
             self._last = self._clock()
+
+    def announcing(self) -> Dialogue:
+        """Say that the user's code begins, where somebody waits for it."""
+        if self.setting.announces and not self.rank.number:
+            yield Step(Begin(), waits=False)
 
     def _following(self) -> Dialogue:
         """Wait for rank 0 to find the checkpoint to start from."""

@@ -85,6 +85,7 @@ def live_steps(
     session: Session, cls: type[Trainable], parameters: dict[str, Any]
 ) -> Generator[Step, Answer, dict[str, Any] | None]:
     """Run a class trainable as a dialogue: every emission is a report, a save, or a refused checkpoint."""
+    yield from session.announcing()
     trainable = _make(session, cls, parameters)
     whole = False
     try:
