@@ -15,10 +15,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(VENV)/.runtime  ## see it work, in seconds
 	$(BIN)/python examples/digits.py
 
-test: $(VENV)/.dev  ## every test but the long ones; ARGS="-k asha" narrows it
+test: $(VENV)/.dev $(VENV)/.system  ## every test but the long ones; ARGS="-k asha" narrows it
 	$(BIN)/python -m pytest $(ARGS)
 
-long: $(VENV)/.dev  ## the tests that take minutes
+long: $(VENV)/.dev $(VENV)/.system  ## the tests that take minutes
 	$(BIN)/python -m pytest -m long $(ARGS)
 
 check: $(VENV)/.dev  ## style, types, who may import whom
@@ -45,6 +45,10 @@ $(VENV)/.runtime: pyproject.toml | $(BIN)/pip
 $(VENV)/.dev: pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install -q -e '.[dev]'
 	@touch $(VENV)/.runtime $@
+
+$(VENV)/.system: tests/system-packages.txt | $(BIN)/pip
+	@tests/system-packages.sh
+	@touch $@
 
 # The peers have an environment of their own: Ray's pins, and its script `tune`, would mix with ours.
 $(BENCH)/.bench: pyproject.toml | $(BENCH)/bin/pip

@@ -229,7 +229,8 @@ def read_reason(connection: sqlite3.Connection, trial_id: str) -> str:
     if kind == "decided" and state in ("PAUSED", "TERMINATED"):
         return str(data.loads(text).get("reason", ""))
     told = kind == "dismissed" or (kind == "ended" and data.loads(text).get("by_order", False))
-    if not told and not (kind == "failed" and state == "TERMINATED") and state != "PAUSED":
+    on_its_way_out = kind in ("failed", "interrupted") and state == "TERMINATED"
+    if not told and not on_its_way_out and state != "PAUSED":
         return ""
     for _, earlier, _, text in events:
         if earlier == "launched":
