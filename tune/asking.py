@@ -233,14 +233,19 @@ def pays(thinks_s: float, apart_s: float, running: int) -> bool:
 
 
 def _suggestion(searcher: Searcher, trial_id: str) -> Answer:
-    try:
-        config = searcher.suggest(trial_id)
-        if config is not None and config is not FINISHED and not isinstance(config, dict):
-            raise TypeError(f"a configuration is a dictionary, suggest returned {config!r}")
-    except Exception:
-        log.exception("the search algorithm raised; no more trials are started")
-        return Answer(error=traceback.format_exc())
-    return Answer(config)
+    """What the searcher suggests; it is asked once more when it raises, and nothing else after that."""
+    error = ""
+    for _ in range(2):
+        try:
+            config = searcher.suggest(trial_id)
+            if config is not None and config is not FINISHED and not isinstance(config, dict):
+                raise TypeError(f"a configuration is a dictionary, suggest returned {config!r}")
+            return Answer(config)
+        except Exception:
+            log.exception("%s: the search algorithm raised%s", trial_id, "" if error else "; it is asked once more")
+            error = traceback.format_exc()
+    log.error("no more trials are started: the search algorithm raised twice")
+    return Answer(error=error)
 
 
 def _parameter(searcher: Searcher, trial_id: str, name: str, domain: Domain) -> Any:

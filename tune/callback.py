@@ -1,8 +1,12 @@
-"""Hooks that a user may hang on a run: each does nothing by default, and one that raises ends nothing."""
+"""Hooks that a user may hang on a run: each does nothing by default, and one that raises ends nothing.
+
+One that raises again and again is told nothing more.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -22,6 +26,9 @@ from tune.machine.experiment import Experiment
 from tune.machine.trial import Trial, TrialState
 
 log = logging.getLogger(__name__)
+
+MOST_ERRORS = 10
+"""How often a callback may raise."""
 
 
 class TrialFacts(Protocol):
@@ -74,11 +81,12 @@ class Callback:
 
 
 class Dispatcher:
-    """Turns the experiment's entries into the hooks of callbacks; one that raises is told nothing more."""
+    """Turns the experiment's entries into the hooks of callbacks."""
 
     def __init__(self, experiment: Experiment, callbacks: Sequence[Callback]) -> None:
         self._experiment = experiment
         self._callbacks = list(callbacks)
+        self._errors: Counter[int] = Counter()
 
     def __call__(self, entry: Entry) -> None:
         event = entry.event
@@ -118,8 +126,12 @@ class Dispatcher:
             try:
                 call(callback)
             except Exception:
-                log.exception("callback %s raised and is told nothing more", type(callback).__name__)
-                self._callbacks.remove(callback)
+                self._errors[id(callback)] += 1
+                over = self._errors[id(callback)] >= MOST_ERRORS
+                more = f" for the {MOST_ERRORS}th time and is told nothing more" if over else ""
+                log.exception("callback %s raised%s", type(callback).__name__, more)
+                if over:
+                    self._callbacks.remove(callback)
 
 
 class _Everyone(Sequence[TrialFacts]):

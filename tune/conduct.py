@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -46,6 +48,8 @@ from tune.worker.session import Setting
 __all__ = ["Staging", "conduct"]
 
 log = logging.getLogger(__name__)
+
+_AT_ONCE = 3
 
 
 @dataclass(frozen=True)
@@ -292,13 +296,20 @@ def _shown(job: Job, experiment: Experiment) -> Iterator[Observer | None]:
 
 @contextlib.contextmanager
 def _interruptible(loop: Loop) -> Iterator[None]:
-    """Let Ctrl-C and the like end the run gently, then at once; what handled them before does so again afterwards."""
+    """Let Ctrl-C and the like end the run gently, then at once, and a third time whatever it waits for.
+
+    What handled them before does so again afterwards. The journal has all that was reported, however the run ends.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        loop.interrupt()
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        if loop.interrupt() < _AT_ONCE:
+            return
+        if "ipykernel" in sys.modules:  # where the process is not ours to end
+            raise KeyboardInterrupt
+        os._exit(128 + number)
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:

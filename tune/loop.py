@@ -132,10 +132,14 @@ class Loop:
         """Tell `observer` every entry from now on."""
         self._observers.append(observer)
 
-    def interrupt(self) -> None:
-        """Ask running trials to save and stop; a second time ends them at once. Safe in a signal handler."""
+    def interrupt(self) -> int:
+        """Ask running trials to save and stop; a second time ends them at once. Safe in a signal handler.
+
+        Returns how often it was asked to.
+        """
         self._interrupts += 1
         self._executor.wake()
+        return self._interrupts
 
     # Time.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from schedulers.base import Candidates, Continue, Decision, Decisions, Stop, TrialScheduler
+from schedulers.fifo import FIFOScheduler
 from searchers.base import Searcher
 from tune.errors import never_reported
 from tune.machine.events import ParameterGiven
@@ -19,6 +20,9 @@ from tune.machine.trial import AUTOMATIC, Trial, is_finite
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+MOST_ERRORS = 3
+"""How often a scheduler may raise with no decision in between."""
 
 
 @dataclass(slots=True)
@@ -36,6 +40,8 @@ class Policies:
     time_attr: str | None = None
     constrained: tuple[str, ...] = ()
     foreign: frozenset[str] = frozenset()
+    errors: int = 0
+    scheduler_errors: int = 0
 
     def judge(self, trial: Trial, result: dict[str, Any]) -> tuple[Decision, Decisions]:
         """What a running trial shall do after `result`, and then others.
@@ -52,7 +58,10 @@ class Policies:
             return done, {}
         if not self.has_metrics(result):
             return Continue(), {}
-        answer = self._guard(trial, lambda: self.scheduler.on_trial_result(trial, result))
+        errors = self.errors
+        answer = self._heed(trial, lambda: self.scheduler.on_trial_result(trial, result))
+        if self.errors == errors:
+            self.scheduler_errors = 0
         if isinstance(answer, Decision):
             return answer, {}
         decisions = _decisions(trial, answer)
@@ -65,8 +74,8 @@ class Policies:
 
     def free_until(self, trial: Trial, iteration: int) -> int:
         """The iteration before which nothing that `trial` reports can be answered but by going on."""
-        stopper, scheduler = self.stopper, self.scheduler
-        free = self._guard(trial, lambda: scheduler.free_until(trial, iteration)) or 0
+        stopper = self.stopper
+        free = self._heed(trial, lambda: self.scheduler.free_until(trial, iteration)) or 0
         if stopper is None or not free:
             return free
         return min(free, self._guard(trial, lambda: stopper.free_until(trial.trial_id, iteration)) or 0)
@@ -100,27 +109,27 @@ class Policies:
 
     def opened(self, resources: dict[str, float]) -> None:
         """The run begins, or goes on."""
-        self._guard(None, lambda: self.scheduler.on_open(resources))
+        self._heed(None, lambda: self.scheduler.on_open(resources))
 
     def completed_config(self, trial_id: str, config: dict[str, Any]) -> dict[str, Any]:
         """A new trial's configuration, with what the scheduler adds to it."""
-        found = self._guard(trial_id, lambda: dict(self.scheduler.complete_config(trial_id, config)))
+        found = self._heed(trial_id, lambda: dict(self.scheduler.complete_config(trial_id, config)))
         return config if found is None else found
 
     def added(self, trial: Trial) -> None:
         """A trial exists, or one that had ended goes on."""
         self._inform(trial.trial_id, lambda: self.searcher.on_trial_add(trial.trial_id, trial.config))
-        self._guard(trial, lambda: self.scheduler.on_trial_add(trial))
+        self._heed(trial, lambda: self.scheduler.on_trial_add(trial))
 
     def launched(self, trial: Trial) -> None:
         """An attempt begins."""
         self._inform(trial.trial_id, lambda: self.searcher.on_trial_start(trial.trial_id))
-        self._guard(trial, lambda: self.scheduler.on_trial_start(trial))
+        self._heed(trial, lambda: self.scheduler.on_trial_start(trial))
 
     def paused(self, trial: Trial) -> None:
         """A trial was paused, and its process is gone."""
         self._inform(trial.trial_id, lambda: self.searcher.on_trial_pause(trial.trial_id))
-        self._guard(trial, lambda: self.scheduler.on_trial_pause(trial))
+        self._heed(trial, lambda: self.scheduler.on_trial_pause(trial))
 
     def asked(self, trial_id: str) -> None:
         """On resume: the searcher was asked here for a trial that was added later."""
@@ -143,13 +152,13 @@ class Policies:
         usable = result if result is not None and self.finite(result) and self._constrained(result) else None
         self._forget(trial)
         self._inform(trial.trial_id, lambda: self.searcher.on_trial_complete(trial.trial_id, usable))
-        return _decisions(trial, self._guard(trial, lambda: self.scheduler.on_trial_complete(trial, result)))
+        return _decisions(trial, self._heed(trial, lambda: self.scheduler.on_trial_complete(trial, result)))
 
     def failed(self, trial: Trial) -> Decisions:
         """A trial failed for good; answers what others shall do."""
         self._forget(trial)
         self._inform(trial.trial_id, lambda: self.searcher.on_trial_complete(trial.trial_id, None, error=True))
-        return _decisions(trial, self._guard(trial, lambda: self.scheduler.on_trial_error(trial)))
+        return _decisions(trial, self._heed(trial, lambda: self.scheduler.on_trial_error(trial)))
 
     def _forget(self, trial: Trial) -> None:
         stopper = self.stopper
@@ -160,7 +169,7 @@ class Policies:
         """Which waiting or paused trial starts next; None leaves the room to a new trial."""
         if not candidates.waiting and not candidates.paused:
             return None
-        chosen = self._guard(None, lambda: self.scheduler.choose_trial_to_run(candidates))
+        chosen = self._heed(None, lambda: self.scheduler.choose_trial_to_run(candidates))
         if chosen is None:
             return None
         if isinstance(chosen, str) and (chosen in candidates.waiting or chosen in candidates.paused):
@@ -194,12 +203,30 @@ class Policies:
         if trial_id not in self.foreign:
             self._guard(trial_id, call)
 
+    def _heed(self, about: Trial | str | None, call: Callable[[], T]) -> T | None:
+        """What the scheduler answers. One that raises again and again is not asked any more: trials run on without."""
+        errors = self.errors
+        answer = self._guard(about, call)
+        if self.errors > errors:
+            self.scheduler_errors += 1
+        if self.scheduler_errors == MOST_ERRORS:
+            self.scheduler_errors = 0
+            log.error(
+                "the scheduler raised %d times with no decision in between and is not asked any more: all trials,"
+                " paused ones too, run to their ends; mend it and resume",
+                MOST_ERRORS,
+            )
+            context, self.scheduler = self.scheduler.context, FIFOScheduler()
+            self.scheduler.bind(context)
+        return answer
+
     def _guard(self, trial: Trial | str | None, call: Callable[[], T]) -> T | None:
         try:
             return call()
         except Exception:
             about = trial.trial_id if isinstance(trial, Trial) else trial or "experiment"
             log.exception("%s: a policy raised; going on without its answer", about)
+            self.errors += 1
             return None
 
 

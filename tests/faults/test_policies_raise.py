@@ -1,0 +1,82 @@
+"""Searchers, schedulers and callbacks that raise: the trials run on, and nothing that they reported is lost."""
+
+from __future__ import annotations
+
+import pytest
+
+import tune
+from schedulers.base import Pause, TrialScheduler
+from searchers.variants import RandomSearch
+from tests.tune.trainables import counting, iterations
+from tune.callback import MOST_ERRORS
+
+SPACE = {"config": {"x": tune.uniform(0, 1)}, "metric": "score", "mode": "max", "num_samples": 4, "seed": 2}
+
+
+class Failing(RandomSearch):
+    """Raises so many times when it is asked for trial ``t2``."""
+
+    def __init__(self, times: int = 1) -> None:
+        super().__init__()
+        self.left = times
+
+    def suggest(self, trial_id):
+        if trial_id == "t2" and self.left:
+            self.left -= 1
+            raise ZeroDivisionError("no idea")
+        return super().suggest(trial_id)
+
+
+class Broken(TrialScheduler):
+    """Pauses every trial at its second result, and raises at every one after that."""
+
+    def on_trial_result(self, trial, result):
+        if result["training_iteration"] > 2:
+            raise ZeroDivisionError("no decision")
+        return Pause("wait") if result["training_iteration"] == 2 else super().on_trial_result(trial, result)
+
+    def choose_trial_to_run(self, trials):
+        return next(iter(trials.waiting), None) or (next(iter(trials.paused)) if len(trials.paused) > 3 else None)
+
+
+class Noisy(tune.Callback):
+    def __init__(self, told):
+        self.told = told
+
+    def on_trial_result(self, *, result, **rest):
+        self.told.append(result["training_iteration"])
+        raise ZeroDivisionError("no matter")
+
+
+@pytest.mark.fault("F29")
+def test_a_searcher_that_raises_once_is_asked_again_and_nothing_changes(run, caplog):
+    plain = run(counting, **SPACE, name="plain")
+    results = run(counting, **SPACE, search_alg=Failing())
+    assert [one.config for one in results] == [one.config for one in plain]
+    assert "t2: the search algorithm raised; it is asked once more" in caplog.text
+
+
+@pytest.mark.fault("F29")
+def test_a_searcher_that_goes_on_raising_ends_the_search_and_the_run_can_be_resumed(run, tmp_path):
+    with pytest.raises(tune.SearcherError, match="no idea") as raised:
+        run(counting, **SPACE, search_alg=Failing(times=2))
+    assert [iterations(one) for one in raised.value.results] == [[1, 2, 3, 4, 5, 6]] * 2
+    results = tune.resume(tmp_path / "e", search_alg=RandomSearch(), verbose=0)
+    assert [iterations(one) for one in results] == [[1, 2, 3, 4, 5, 6]] * 4
+
+
+@pytest.mark.fault("F30")
+def test_a_scheduler_that_raises_again_and_again_is_asked_no_more_and_paused_trials_run_on(run, caplog):
+    results = run(counting, **SPACE, scheduler=Broken())
+    assert [(one.state, iterations(one)) for one in results] == [("TERMINATED", [1, 2, 3, 4, 5, 6])] * 4
+    assert caplog.text.count("\nZeroDivisionError: no decision") == 3
+    assert "raised 3 times with no decision in between and is not asked any more" in caplog.text
+
+
+@pytest.mark.fault("F31")
+def test_a_callback_that_raises_ends_nothing_and_is_given_up_in_the_end(run, caplog):
+    told = []
+    results = run(counting, **SPACE, callbacks=[Noisy(told)])
+    assert [one.state for one in results] == ["TERMINATED"] * 4
+    assert len(told) == MOST_ERRORS
+    assert "callback Noisy raised for the 10th time and is told nothing more" in caplog.text
