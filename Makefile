@@ -15,8 +15,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(VENV)/.runtime  ## see it work, in seconds
 	$(BIN)/python examples/digits.py
 
-test: $(VENV)/.dev $(VENV)/.system  ## every test but the long ones; ARGS="-k asha" narrows it
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev $(VENV)/.system  ## every test but the long ones, two files at a time; ARGS="-k asha" narrows it
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 long: $(VENV)/.dev $(VENV)/.system  ## the tests that take minutes
 	$(BIN)/python -m pytest -m long $(ARGS)
