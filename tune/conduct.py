@@ -35,7 +35,8 @@ from tune.machine.experiment import Experiment
 from tune.machine.policies import Policies
 from tune.machine.trial import TrialState
 from tune.reopening import Foreign, Reopening, compare
-from tune.storage import data, directory, journal, recipe
+from tune.storage import chain, data, directory, journal, mark, recipe
+from tune.storage.checkpoints import FOLDER
 from tune.storage.grouped import GroupedJournal
 from tune.storage.journal import Journal, SqliteJournal
 from tune.storage.writer import WriterJournal
@@ -169,6 +170,10 @@ def _held(job: Job, resume: bool) -> Iterator[None]:
             raise InvalidArgumentError(
                 [f"{path} holds an experiment already: pass resume=True to go on with it, or another name"]
             )
+        if not resume and any((path / FOLDER).glob("*")):
+            raise InvalidArgumentError(
+                [f"{path} holds checkpoints of an experiment whose journal is gone: remove them, or give another name"]
+            )
         yield
     finally:
         if not (path / journal.DATABASE).exists():
@@ -220,8 +225,10 @@ def _amending(job: Job, reopening: Reopening, foreign: Foreign | None) -> Amendi
 
 def _read_back(job: Job, experiment: Experiment) -> None:
     """Fold the journal, so that the experiment and its policies stand where they stood."""
+    acknowledged = mark.reached(job.directory)
     with journal.reading(job.directory) as connection:
         asked = journal.asked_ahead(connection)
+        journal.check_end(job.directory, acknowledged, chain.last(connection))
         for position, entry in journal.entries(connection, code=True):
             experiment.replay(entry)
             for trial_id in asked.get(position, ()):

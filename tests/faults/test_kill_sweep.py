@@ -85,7 +85,9 @@ def kill_at(point: Point, storage: Path, expected: list[object]) -> bool:
         for name, steps in acknowledged.items():
             assert set(steps) <= set(found.get(name, [])), f"{point}: lost of {name}"
     assert outcome(go(storage, point.durability)) == expected, str(point)
-    assert {file.name for file in path.iterdir()} <= {"experiment.db", "checkpoints", "logs", ".lock"}, str(point)
+    assert {file.name for file in path.iterdir()} <= {"experiment.db", ".mark", "checkpoints", "logs", ".lock"}, str(
+        point
+    )
     assert not list(path.rglob(".unfinished*")), str(point)
     shutil.rmtree(storage)
     return code != 0

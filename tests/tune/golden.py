@@ -18,6 +18,7 @@ import tune
 from executor.resources import Node, Resources
 from executor.simulated import Fault, SimulatedExecutor
 from schedulers import ASHAScheduler, PopulationBasedTraining
+from tune.storage import journal, mark
 from tune.storage.journal import DATABASE, SCHEMA_VERSION
 
 FOLDER = Path(__file__).parent / "golden"
@@ -118,14 +119,17 @@ def make(folder: Path) -> None:
         results = experiment(**settings, executor=simulated(), raise_on_failed_trial=False, log_to_file=False)
         _without_paths(folder / name / DATABASE)
         (folder / name / "expected.json").write_text(json.dumps(told(results), indent=1))
-        (folder / name / ".lock").unlink()
+        for left in (".lock", mark.NAME):
+            (folder / name / left).unlink()
 
 
 def _without_paths(database: Path) -> None:
     """Leave out where the code lay, and put everything into one file."""
+    with journal.reading(database.parent) as connection:
+        facts = journal.facts(connection)
+    facts["recipe"]["trainable"]["file"] = None
+    journal.restate(database.parent, facts)
     with contextlib.closing(sqlite3.connect(database)) as connection:
-        connection.execute("UPDATE experiment SET value = json_remove(value, '$.trainable.file') WHERE key = 'recipe'")
-        connection.commit()
         connection.execute("PRAGMA journal_mode = DELETE")
 
 

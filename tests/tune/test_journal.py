@@ -39,7 +39,7 @@ from tune.machine.events import (
     Suggested,
     Verdict,
 )
-from tune.storage import chain, journal
+from tune.storage import chain, journal, mark
 from tune.storage.journal import SqliteJournal
 
 
@@ -244,7 +244,7 @@ def test_who_reads_writes_nothing_and_leaves_nothing_behind(story: Path) -> None
         assert chain.verify(connection)[0] == len(STORY)
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             connection.execute("DELETE FROM events")
-    assert [path.name for path in story.iterdir()] == [journal.DATABASE]
+    assert {path.name for path in story.iterdir()} == {journal.DATABASE, mark.NAME}
 
 
 def test_the_last_one_to_go_tidies_up(story: Path) -> None:
@@ -252,7 +252,7 @@ def test_the_last_one_to_go_tidies_up(story: Path) -> None:
         connection.execute("SELECT * FROM events").fetchone()
         with contextlib.closing(SqliteJournal(story)) as written:
             written.append([entry(Opened("again"))])
-    assert [path.name for path in story.iterdir()] == [journal.DATABASE]
+    assert {path.name for path in story.iterdir()} == {journal.DATABASE, mark.NAME}
     assert len(read(story)) == len(STORY) + 1
 
 

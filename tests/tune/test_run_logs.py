@@ -48,10 +48,10 @@ def test_a_silent_trial_leaves_no_log(run, tmp_path):
 @pytest.mark.parametrize("reuse", [False, True], ids=["fresh", "reused"])
 def test_a_silent_run_leaves_nothing_but_its_journal(run, tmp_path, reuse):
     run(quiet, num_samples=3, reuse_actors=reuse).get_dataframe()
-    assert {path.name for path in (tmp_path / "e").iterdir()} == {".lock", "experiment.db"}
+    assert {path.name for path in (tmp_path / "e").iterdir()} == {".lock", ".mark", "experiment.db"}
 
     run(quiet, num_samples=4, reuse_actors=reuse, resume=True).get_dataframe()
-    assert {path.name for path in (tmp_path / "e").iterdir()} == {".lock", "experiment.db"}
+    assert {path.name for path in (tmp_path / "e").iterdir()} == {".lock", ".mark", "experiment.db"}
 
 
 def test_attempts_share_a_log(run):

@@ -268,8 +268,9 @@ def test_a_trial_whose_configuration_was_lost_is_named(run):
             tune.report({"score": 1})
 
     class Interrupt(tune.Callback):
-        def on_trial_result(self, **_information):
-            signal.raise_signal(signal.SIGINT)
+        def on_trial_result(self, *, result, **_information):
+            if result["training_iteration"] == 1:
+                signal.raise_signal(signal.SIGINT)
 
     space = {"x": tune.choice([object()])}
     run(train, config=space, callbacks=[Interrupt()])

@@ -117,6 +117,25 @@ def resume(
 
 
 @app.command()
+def doctor(
+    experiment: Experiment,
+    *,
+    mend: Annotated[bool, typer.Option("--mend", help="Mend what can be mended without loss.")] = False,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Give up what is damaged; the journal as it was is kept.")
+    ] = False,
+    storage_path: Storage = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say what is wrong with an experiment's directory, and mend it. Exit code 1: something is wrong."""
+    with ending(debug):
+        from tune.cli.doctor import see_to
+
+        leave(see_to(experiment, storage_path, mends=mend, accepts_loss=accept_loss, as_json=json))
+
+
+@app.command()
 def ls(
     storage_path: Annotated[
         Path | None, typer.Argument(help="The directory to look in; $AUDITION_STORAGE or ./results by default.")

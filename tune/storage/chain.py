@@ -1,8 +1,6 @@
 """The chain of checksums through a journal: each row's is of the row itself and of the checksum before it.
 
-A changed row, a missing one, and rows that changed places are noticed. An end that is gone is not, as after a loss of
-power with ``durability="process"``: what is left is the journal of an earlier moment, whole in itself, and the run goes
-on from there.
+A changed row, a missing one, and rows that changed places are noticed; that an end is gone, the mark says (`mark.py`).
 """
 
 from __future__ import annotations
@@ -83,6 +81,12 @@ def checked(connection: sqlite3.Connection, after: int, before: bytes) -> Iterat
         raise JournalCorruptError(f"row {after + 1} of the journal cannot be read: {error}") from error
 
 
+def last(connection: sqlite3.Connection) -> tuple[int, bytes]:
+    """Position and checksum of the last row."""
+    row = connection.execute("SELECT position, checksum FROM events ORDER BY position DESC LIMIT 1").fetchone()
+    return (row[0], row[1]) if row else (0, b"")
+
+
 def at(connection: sqlite3.Connection, position: int) -> bytes:
     """The checksum of the row at `position`; position 0 stands before the first.
 
@@ -95,7 +99,7 @@ def at(connection: sqlite3.Connection, position: int) -> bytes:
     return found
 
 
-def is_busy(error: sqlite3.Error) -> bool:
+def is_busy(error: Exception) -> bool:
     """Whether somebody else held the file for too long: then nothing is wrong with it."""
     return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 

@@ -11,17 +11,20 @@ import contextlib
 import json
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from tune.errors import ExperimentBusyError, JournalCorruptError, NotAnExperimentError
 from tune.machine.events import Entry, SpaceChanged
-from tune.storage import chain, data
+from tune.storage import chain, data, mark
 from tune.storage.codec import Row, to_entry, to_row
+from tune.storage.mark import Mark, Reached
 
 DATABASE = "experiment.db"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 has a checksum of the facts. Version 1 is read as it is, and becomes 2 when its experiment goes on."""
 
 SCHEMA = """
 CREATE TABLE experiment (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -86,6 +89,8 @@ CREATE VIEW checkpoints AS
 _INSERT = "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?)"
 _ROWS = "SELECT position,time,wall,kind,trial,attempt,iteration,state,data FROM events ORDER BY position"
 _TIMEOUT_S = 60
+_CHECKSUM = "checksum"  # of the other facts, among them
+_VERSION_WITH_CHECKSUM = 2
 _SYNCHRONOUS = {"process": "OFF", "power": "FULL"}
 
 
@@ -118,7 +123,9 @@ class SqliteJournal(Journal):
 
     def __init__(self, directory: Path, *, durability: str = "process") -> None:
         self._connection = connect(directory / DATABASE, durability)
-        self._position, self._checksum = _last(self._connection)
+        self._position, self._checksum = chain.last(self._connection)
+        self._mark = Mark(directory)
+        self._set_mark()
 
     def append(self, entries: Sequence[Entry], then: Callable[[], None] | None = None) -> None:
         self.commit([to_row(entry) for entry in entries])
@@ -149,12 +156,18 @@ class SqliteJournal(Journal):
                 connection.execute("ROLLBACK")
             raise
         self._position, self._checksum = position, checksum
+        self._set_mark()
+
+    def _set_mark(self) -> None:
+        if self._position:
+            self._mark.set(self._position, self._checksum)
 
     def flush(self) -> None:
         pass
 
     def close(self) -> None:
         self._connection.close()
+        self._mark.close()
 
 
 def create(directory: Path, facts: dict[str, Any]) -> None:
@@ -164,19 +177,33 @@ def create(directory: Path, facts: dict[str, Any]) -> None:
     unfinished.unlink(missing_ok=True)
     with contextlib.closing(_open_to_write(unfinished, "rwc", "power")) as connection:
         connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};")
-        pairs = [(key, data.to_text(value)) for key, value in facts.items()]
+        texts = {key: data.to_text(value) for key, value in facts.items()}
+        pairs = [*texts.items(), (_CHECKSUM, _checksum_of(texts))]
         connection.executemany("INSERT INTO experiment VALUES (?,?)", pairs)
         connection.execute("COMMIT")
+    (directory / mark.NAME).unlink(missing_ok=True)  # of another journal that was here
     unfinished.rename(directory / DATABASE)
 
 
 def restate(directory: Path, facts: dict[str, Any]) -> None:
     """Keep what a resumed run was given, except when the experiment was created."""
     with contextlib.closing(connect(directory / DATABASE, "power")) as connection:
-        pairs = [(data.to_text(value), key) for key, value in facts.items() if key != "created"]
+        texts = dict(connection.execute("SELECT key, value FROM experiment"))
+        texts |= {key: data.to_text(value) for key, value in facts.items() if key in texts and key != "created"}
+        texts[_CHECKSUM] = _checksum_of(texts)
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany("UPDATE experiment SET value = ? WHERE key = ?", pairs)
+        connection.executemany("INSERT OR REPLACE INTO experiment VALUES (?,?)", texts.items())
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
+
+
+def cut(directory: Path, position: int) -> int:
+    """Give up the rows from `position` on; how many they were."""
+    with contextlib.closing(connect(directory / DATABASE, "power")) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        gone = connection.execute("DELETE FROM events WHERE position >= ?", (position,)).rowcount
+        connection.execute("COMMIT")
+    return gone
 
 
 def connect(path: Path, durability: str = "process") -> sqlite3.Connection:
@@ -206,7 +233,7 @@ def reading(directory: Path) -> Iterator[sqlite3.Connection]:
             yield connection
         except JournalCorruptError as error:
             raise JournalCorruptError(f"{directory / DATABASE}: {error}") from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of damaged names in a message
             if chain.is_busy(error):
                 raise _busy(directory / DATABASE, error) from error
             raise JournalCorruptError(f"{directory / DATABASE} cannot be read: {error}") from error
@@ -226,20 +253,20 @@ def open_readonly(directory: Path) -> sqlite3.Connection:
     # is SQLite that writes, never we. Where nothing can be written it cannot make them. Nobody writes there either, so
     # it may read the file as it is; but not past a log that was left behind, whose rows it would miss.
     options = ["mode=rw"] if _has_log(path) else ["mode=rw", "mode=ro&immutable=1"]
-    error: sqlite3.Error | None = None
+    error: Exception | None = None
     for option in options:
         connection = sqlite3.connect(_uri(path, option), uri=True, isolation_level=None, timeout=_TIMEOUT_S)
         try:
             connection.execute("PRAGMA query_only = ON")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        except sqlite3.Error as caught:
+        except (sqlite3.Error, UnicodeDecodeError) as caught:
             error = caught
             connection.close()
             if chain.is_busy(error):
                 raise _busy(path, error) from error
             continue
-        if version != SCHEMA_VERSION:
+        if not 1 <= version <= SCHEMA_VERSION:
             connection.close()
             raise NotAnExperimentError(_wrong_version(path, version))
         return connection
@@ -255,7 +282,7 @@ def _has_log(path: Path) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
-def _busy(path: Path, error: sqlite3.Error) -> ExperimentBusyError:
+def _busy(path: Path, error: Exception) -> ExperimentBusyError:
     return ExperimentBusyError(f"{path} is held by another process: {error}")
 
 
@@ -266,8 +293,41 @@ def _wrong_version(path: Path, version: int) -> str:
 
 
 def facts(connection: sqlite3.Connection) -> dict[str, Any]:
-    """What `create` was given, as JSON values."""
-    return {key: json.loads(value) for key, value in connection.execute("SELECT key, value FROM experiment")}
+    """What `create` was given, as JSON values.
+
+    Raises:
+        JournalCorruptError: they were changed since.
+    """
+    try:
+        texts = dict(connection.execute("SELECT key, value FROM experiment"))
+        has_checksum = connection.execute("PRAGMA user_version").fetchone()[0] >= _VERSION_WITH_CHECKSUM
+        if texts.pop(_CHECKSUM, None) != (_checksum_of(texts) if has_checksum else None):
+            raise JournalCorruptError("what the experiment says about itself was changed since it was written")
+        return {key: json.loads(value) for key, value in texts.items()}
+    except (ValueError, TypeError, sqlite3.DatabaseError) as error:
+        raise JournalCorruptError(f"what the experiment says about itself cannot be read: {error}") from error
+
+
+def _checksum_of(texts: Mapping[str, str]) -> str:
+    told = sorted((key, value) for key, value in texts.items() if key != _CHECKSUM)
+    return blake2b(repr(told).encode(errors="surrogateescape"), digest_size=8).hexdigest()
+
+
+def check_end(directory: Path, before: Reached | None, last: tuple[int, bytes]) -> None:
+    """Whether the journal, whose last row is `last`, reaches as far as it was acknowledged `before` it was read.
+
+    Raises:
+        JournalCorruptError: rows at its end are missing, or it is another one.
+    """
+    if before is None or before.position < last[0] or tuple(before) == last:
+        return
+    told = f"its last row is {last[0]}, and all up to row {before.position} was acknowledged"
+    if before.position == last[0]:
+        told = f"its last row, {last[0]}, is not the one that was acknowledged"
+    raise JournalCorruptError(
+        f"{directory / DATABASE}: the end of the journal is gone: {told}. If it cannot be had again, as after a loss"
+        f" of power, go on from what is left with: audition doctor {directory} --accept-loss"
+    )
 
 
 def entries(connection: sqlite3.Connection, *, after: int = 0, code: bool = False) -> Iterator[tuple[int, Entry]]:
@@ -311,8 +371,3 @@ def export(connection: sqlite3.Connection) -> Iterator[str]:
     """The journal as lines of text, one a row: two journals are equal when their exports are."""
     for values in connection.execute(_ROWS):
         yield data.to_text(list(values))
-
-
-def _last(connection: sqlite3.Connection) -> tuple[int, bytes]:
-    row = connection.execute("SELECT position, checksum FROM events ORDER BY position DESC LIMIT 1").fetchone()
-    return (row[0], row[1]) if row else (0, b"")

@@ -8,7 +8,7 @@ from typing import Any
 
 from tune.machine.events import Failure
 from tune.machine.trial import AUTOMATIC, TrialState
-from tune.storage import chain, journal
+from tune.storage import chain, journal, mark
 from tune.views import ranking, reading
 from tune.views.objectives import Objectives
 from tune.views.reading import TrialRecord
@@ -31,8 +31,10 @@ class Snapshot:
             JournalCorruptError: it was changed, or rows are missing.
         """
         self.directory = directory
+        acknowledged = mark.reached(directory)  # before the journal is opened: it may be growing
         with reading.reading(directory) as connection:
             self.checked: tuple[int, bytes] = chain.verify(connection, *(earlier.checked if earlier else ()))
+            journal.check_end(directory, acknowledged, self.checked)
             self._position, self._over = reading.last_position(connection)
             self.facts = journal.facts(connection)
             self.trials = reading.read_trials(connection)

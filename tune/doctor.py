@@ -1,0 +1,167 @@
+"""What is wrong with an experiment's directory, and what of it can be mended without loss.
+
+Nothing here runs the user's code: the journal is folded without policies, and the recipe is only looked at.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from schedulers.base import ScheduleContext
+from schedulers.fifo import FIFOScheduler
+from searchers.base import SearchContext, Searcher, Suggestion
+from tune.errors import CheckpointCorruptError, JournalCorruptError
+from tune.machine.events import CheckpointRef
+from tune.machine.experiment import Experiment
+from tune.machine.plan import Plan
+from tune.machine.policies import Policies
+from tune.storage import chain, checkpoints, directory, journal, mark, recipe
+from tune.storage.checkpoints import FOLDER
+
+
+class Remedy(StrEnum):
+    """What helps against a finding."""
+
+    NONE = "nothing to do"
+    MEND = "--mend"
+    LOSS = "--accept-loss"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be, what it means, and what helps. A mere `note` is no harm."""
+
+    what: str
+    meaning: str
+    remedy: Remedy = Remedy.NONE
+    note: bool = False
+
+
+class _Silent(Searcher):
+    """Takes the place of the searcher when the journal is folded to look at it."""
+
+    def suggest(self, trial_id: str) -> Suggestion:
+        raise AssertionError("nothing is suggested here")
+
+
+def examine(path: Path) -> list[Finding]:
+    """Everything that is wrong with the experiment in `path`.
+
+    Raises:
+        NotAnExperimentError: there is none.
+    """
+    findings = []
+    if (holder := directory.holder(path)) is not None:
+        running = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
+        findings.append(Finding(f"it is run by {running}", "what is unfinished may be at work", note=True))
+    acknowledged = mark.reached(path)
+    try:
+        with journal.reading(path) as connection:
+            last = chain.verify(connection)
+            facts = journal.facts(connection)
+            experiment = _folded(connection, facts)
+    except JournalCorruptError as error:
+        meaning = "everything before that row is whole; what comes after it cannot be trusted"
+        return [*findings, Finding(str(error), meaning, Remedy.LOSS)]
+    try:
+        journal.check_end(path, acknowledged, last)
+    except JournalCorruptError:
+        assert acknowledged is not None
+        gone = f"rows {last[0] + 1} to {acknowledged.position} of the journal are gone"
+        findings.append(Finding(gone, "they had been acknowledged: results of trials among them", Remedy.LOSS))
+    findings += _checkpoints(path, experiment, running=holder is not None)
+    findings += _recipe(facts)
+    return findings
+
+
+def mend(path: Path, *, accept_loss: bool) -> list[str]:
+    """Mend what can be; with `accept_loss` also by giving up what is damaged. What was done, a sentence each.
+
+    Raises:
+        ExperimentBusyError: somebody runs the experiment.
+    """
+    hold = directory.Hold(path)
+    try:
+        done = _give_up_damage(path) if accept_loss else []
+        with journal.reading(path) as connection:
+            experiment = _folded(connection, journal.facts(connection))
+        before = set((path / FOLDER).glob("*/*"))
+        directory.sweep(path, experiment.kept_checkpoints)
+        gone = sorted(found for found in before if not found.exists())
+        return done + [f"removed {found.relative_to(path)}" for found in gone]
+    finally:
+        hold.release()
+
+
+def _folded(connection: sqlite3.Connection, facts: dict[str, Any]) -> Experiment:
+    """The experiment as the journal has it, by nobody's decisions but those that are recorded."""
+    searcher, scheduler = _Silent(), FIFOScheduler()
+    searcher.bind(SearchContext())
+    scheduler.bind(ScheduleContext(None, None, 0, None))
+    plan = Plan(metrics=tuple(facts.get("metrics", ())), modes=tuple(facts.get("modes", ())), max_failures=-1)
+    experiment = Experiment(plan, Policies(scheduler, searcher))
+    try:
+        for _, entry in journal.entries(connection):
+            experiment.replay(entry)
+    except (AssertionError, LookupError, ValueError, TypeError) as error:
+        row = experiment.position + 1
+        raise JournalCorruptError(f"row {row} of the journal does not follow from those before it: {error}") from error
+    return experiment
+
+
+def _checkpoints(path: Path, experiment: Experiment, *, running: bool) -> Iterator[Finding]:
+    known = {path / one.path: one for one in experiment.kept_checkpoints}
+    for place, one in known.items():
+        yield from _checkpoint(place, one)
+    for found in sorted((path / FOLDER).glob("*/*")):
+        if found not in known and not running:
+            what = f"{found.relative_to(path)} is of no use"
+            yield Finding(what, "a process was killed while it saved or removed it", Remedy.MEND)
+
+
+def _checkpoint(place: Path, one: CheckpointRef) -> Iterator[Finding]:
+    try:
+        checkpoints.verify(place)
+    except CheckpointCorruptError as error:
+        yield Finding(str(error), f"its trial goes on from the checkpoint before iteration {one.iteration}")
+
+
+def _recipe(facts: dict[str, Any]) -> Iterator[Finding]:
+    parts = dict(facts.get("recipe", {}))
+    trainable = parts.pop("trainable", {})
+    lost = [f"the trainable: {trainable['lost']}"] if trainable.get("lost") else []
+    for one in [*lost, *recipe.lost_parts(parts)]:
+        yield Finding(f"the recipe does not keep {one}", "give it again when you resume from Python", note=True)
+
+
+def _give_up_damage(path: Path) -> list[str]:
+    """Go back to the last row that is whole; the journal as it was is kept beside it."""
+    acknowledged = mark.reached(path)
+    damaged = _first_damaged(path)
+    done = []
+    if damaged is not None:
+        kept = path / f"{journal.DATABASE}.bad"
+        shutil.copy2(path / journal.DATABASE, kept)
+        lost = journal.cut(path, damaged)
+        done.append(f"gave up {lost} rows from row {damaged} on; the journal as it was is {kept.name}")
+    if damaged is not None or acknowledged is not None:
+        (path / mark.NAME).unlink(missing_ok=True)
+        done.append("took what is left of the journal as all there is")
+    return done
+
+
+def _first_damaged(path: Path) -> int | None:
+    position = 0
+    try:
+        with journal.reading(path) as connection:
+            for position, _, _ in chain.checked(connection, 0, b""):  # noqa: B007 (read after the loop)
+                pass
+    except JournalCorruptError:
+        return position + 1
+    return None
