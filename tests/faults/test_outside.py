@@ -22,7 +22,7 @@ def test_the_third_ctrl_c_ends_whatever_the_run_waits_for_and_a_resume_goes_on(t
         driver.send(signal.SIGINT)
         time.sleep(0.02)
     code, _, _ = driver.end()
-    assert code in (0, 130)  # the second may have been enough
+    assert code in (0, 130, -signal.SIGINT)  # the second may have been enough
     (found,) = tune.ResultGrid(tmp_path / "e")
     assert iterations(found) == [1]
 
