@@ -72,6 +72,7 @@ def told_pids(process: subprocess.Popen[str]) -> set[int]:
     return {int(pid) for _ in range(2) for pid in process.stdout.readline().split()}
 
 
+@pytest.mark.fault("F7")
 @pytest.mark.parametrize("how", ["setsid", "double fork"])
 @pytest.mark.parametrize("end", ["return", "raise", "kill", "kill -9", "release"])
 def test_a_grandchild_goes_with_its_worker(talk: Conversation, how: str, end: str) -> None:
@@ -112,6 +113,7 @@ def test_room_is_free_only_when_the_grandchildren_are_gone(talk: Conversation) -
     talk.end_of(call)
 
 
+@pytest.mark.fault("F12")
 def test_nothing_survives_a_killed_driver() -> None:
     with driver("") as (process, pids), gone_afterwards(*pids):
         process.kill()

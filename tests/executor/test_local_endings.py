@@ -111,6 +111,7 @@ def test_a_log_that_another_process_still_uses_is_kept(executor: LocalExecutor, 
     assert not log.exists()
 
 
+@pytest.mark.fault("F32")
 def test_a_flood_of_output_is_cut_and_its_end_kept(executor: LocalExecutor, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with Conversation(executor) as talk:

@@ -51,6 +51,7 @@ def holding(path: Path) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
+@pytest.mark.fault("F36")
 def test_a_second_hold_is_refused_and_says_who_has_it(tmp_path: Path) -> None:
     with holding(tmp_path) as other:
         with pytest.raises(ExperimentBusyError, match=f"process {other.pid} on {socket.gethostname()}"):

@@ -304,9 +304,8 @@ def test_the_journal_of_a_later_version_is_refused(story: Path) -> None:
     later = journal.SCHEMA_VERSION + 1
     with tampering(story) as connection:
         connection.execute(f"PRAGMA user_version = {later}")
-    with pytest.raises(
-        NotAnExperimentError, match=f"version {later}, this audition reads {journal.SCHEMA_VERSION}: upgrade audition"
-    ):
+    told = f"version {later}, this audition reads {journal.SCHEMA_VERSION}: upgrade audition"
+    with pytest.raises(NotAnExperimentError, match=told):
         journal.open_readonly(story)
 
 

@@ -79,6 +79,7 @@ def test_values_become_plain_ones(value: Any, plain: Any) -> None:
         assert repr(found) == repr(expected)
 
 
+@pytest.mark.fault("F18")
 @pytest.mark.parametrize("value", [math.nan, math.inf, np.float32("nan"), Scalar(-math.inf)])
 def test_what_is_not_finite_is_kept(value: Any) -> None:
     assert not math.isfinite(normalise({"x": value})["x"])

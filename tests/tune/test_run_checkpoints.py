@@ -161,6 +161,7 @@ def damage_no_manifest(path):
     (path / ".manifest.json").unlink()
 
 
+@pytest.mark.fault("F16")
 @pytest.mark.parametrize("damage", [damage_changed, damage_missing, damage_no_manifest, shutil.rmtree])
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_it(run, tmp_path, damage, caplog):
     def train(_config):

@@ -43,6 +43,7 @@ def test_a_trial_without_a_checkpoint_starts_again_from_the_beginning(run):
     assert result.metrics["iterations_since_restore"] == 4
 
 
+@pytest.mark.fault("F28")
 def test_iterations_reported_after_the_last_checkpoint_are_repeated_and_count_once(run):
     def sparing(_config):
         for step in range(steps_done() + 1, 8):
@@ -283,6 +284,7 @@ def test_what_a_dying_trial_printed_last_is_in_its_error(run):
     assert "about to fall" in str(raised.value.results[0].error)
 
 
+@pytest.mark.fault("F19")
 def test_a_trial_that_cannot_be_sent_away_names_the_variable(run, tmp_path):
     file = (tmp_path / "open").open("w")
 

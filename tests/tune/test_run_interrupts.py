@@ -26,6 +26,7 @@ def waiting(tmp_path):
         driver.kill()
 
 
+@pytest.mark.fault("F13", "F14")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_the_first_signal_lets_running_trials_save_and_returns_the_results(waiting, tmp_path, number):
     waiting.send(number)
@@ -67,6 +68,7 @@ def test_trials_save_when_interrupted_although_they_save_nothing_otherwise(run, 
     assert steps_in(results[0].checkpoint) == results[0].metrics["step"]
 
 
+@pytest.mark.fault("F13")
 def test_the_second_signal_ends_at_once(tmp_path):
     driver = Driver(tmp_path, "stubborn", config={}, num_samples=2, max_concurrent_trials=2)
     driver.wait_for(["t0-waits", "t1-waits"])

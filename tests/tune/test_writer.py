@@ -96,6 +96,7 @@ def test_an_effect_that_raises_holds_up_nobody(inner: Watched, caplog: pytest.Lo
     assert "an effect failed" in caplog.text
 
 
+@pytest.mark.fault("F15")
 def test_a_full_disk_holds_everything_back_until_there_is_room(inner: Watched, tmp_path: Path) -> None:
     seen: list[int] = []
     inner.limit(inner.pages())
@@ -134,6 +135,7 @@ def test_closing_tries_once_more(inner: Watched, tmp_path: Path) -> None:
     assert count(tmp_path) == 1
 
 
+@pytest.mark.fault("F23")
 def test_closing_does_not_wait_for_ever_for_a_storage_that_hangs(inner: Watched) -> None:
     inner.gate.clear()
     writer = WriterJournal(inner, patience_s=0.05)
