@@ -318,7 +318,9 @@ def _interruptible(loop: Loop) -> Iterator[None]:
             raise KeyboardInterrupt
         os._exit(128 + number)
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    heard = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    heard = [number for number in heard if signal.getsignal(number) not in (signal.SIG_IGN, None)]  # as nohup wants it
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:

@@ -123,6 +123,8 @@ class Loop:
             if self._journal.catch_up(_PATIENCE_S):
                 for event in self._next_events():
                     self._take(event)
+                    if self._observers:  # who are to see each trial as this event left it
+                        self._commit()
             self._asking.deliver()
             for due in self._experiment.due(self._now()):
                 self._handle(due)

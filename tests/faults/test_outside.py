@@ -33,6 +33,7 @@ def test_a_driver_that_stands_still_for_a_while_goes_on_and_so_do_its_trials(tmp
     driver.wait_for(["t0-waits"])
     driver.send(signal.SIGSTOP)
     (driver.marks / "event").touch()
+    time.sleep(1.5)  # longer than a moment's lateness
     driver.send(signal.SIGCONT)
     code, _, err = driver.end()
     assert (code, err) == (0, "")

@@ -51,6 +51,24 @@ def holding(path: Path) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
+@pytest.mark.fault("F37")
+def test_a_process_forked_meanwhile_does_not_keep_the_directory(tmp_path: Path) -> None:
+    hold = Hold(tmp_path)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.read(reading, 1)
+        os._exit(0)
+    try:
+        hold.release()
+        Hold(tmp_path).release()
+    finally:
+        os.write(writing, b"x")
+        os.waitpid(child, 0)
+        os.close(reading)
+        os.close(writing)
+
+
 @pytest.mark.fault("F36")
 def test_a_second_hold_is_refused_and_says_who_has_it(tmp_path: Path) -> None:
     with holding(tmp_path) as other:

@@ -112,6 +112,21 @@ def test_a_callback_that_raises_now_and_then_ends_nothing_and_keeps_nothing_from
     assert "broken callback" in caplog.text
 
 
+def test_a_callback_is_told_each_result_once_and_in_order(run):
+    told = []
+
+    class Listening(tune.Callback):
+        def on_trial_result(self, *, result, **_information):
+            told.append(result["training_iteration"])
+
+    def train(_config):
+        for step in range(2000):
+            tune.report({"step": step})
+
+    run(train, callbacks=[Listening()])
+    assert told == list(range(1, 2001))
+
+
 def test_callbacks_of_a_resumed_run_are_told_what_is_new(run):
     run(counting)
     diary = Diary()

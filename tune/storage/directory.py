@@ -46,6 +46,7 @@ class Hold:
     def release(self) -> None:
         """Let others use the directory."""
         self._file.truncate(0)
+        fcntl.flock(self._file, fcntl.LOCK_UN)  # said, since a process forked meanwhile has the file open too
         self._file.close()
 
 
