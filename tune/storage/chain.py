@@ -82,9 +82,18 @@ def checked(connection: sqlite3.Connection, after: int, before: bytes) -> Iterat
 
 
 def last(connection: sqlite3.Connection) -> tuple[int, bytes]:
-    """Position and checksum of the last row."""
+    """Position and checksum of the last row.
+
+    Raises:
+        JournalCorruptError: they are no such things.
+    """
     row = connection.execute("SELECT position, checksum FROM events ORDER BY position DESC LIMIT 1").fetchone()
-    return (row[0], row[1]) if row else (0, b"")
+    if row is None:
+        return 0, b""
+    position, checksum = row
+    if not isinstance(position, int) or not isinstance(checksum, bytes):
+        raise JournalCorruptError("the last row of the journal was changed since it was written")
+    return position, checksum
 
 
 def at(connection: sqlite3.Connection, position: int) -> bytes:
