@@ -1,48 +1,94 @@
 """Values as frames on a stream socket: a pickle and the large buffers it refers to, which are never copied into it.
 
-A frame is the pickle's length (8 bytes), the number of buffers (4), each buffer's length (8), the pickle, the buffers.
+A frame is the pickle's length (8 bytes), the number of buffers (4), a kind (1) and a number (8) that mean what its two
+ends agreed on, each buffer's length (8), the pickle, the buffers. Who only passes frames on never opens a pickle.
 """
 
 from __future__ import annotations
 
 import pickle
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 
 from executor.pickling import encode
 
-_HEAD = Struct("<QI")
+_HEAD = Struct("<QIBQ")
 _LENGTH = Struct("<Q")
 _CHUNK = 1 << 16
 
-Frame = list[memoryview]
-"""A received frame: its pickle, then its buffers."""
+Pieces = list[bytes | memoryview]
+"""What is sent, in this order."""
 
 
-def pack(value: Any) -> list[bytes | memoryview]:
-    """`value` as the pieces of one frame, to be sent in this order.
+class Frame(NamedTuple):
+    """A received frame: its kind, its number, and its pickle followed by its buffers."""
+
+    kind: int
+    number: int
+    parts: list[memoryview]
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A value as it travels, the pickle first: for those who pass it on and have no business to open it."""
+
+    parts: tuple[bytes | memoryview, ...]
+
+    def __len__(self) -> int:
+        return sum(memoryview(part).nbytes for part in self.parts)
+
+
+def seal(value: Any) -> Sealed:
+    """`value`, closed.
 
     Raises:
         TypeError: `value` cannot be pickled; says which part of it.
     """
     body, buffers = encode(value)
-    head = _HEAD.pack(len(body), len(buffers))
-    if not buffers and len(body) < _CHUNK:
-        return [head + body]
-    lengths = b"".join(_LENGTH.pack(buffer.nbytes) for buffer in buffers)
-    return [head + lengths, body, *buffers]
+    return Sealed((body, *buffers))
 
 
-def pack_plain(value: Any) -> list[bytes | memoryview]:
+def opened(sealed: Sealed) -> Any:
+    """The value in it; only for what was sealed by who may run code here."""
+    return pickle.loads(sealed.parts[0], buffers=sealed.parts[1:])  # noqa: S301 - see above
+
+
+def pack(value: Any, kind: int = 0, number: int = 0) -> Pieces:
+    """`value` as the pieces of one frame.
+
+    Raises:
+        TypeError: `value` cannot be pickled; says which part of it.
+    """
+    body, buffers = encode(value)
+    return _pieces(body, buffers, kind, number) if buffers else pack_bytes(body, kind, number)
+
+
+def pack_plain(value: Any, kind: int = 0, number: int = 0) -> Pieces:
     """`pack` for values without classes and buffers in them, which every process unpickles alike."""
-    body = pickle.dumps(value, 5)
-    head = _HEAD.pack(len(body), 0)
+    return pack_bytes(pickle.dumps(value, 5), kind, number)
+
+
+def pack_sealed(sealed: Sealed, kind: int = 0, number: int = 0) -> Pieces:
+    """`pack` for what is pickled already."""
+    return _pieces(sealed.parts[0], sealed.parts[1:], kind, number)
+
+
+def pack_bytes(body: bytes, kind: int = 0, number: int = 0) -> Pieces:
+    """A frame of bytes that are a pickle already, or none at all if its receiver knows that by the kind."""
+    head = _HEAD.pack(len(body), 0, kind, number)
     return [head + body] if len(body) < _CHUNK else [head, body]
 
 
-def gathered(*frames: list[bytes | memoryview]) -> list[bytes | memoryview]:
+def _pieces(body: bytes | memoryview, buffers: Sequence[bytes | memoryview], kind: int, number: int) -> Pieces:
+    sizes = [memoryview(buffer).nbytes for buffer in buffers]
+    lengths = b"".join(map(_LENGTH.pack, sizes))
+    return [_HEAD.pack(memoryview(body).nbytes, len(sizes), kind, number) + lengths, body, *buffers]
+
+
+def gathered(*frames: Pieces) -> Pieces:
     """Several frames as one list of pieces; small ones as a single piece, which wakes the other end once."""
     pieces = [piece for frame in frames for piece in frame]
     size = sum(memoryview(piece).nbytes for piece in pieces)
@@ -52,7 +98,13 @@ def gathered(*frames: list[bytes | memoryview]) -> list[bytes | memoryview]:
 def unpack(frame: Frame) -> Any:
     """The value in `frame`; arrays in it share the frame's memory."""
     # Only our own child process, or the driver that started us, is at the other end.
-    return pickle.loads(frame[0], buffers=frame[1:]) if len(frame) > 1 else pickle.loads(frame[0])  # noqa: S301
+    parts = frame.parts
+    return pickle.loads(parts[0], buffers=parts[1:]) if len(parts) > 1 else pickle.loads(parts[0])  # noqa: S301
+
+
+def keep_sealed(frame: Frame) -> Sealed:
+    """The value in `frame` as it came."""
+    return Sealed(tuple(frame.parts))
 
 
 class FrameReader:
@@ -61,7 +113,7 @@ class FrameReader:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._rest = bytearray()
-        self._frame: Frame = []
+        self._frame = Frame(0, 0, [])
         self._unfilled: list[memoryview] = []
 
     def receive(self) -> Frame | None:
@@ -94,9 +146,9 @@ class FrameReader:
         if not chunk:
             raise EOFError
         if not self._rest and len(chunk) >= _HEAD.size:
-            length, buffers = _HEAD.unpack_from(chunk)
+            length, buffers, kind, number = _HEAD.unpack_from(chunk)
             if not buffers and len(chunk) == _HEAD.size + length:
-                return [[memoryview(chunk)[_HEAD.size :]]]
+                return [Frame(kind, number, [memoryview(chunk)[_HEAD.size :]])]
         self._rest += chunk
         frames = []
         for frame in self._cut():
@@ -115,14 +167,14 @@ class FrameReader:
         del self._unfilled[0]
         if self._unfilled:
             return []
-        frame, self._frame = self._frame, []
-        return [frame]
+        return [self._frame]
 
     def _cut(self) -> Iterator[Frame]:
         while not self._unfilled and (lengths := self._lengths()):
             begin = _HEAD.size + _LENGTH.size * (len(lengths) - 1)
             if len(self._rest) < begin + sum(lengths) < _CHUNK:
                 return
+            _, _, kind, number = _HEAD.unpack_from(self._rest)
             parts = [bytearray(length) for length in lengths]
             unfilled = []
             for part in parts:
@@ -132,7 +184,7 @@ class FrameReader:
                 if here < len(part):
                     unfilled.append(memoryview(part)[here:])
             del self._rest[:begin]
-            frame = [memoryview(part) for part in parts]
+            frame = Frame(kind, number, [memoryview(part) for part in parts])
             if unfilled:
                 self._frame, self._unfilled = frame, unfilled
                 return
@@ -142,7 +194,7 @@ class FrameReader:
         """The lengths of the next frame's parts, or nothing when they have not all arrived."""
         if len(self._rest) < _HEAD.size:
             return []
-        length, count = _HEAD.unpack_from(self._rest)
+        length, count, _, _ = _HEAD.unpack_from(self._rest)
         if len(self._rest) < _HEAD.size + _LENGTH.size * count:
             return []
         starts = range(_HEAD.size, _HEAD.size + _LENGTH.size * count, _LENGTH.size)

@@ -21,7 +21,7 @@ from executor.platform import check, here
 from executor.processes.link import Link, RunningCall
 from executor.processes.meeting import MeetingPoints, variables
 from executor.processes.pool import Pool
-from executor.processes.protocol import ORDER, Order
+from executor.processes.protocol import ARGUMENT, ORDER, Order
 from executor.processes.servers import Source
 from executor.resources import Node, Request, Resources
 
@@ -168,8 +168,8 @@ class LocalExecutor(TrialExecutor):
         ranks = ranks_of(reservation)
         orders = self._orders(reservation, call, ranks)
         try:
-            argument = pack(call.argument)
-            sent = [gathered(pack((ORDER, *order)), argument) for order in orders]
+            argument = pack(call.argument, ARGUMENT)
+            sent = [gathered(pack(tuple(order), ORDER), argument) for order in orders]
         except TypeError as error:
             self._refuse(call, "TypeError", f"the call's argument cannot be sent to a worker process: {error}")
             return

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from executor.resources import Request, shown
 
@@ -83,6 +84,15 @@ class RemoteError:
     where: str = ""
     log_tail: str = ""
     rank: int | None = None
+
+    def as_json(self) -> str:
+        """All of it as text."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """What `as_json` made."""
+        return cls(**json.loads(text))
 
     def __str__(self) -> str:
         told = f"{self.type_name}: {self.message}" if self.message else self.type_name

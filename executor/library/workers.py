@@ -19,7 +19,7 @@ from executor.library.plans import Spot, Surrounding
 from executor.library.waits import NO_CALL, Waits
 from executor.processes.link import Link, RunningCall
 from executor.processes.pool import Pool
-from executor.processes.protocol import ORDER, POSTED, Order
+from executor.processes.protocol import ARGUMENT, ORDER, POSTED, Order
 from executor.resources import Node
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Workers:
         order = Order(seed, True, log_path, dict(surrounding.environment), surrounding.threads, devices)
         argument = Post(link.number, surrounding, self._node)
         call = RunningCall(f"worker-{link.number}", log_path, listener=partial(self.take, worker))
-        pool.begin(link, call, gathered(pack((ORDER, *order)), pack(argument)), last=True)
+        pool.begin(link, call, gathered(pack(tuple(order), ORDER), pack(argument, ARGUMENT)), last=True)
         return worker
 
     def introduce(self, worker: Worker) -> None:
@@ -149,7 +149,7 @@ class Workers:
 
     def post(self, worker: Worker, message: tuple[Any, ...]) -> None:
         """Send a worker a message."""
-        worker.link.send(pack_plain((POSTED, message)))
+        worker.link.send(pack_plain(message, POSTED))
 
     def define(self, worker: Worker, digest: str) -> None:
         """Have a worker know a function or class before it meets it."""

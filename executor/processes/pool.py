@@ -15,7 +15,7 @@ from select import POLLIN, POLLOUT
 from typing import Any
 
 from executor.errors import ExecutorClosedError
-from executor.framing import Frame, pack, pack_plain, unpack
+from executor.framing import Frame, Pieces, pack, pack_plain, unpack
 from executor.interrupts import Interrupts, interruptible, uninterrupted
 from executor.messages import DeathCause, Died, Emitted, Event, Raised, RemoteError, Returned
 from executor.pickling import dump
@@ -23,7 +23,7 @@ from executor.platform import here
 from executor.processes.launcher import Launcher
 from executor.processes.link import Link, RunningCall
 from executor.processes.logs import Logs, tail
-from executor.processes.protocol import EMITTED, POSTED, RETURNED, TOLD, Notice
+from executor.processes.protocol import ANSWER, EMITTED, POSTED, RAISED, TOLD, Notice
 from executor.processes.servers import Servers, Source
 from executor.spinning import AdaptiveSpin
 
@@ -42,13 +42,22 @@ class Pool:
 
     `turn` is called by one thread at a time, all else by any thread; what several steps need in one piece holds `lock`.
     `scratch` is a folder that goes with the pool, also when this process is killed.
-    `on_gone` is told of each worker that has ended, after the event that ended its call.
+    `on_gone` is told of each worker that has ended, after the event that ended its call. What programs send comes out
+    of their frames by `load`; who only passes it on leaves it sealed.
     """
 
-    def __init__(self, on_gone: Callable[[Link], None], *, log_cap_bytes: int, scratch: str = "") -> None:
+    def __init__(
+        self,
+        on_gone: Callable[[Link], None],
+        *,
+        log_cap_bytes: int,
+        scratch: str = "",
+        load: Callable[[Frame], Any] = unpack,
+    ) -> None:
         self.lock = threading.RLock()
         self.events: list[Event] = []
         self._on_gone = on_gone
+        self._load = load
         self._logs = Logs(log_cap_bytes)
         self._poller = here.poller()
         self._spin = AdaptiveSpin()
@@ -93,7 +102,7 @@ class Pool:
 
     def post(self, link: Link, payload: Any) -> None:
         """Send plain values to a program that takes what is posted; see `SocketChannel.say`."""
-        link.send(pack_plain((POSTED, payload)))
+        link.send(pack_plain(payload, POSTED))
 
     def preload(self, digest: str, modules: Sequence[str]) -> None:
         """Have the workers of a prepared program that start from now on find these modules imported."""
@@ -111,11 +120,10 @@ class Pool:
 
     def reply(self, call_id: str, seq: int, answer: Any) -> None:
         """Answer an emission, once."""
-        try:
-            pieces = pack((seq, answer))
-        except TypeError:
-            pack(answer)  # for a message about the answer alone
-            raise
+        self.answer(call_id, seq, pack(answer, ANSWER, seq))
+
+    def answer(self, call_id: str, seq: int, pieces: Pieces) -> None:
+        """Answer an emission with what is packed already."""
         with self.lock:
             link = self._running.get(call_id)
             if link is not None and link.call is not None and link.call.unanswered == seq:
@@ -246,27 +254,29 @@ class Pool:
         call = link.call
         if call is None or call.killed is not None:
             return
+        kind = frame.kind
+        if kind == RAISED:
+            error = RemoteError.from_json(bytes(frame.parts[0]).decode())
+            self._finish(link, Raised(call.call_id, replace(error, log_tail=tail(call.log_path))))
+            return
         try:
-            message = unpack(frame)
+            payload = self._load(frame)
         except Exception as error:  # noqa: BLE001 - whatever the class of a value raises when it is loaded
             text = f"what the program sent cannot be loaded here: {error}"
             self._finish(link, Raised(call.call_id, RemoteError(type(error).__name__, text, text)))
             link.leaving = True
             link.launcher.kill(link.number)
             return
-        kind = message[0]
         if kind == EMITTED:
-            _, call.unanswered, payload = message
-            self.events.append(Emitted(call.call_id, message[1], payload))
+            call.unanswered = frame.number
+            self.events.append(Emitted(call.call_id, frame.number, payload))
         elif kind == TOLD:
             if call.listener is not None:
-                call.listener(message[2])
+                call.listener(payload)
                 return
-            self.events.append(Emitted(call.call_id, message[1], message[2], waits=False))
-        elif kind == RETURNED:
-            self._finish(link, Returned(call.call_id, message[1]))
+            self.events.append(Emitted(call.call_id, frame.number, payload, waits=False))
         else:
-            self._finish(link, Raised(call.call_id, replace(message[1], log_tail=tail(call.log_path))))
+            self._finish(link, Returned(call.call_id, payload))
 
     def _finish(self, link: Link, event: Event) -> None:
         """The call's last event."""

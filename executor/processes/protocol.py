@@ -76,7 +76,7 @@ class Load(NamedTuple):
 
 
 class Order(NamedTuple):
-    """How a worker runs its next call; the pickled argument follows in a frame of its own."""
+    """How a worker runs its next call; its argument follows in a frame of its own."""
 
     seed: int
     last: bool
@@ -87,12 +87,14 @@ class Order(NamedTuple):
     rank: Rank | None = None  # when it runs in a gang
 
 
-# What a worker is sent is a tuple that begins with the seq of the emission it answers, or with this before an order.
-ORDER = 0
-POSTED = -1  # payload; to a program that takes what its caller posts, in this order
+# The kinds of frames that a worker is sent.
+ORDER = 0  # plain values of an `Order`
+ARGUMENT = 1  # of the order before it
+ANSWER = 2  # number: the seq of the emission that it answers
+POSTED = 3  # to a program that takes what its caller posts, in this order
 
-# What a worker sends up is a tuple that begins with one of these; plain integers, because enums are slow to pickle.
-EMITTED = 1  # seq, payload; the program waits for its answer
-TOLD = 4  # seq, payload
-RETURNED = 2  # value
-RAISED = 3  # RemoteError
+# The kinds of frames that it sends up; the number is the emission's seq.
+EMITTED = 10  # the program waits for its answer
+TOLD = 11
+RETURNED = 12
+RAISED = 13  # not a pickle: a `RemoteError` as JSON, for whoever reads it without running anybody's code

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from executor.framing import Frame, FrameReader, pack, pack_plain, unpack
+from executor.framing import Frame, FrameReader, Pieces, pack, pack_bytes, pack_plain, unpack
 from executor.gang import refusal
 from executor.interface import Channel, Program
 from executor.interrupts import uninterrupted
@@ -63,13 +63,12 @@ class _Worker:
     def serve(self) -> int:
         """Run one order after another; the process's exit code."""
         while (head := self._reader.receive()) is not None:
-            kind, *words = unpack(head)
-            if kind != ORDER:
+            if head.kind != ORDER:
                 continue  # the answer to an emission that an exception ended, and then the call has ended too
             argument = self._reader.receive()
             if argument is None:
                 break
-            order = Order(*words)
+            order = Order(*unpack(head))
             self._begun += 1
             channel = SocketChannel(self._data, self._control, self._reader, self._begun)
             channel.rank = order.rank or channel.rank
@@ -85,30 +84,31 @@ class _Worker:
                 break
         return 0
 
-    def _run(self, order: Order, channel: Channel, argument: Frame) -> list[bytes | memoryview]:
+    def _run(self, order: Order, channel: Channel, argument: Frame) -> Pieces:
         """The frame that ends the call."""
         try:
             self._surroundings.enter(order)
             loaded = self._load()
             if loaded.program is None:
-                return pack((RAISED, loaded.error))
+                return _pack_error(loaded.error)
             value = loaded.program.run(channel, unpack(argument))
         except SystemExit:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, it ended the program
-            return pack((RAISED, describe(error)))
+            return _pack_error(describe(error))
         return _pack_value(value)
 
 
-def _pack_value(value: Any) -> list[bytes | memoryview]:
+def _pack_value(value: Any) -> Pieces:
     try:
-        return pack((RETURNED, value))
-    except TypeError:
-        try:
-            pack(value)  # again without our own tuple around it, for a message about the user's value alone
-        except TypeError as error:
-            return pack((RAISED, describe(TypeError(f"the returned value cannot be sent back: {error}"))))
-        raise
+        return pack(value, RETURNED)
+    except TypeError as error:
+        return _pack_error(describe(TypeError(f"the returned value cannot be sent back: {error}")))
+
+
+def _pack_error(error: RemoteError | None) -> Pieces:
+    assert error is not None
+    return pack_bytes(error.as_json().encode(), RAISED)
 
 
 class SocketChannel(Channel):
@@ -131,9 +131,8 @@ class SocketChannel(Channel):
         with self.lock:
             self._send(EMITTED, payload)
             while (frame := self._reader.receive()) is not None:
-                seq, answer = unpack(frame)
-                if seq == self._seq:  # and not that of an emission whose wait an exception ended
-                    return answer
+                if frame.number == self._seq:  # and not that of an emission whose wait an exception ended
+                    return unpack(frame)
         os._exit(1)  # the driver is gone, and nobody is left to tell
 
     def tell(self, payload: Any) -> None:
@@ -147,11 +146,7 @@ class SocketChannel(Channel):
             raise RuntimeError(refusal(self.rank))
         if not self._open:
             raise RuntimeError("emit was called after the program had ended")
-        try:
-            frame = pack((kind, self._seq + 1, payload))
-        except TypeError:
-            pack(payload)  # for a message about the user's value alone
-            raise
+        frame = pack(payload, kind, self._seq + 1)
         self._seq += 1
         send(self._data, frame)
 
@@ -176,16 +171,16 @@ class SocketChannel(Channel):
             EOFError: the caller is gone, or wants nothing more.
         """
         try:
-            messages = [unpack(frame) for frame in self._reader.left_over() or self._reader.read()]
+            frames = self._reader.left_over() or self._reader.read()
         except ConnectionResetError:
             raise EOFError from None
-        return [message[1] for message in messages if message[0] == POSTED]
+        return [unpack(frame) for frame in frames if frame.kind == POSTED]
 
     @uninterrupted
     def say(self, payload: Any) -> None:
         """Tell plain values: numbers, bytes, and tuples and lists of these, which need no care in pickling."""
         # Packed before: it may set the garbage collector off, and with it a user's `__del__` that says something too.
-        pieces = pack_plain((TOLD, 0, payload))
+        pieces = pack_plain(payload, TOLD)
         with self.lock:
             if len(pieces) == 1:
                 send_piece(self._data, pieces[0])
@@ -220,7 +215,7 @@ def _next_record(control: socket.socket) -> bytes | None:
         return b""
 
 
-def send(sock: socket.socket, pieces: list[bytes | memoryview]) -> None:
+def send(sock: socket.socket, pieces: Pieces) -> None:
     """Send all `pieces`; ends the process when the driver is gone."""
     for piece in pieces:
         send_piece(sock, piece)

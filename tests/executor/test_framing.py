@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executor.framing import FrameReader, pack, unpack
+from executor.framing import FrameReader, keep_sealed, opened, pack, pack_bytes, pack_sealed, seal, unpack
 
 VALUES = [
     "small",
@@ -84,7 +84,24 @@ def test_arrays_are_not_copied_into_the_pickle_and_can_be_written_to() -> None:
     assert frame is not None
     received = unpack(frame)
     received[0] = 1
-    assert numpy.shares_memory(received, numpy.frombuffer(frame[1]))
+    assert numpy.shares_memory(received, numpy.frombuffer(frame.parts[1]))
+
+
+def test_a_frame_has_a_kind_and_a_number_and_can_be_passed_on_unopened() -> None:
+    sent = {"array": numpy.arange(100_000)}
+    ours, theirs = socket.socketpair()
+    pieces = [*pack_sealed(seal(sent), 7, 2**60), *pack_bytes(b"no pickle", 8)]
+    sender = threading.Thread(target=theirs.sendall, args=(b"".join(map(bytes, pieces)),))
+    with ours, theirs:
+        sender.start()
+        reader = FrameReader(ours)
+        first, second = reader.receive(), reader.receive()
+        sender.join()
+    assert first is not None
+    assert second is not None
+    assert (first.kind, first.number) == (7, 2**60)
+    assert same(opened(keep_sealed(first)), sent)
+    assert (second.kind, second.number, bytes(second.parts[0])) == (8, 0, b"no pickle")
 
 
 def test_the_end_of_the_other_side_is_told() -> None:
