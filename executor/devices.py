@@ -47,6 +47,11 @@ class Devices:
             self._free[name] -= share
         return tuple(taken)
 
+    def take_these(self, shares: Shares) -> None:
+        """Take shares that were taken from devices of these names before."""
+        for name, share in shares:
+            self._free[name] -= share
+
     def give_back(self, shares: Shares) -> None:
         """Free what `take` gave."""
         for name, share in shares:

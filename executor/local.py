@@ -5,27 +5,25 @@ from __future__ import annotations
 import socket
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from executor import devices
-from executor.devices import Shares
-from executor.errors import InfeasibleRequestError
-from executor.framing import gathered, pack
+from executor.framing import pack
 from executor.gang import Gangs, log_of, ranks_of
+from executor.holdings import Holding, Holdings
 from executor.interface import Prepared, Program, TrialExecutor
-from executor.messages import Call, DeathCause, Died, Event, Raised, Rank, RemoteError, Reservation, RoomFreed
-from executor.placement import Room
+from executor.messages import Call, DeathCause, Died, Event, Raised, RemoteError, Reservation, RoomFreed
 from executor.platform import check, here
-from executor.processes.link import Link, RunningCall
 from executor.processes.meeting import MeetingPoints, variables
 from executor.processes.pool import Pool
-from executor.processes.protocol import ARGUMENT, ORDER, Order
+from executor.processes.protocol import ARGUMENT
 from executor.processes.servers import Source
+from executor.processes.site import LOG_CAP_BYTES, Seat, Site, Start
 from executor.resources import Node, Request, Resources
 
-_LOG_CAP_BYTES = 50 * 2**20
+_LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +35,15 @@ class _Prepared(Prepared):
 
 @dataclass(slots=True)
 class _Held:
-    """A reservation, the gpus it has, and its worker processes: mostly one, two while one is leaving, or a gang's."""
+    """A reservation and its seats, one for each bundle."""
 
-    reservation: Reservation
-    gpus: tuple[Shares, ...]
-    links: list[Link] = field(default_factory=list)
+    holding: Holding
+    seats: tuple[Seat, ...]
     released: bool = False
+
+    def running(self) -> str | None:
+        """What runs in it: a call, or one worker of a gang."""
+        return next((running for seat in self.seats if (running := seat.running()) is not None), None)
 
 
 class LocalExecutor(TrialExecutor):
@@ -62,7 +63,7 @@ class LocalExecutor(TrialExecutor):
         gpus: float | None = None,
         memory: int | None = None,
         resources: Mapping[str, float] | None = None,
-        log_cap_bytes: int = _LOG_CAP_BYTES,
+        log_cap_bytes: int = LOG_CAP_BYTES,
     ) -> None:
         check()
         names = devices.names(gpus)
@@ -71,20 +72,19 @@ class LocalExecutor(TrialExecutor):
             "gpu": len(names) if gpus is None else gpus,
             "memory": here.usable_memory() if memory is None else memory,
         }
-        self._node = Node(socket.gethostname(), Resources.of({**(resources or {}), **amounts}))
-        self._room = Room([self._node])
-        self._devices = devices.Devices(names) if names else None
+        node = Node(socket.gethostname(), Resources.of({**(resources or {}), **amounts}))
+        self._holdings = Holdings([node], {node.name: names})
         self._held: dict[int, _Held] = {}
-        self._reservations = 0
-        # The pool must not keep us alive: when we are forgotten without being closed, it is closed.
+        # The site must not keep us alive: when we are forgotten without being closed, its pool is closed.
         ourselves = weakref.ref(self)
-        self._pool = Pool(lambda link: _tell(ourselves, link), log_cap_bytes=log_cap_bytes)
+        self._site = Site(lambda seat: _tell(ourselves, seat), log_cap_bytes=log_cap_bytes)
+        self._pool = self._site.pool
         weakref.finalize(self, self._pool.close)
         self._gangs = Gangs(partial(_end_member, self._pool), self._pool.cancel)
         self._meeting_points = MeetingPoints()
 
     def nodes(self) -> tuple[Node, ...]:
-        return (self._node,)
+        return self._holdings.nodes()
 
     def clock(self) -> float:
         return time.monotonic()
@@ -100,35 +100,12 @@ class LocalExecutor(TrialExecutor):
     def reserve(self, request: Request) -> Reservation | None:
         with self._pool.lock:
             self._pool.check_open()
-            for bundle in request.bundles:
-                if bundle["gpu"] > 1 and bundle["gpu"] % 1:
-                    raise InfeasibleRequestError(f"more than one gpu must be whole ones, got {bundle['gpu']:g}")
-            nodes = self._room.reserve(request)
-            if nodes is None:
+            holding = self._holdings.reserve(request)
+            if holding is None:
                 return None
-            gpus = self._take_gpus(request)
-            if gpus is None:
-                self._room.give_back(request, nodes)
-                return None
-            self._reservations += 1
-            reservation = Reservation(self._reservations, request, nodes)
-            self._held[reservation.reservation_id] = _Held(reservation, gpus)
-            return reservation
-
-    def _take_gpus(self, request: Request) -> tuple[Shares, ...] | None:
-        taken: list[Shares] = []
-        for bundle in request.bundles:
-            shares = self._devices.take(bundle["gpu"]) if self._devices else ()
-            if shares is None:
-                self._give_gpus_back(taken)
-                return None
-            taken.append(shares)
-        return tuple(taken)
-
-    def _give_gpus_back(self, taken: list[Shares] | tuple[Shares, ...]) -> None:
-        for shares in taken if self._devices else ():
-            assert self._devices is not None
-            self._devices.give_back(shares)
+            seats = tuple(Seat(bundle, holding.visible(number)) for number, bundle in enumerate(request.bundles))
+            self._held[holding.reservation.reservation_id] = _Held(holding, seats)
+            return holding.reservation
 
     def release(self, reservation: Reservation) -> None:
         with self._pool.lock:
@@ -136,74 +113,58 @@ class LocalExecutor(TrialExecutor):
             if self._pool.is_closed() or held is None or held.released:
                 return
             held.released = True
-            for link in list(held.links):
-                if link.call is not None:
-                    self.kill(self._gangs.call_of(link.call.call_id), "its reservation was released")
-                elif link.idle:
-                    link.leave()
-            self._free(held)
+            if (running := held.running()) is not None:
+                self.kill(self._gangs.call_of(running), "its reservation was released")
+            for seat in held.seats:
+                self._site.leave(seat)
 
-    def _free(self, held: _Held) -> None:
-        """Give the room back, once it is released and its last process is gone."""
-        reservation = held.reservation
-        if held.links or not held.released or self._held.pop(reservation.reservation_id, None) is None:
-            return
-        self._room.give_back(reservation.request, reservation.nodes)
-        self._give_gpus_back(held.gpus)
-        self._tell(RoomFreed())
+    def seat_freed(self, seat: Seat) -> None:
+        """A seat that was left is empty; called by the site."""
+        number, held = next((number, held) for number, held in self._held.items() if seat in held.seats)
+        if all(one.left and not one.links for one in held.seats):
+            del self._held[number]
+            self._holdings.give_back(held.holding)
+            self._tell(RoomFreed())
 
     def _tell(self, event: Event) -> None:
         self._pool.events.append(event)
         self._pool.wake()
 
-    def link_gone(self, link: Link) -> None:
-        """A worker process has ended; called by the pool."""
-        for held in self._held.values():
-            if link in held.links:
-                held.links.remove(link)
-                self._free(held)
-                return
-
     def start(self, prepared: Prepared, reservation: Reservation, call: Call) -> None:
-        ranks = ranks_of(reservation)
-        orders = self._orders(reservation, call, ranks)
         try:
             argument = pack(call.argument, ARGUMENT)
-            sent = [gathered(pack(tuple(order), ORDER), argument) for order in orders]
         except TypeError as error:
             self._refuse(call, "TypeError", f"the call's argument cannot be sent to a worker process: {error}")
             return
         with self._pool.lock:
             self._pool.check_open()
-            held = self._startable(reservation, call)
+            seats = self._startable(reservation, call).seats
+            if not reservation.request.gang:
+                seats = seats[:1]
             try:
-                links = self._links(held, prepared.digest, len(ranks), fresh=orders[0].last)
+                links = self._site.seat(seats, prepared.digest, fresh=call.fresh or reservation.request.gang)
             except OSError as error:
                 cause = DeathCause(unstarted=f"no worker process could be started: {error}")
                 self._tell(Died(call.call_id, cause))
                 return
-            members = self._gangs.open(call, ranks) if reservation.request.gang else [call.call_id]
-            for link, member, order, pieces in zip(links, members, orders, sent, strict=True):
-                self._pool.begin(link, RunningCall(member, order.log_path), pieces, last=order.last)
+            for seat, link, start in zip(seats, links, self._starts(reservation, call), strict=True):
+                self._site.begin(seat, link, start, argument)
 
     def _refuse(self, call: Call, type_name: str, text: str) -> None:
         with self._pool.lock:
             self._pool.check_open()
             self._tell(Raised(call.call_id, RemoteError(type_name, text, text)))
 
-    def _orders(self, reservation: Reservation, call: Call, ranks: Sequence[Rank]) -> list[Order]:
-        """What each worker is to do: one alone, or one of a gang in each bundle."""
-        held = self._held.get(reservation.reservation_id)
-        port = self._meeting_points.choose() if reservation.request.gang else None
-        orders = []
-        for rank, bundle in zip(ranks, reservation.request.bundles, strict=False):
-            visible = None
-            if held is not None and self._devices is not None:
-                visible = ",".join(name for name, _ in held.gpus[rank.number])
-            threads = max(1, int(bundle["cpu"]))
-            order = Order(call.seed, call.fresh, call.log_path, call.environment, threads, visible)
-            orders.append(order if port is None else _as_member(order, rank, port))
-        return orders
+    def _starts(self, reservation: Reservation, call: Call) -> Iterator[Start]:
+        """What each worker is to do: one alone, or one of a gang in each bundle, which knows where the others are."""
+        if not reservation.request.gang:
+            yield Start(call.call_id, call.seed, call.fresh, call.log_path, call.environment)
+            return
+        port = self._meeting_points.choose()
+        ranks = ranks_of(reservation)
+        for member, rank in zip(self._gangs.open(call, ranks), ranks, strict=True):
+            environment = {**variables(rank, _LOOPBACK, port), **call.environment}
+            yield Start(member, call.seed, True, log_of(call.log_path, rank), environment, rank)
 
     def _startable(self, reservation: Reservation, call: Call) -> _Held:
         held = self._held.get(reservation.reservation_id)
@@ -211,29 +172,10 @@ class LocalExecutor(TrialExecutor):
             raise ValueError(f"call {call.call_id!r}: its reservation was released")
         if self._pool.is_running(call.call_id) or call.call_id in self._gangs:
             raise ValueError(f"call {call.call_id!r} is running already: each call needs an id of its own")
-        running = next((link.call.call_id for link in held.links if link.call is not None), None)
-        if running is not None:
+        if (running := held.running()) is not None:
             running = self._gangs.call_of(running)
             raise ValueError(f"call {call.call_id!r}: its reservation still runs call {running!r}")
         return held
-
-    def _links(self, held: _Held, digest: str, count: int, *, fresh: bool) -> list[Link]:
-        """The reservation's idle worker if it will do, otherwise new ones."""
-        for link in held.links:
-            if link.idle and link.digest == digest and not fresh:
-                return [link]
-            if link.idle:
-                link.leave()
-        opened: list[Link] = []
-        try:
-            for bundle in held.reservation.request.bundles[:count]:
-                opened.append(self._pool.open_link(digest, memory_bytes=int(bundle["memory"])))
-                held.links.append(opened[-1])
-        except OSError:
-            for link in opened:
-                link.leave()
-            raise
-        return opened
 
     def reply(self, call_id: str, seq: int, answer: object) -> None:
         if not self._pool.is_closed():
@@ -282,23 +224,13 @@ class LocalExecutor(TrialExecutor):
         self._pool.close()
 
 
-def _as_member(order: Order, rank: Rank, port: int) -> Order:
-    """`order` for one worker of a gang: a process of its own, which knows its place and where the others are."""
-    return order._replace(
-        last=True,
-        log_path=log_of(order.log_path, rank),
-        environment={**variables(rank, port), **order.environment},
-        rank=rank,
-    )
-
-
 def _end_member(pool: Pool, member: str, reason: str) -> None:
     """End one worker of a gang, unless it is dying already: then what it died of is to be told."""
     if not pool.is_silent(member):
         pool.kill(member, reason)
 
 
-def _tell(executor: weakref.ref[LocalExecutor], link: Link) -> None:
+def _tell(executor: weakref.ref[LocalExecutor], seat: Seat) -> None:
     alive = executor()
     if alive is not None:
-        alive.link_gone(link)
+        alive.seat_freed(seat)

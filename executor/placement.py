@@ -29,6 +29,23 @@ class Room:
         self._refused: set[Request] = set()
         self._candidates: dict[Resources, _Candidates] = {}
 
+    def add(self, node: Node) -> None:
+        """There is one more node, all of it free."""
+        if node.name in self._capacity:
+            raise ValueError(f"node names must differ, there is a {node.name!r} already")
+        self._capacity[node.name] = self._free[node.name] = node.capacity
+        self._forget_answers()
+
+    def remove(self, name: str) -> None:
+        """A node is gone, with all that was taken there."""
+        del self._capacity[name], self._free[name]
+        self._forget_answers()
+
+    def _forget_answers(self) -> None:
+        self._feasible.clear()
+        self._refused.clear()
+        self._candidates.clear()
+
     def free(self) -> dict[str, Resources]:
         """What is free on each node."""
         return dict(self._free)
@@ -51,10 +68,21 @@ class Room:
             self._free[name] -= bundle
         return names
 
-    def give_back(self, request: Request, nodes: Sequence[str]) -> None:
-        """Free again what `reserve` took for `request` on `nodes`."""
+    def take(self, request: Request, nodes: Sequence[str]) -> None:
+        """Take room for `request` on `nodes`, where whoever reserved it before says that it is.
+
+        Raises:
+            ValueError: it is not free.
+        """
         for bundle, name in zip(request.bundles, nodes, strict=True):
-            self._free[name] += bundle
+            if name in self._free:
+                self._free[name] -= bundle
+
+    def give_back(self, request: Request, nodes: Sequence[str]) -> None:
+        """Free again what `reserve` took for `request` on `nodes`, those that are still there."""
+        for bundle, name in zip(request.bundles, nodes, strict=True):
+            if name in self._free:
+                self._free[name] += bundle
         self._refused.clear()
         for candidates in self._candidates.values():
             candidates.add(nodes)

@@ -35,13 +35,13 @@ def _free_port() -> int:
         return port
 
 
-def variables(rank: Rank, port: int) -> dict[str, str]:
-    """The environment of one worker."""
+def variables(rank: Rank, address: str, port: int) -> dict[str, str]:
+    """The environment of one worker whose rank 0 can be reached at `address`."""
     return {
         "RANK": str(rank.number),
         "WORLD_SIZE": str(rank.size),
         "LOCAL_RANK": str(rank.local_number),
         "LOCAL_WORLD_SIZE": str(rank.local_size),
-        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_ADDR": address,
         "MASTER_PORT": str(port),
     }

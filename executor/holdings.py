@@ -1,0 +1,105 @@
+"""Who holds what: requests become reservations of room on nodes, with the gpus that are in it. Pure."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from executor.devices import Devices, Shares
+from executor.errors import InfeasibleRequestError
+from executor.messages import Reservation
+from executor.placement import Room
+from executor.resources import Node, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A reservation and the gpus in each of its bundles; None for a bundle on a node whose gpus have no names."""
+
+    reservation: Reservation
+    gpus: tuple[Shares | None, ...]
+
+    def visible(self, bundle: int) -> str | None:
+        """The gpus of a bundle as ``CUDA_VISIBLE_DEVICES`` says them; None to leave the variable as it is."""
+        shares = self.gpus[bundle]
+        return None if shares is None else ",".join(name for name, _ in shares)
+
+
+class Holdings:
+    """What is held on `nodes`, and what is free; `gpus` names the gpus of those nodes that have any.
+
+    Reservations are numbered from `first`.
+    """
+
+    def __init__(
+        self, nodes: Sequence[Node] = (), gpus: Mapping[str, Sequence[str]] | None = None, *, first: int = 1
+    ) -> None:
+        self._nodes = {node.name: node for node in nodes}
+        self._room = Room(nodes)
+        self._devices = {name: Devices(names) for name, names in (gpus or {}).items() if names}
+        self._numbers = itertools.count(first)
+
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes there are, with all that each has."""
+        return tuple(self._nodes.values())
+
+    def add(self, node: Node, gpus: Sequence[str] = ()) -> None:
+        """There is one more node, with nothing held on it."""
+        self._nodes[node.name] = node
+        self._room.add(node)
+        if gpus:
+            self._devices[node.name] = Devices(gpus)
+
+    def remove(self, name: str) -> None:
+        """A node is gone; what was held there need not be given back, but may."""
+        del self._nodes[name]
+        self._room.remove(name)
+        self._devices.pop(name, None)
+
+    def reserve(self, request: Request) -> Holding | None:
+        """Hold room for `request`, all of it or none; None when it does not fit just now.
+
+        Raises:
+            InfeasibleRequestError: it would not fit even if everything were idle.
+        """
+        for bundle in request.bundles:
+            if bundle["gpu"] > 1 and bundle["gpu"] % 1:
+                raise InfeasibleRequestError(f"more than one gpu must be whole ones, got {bundle['gpu']:g}")
+        nodes = self._room.reserve(request)
+        if nodes is None:
+            return None
+        gpus = self._take_gpus(request, nodes)
+        if gpus is None:
+            self._room.give_back(request, nodes)
+            return None
+        return Holding(Reservation(next(self._numbers), request, nodes), gpus)
+
+    def take(self, holding: Holding) -> None:
+        """Hold again what was reserved before we were made, as its holders say."""
+        reservation = holding.reservation
+        self._room.take(reservation.request, reservation.nodes)
+        for name, shares in zip(reservation.nodes, holding.gpus, strict=True):
+            if shares and name in self._devices:
+                self._devices[name].take_these(shares)
+
+    def give_back(self, holding: Holding) -> None:
+        """Free what was held."""
+        self._room.give_back(holding.reservation.request, holding.reservation.nodes)
+        self._give_gpus_back(holding.reservation.nodes, holding.gpus)
+
+    def _take_gpus(self, request: Request, nodes: Sequence[str]) -> tuple[Shares | None, ...] | None:
+        taken: list[Shares | None] = []
+        for bundle, name in zip(request.bundles, nodes, strict=True):
+            devices = self._devices.get(name)
+            shares = devices.take(bundle["gpu"]) if devices else None
+            if devices and shares is None:
+                self._give_gpus_back(nodes, taken)
+                return None
+            taken.append(shares)
+        return tuple(taken)
+
+    def _give_gpus_back(self, nodes: Sequence[str], taken: Sequence[Shares | None]) -> None:
+        for name, shares in zip(nodes, taken, strict=False):
+            if shares and name in self._devices:
+                self._devices[name].give_back(shares)
