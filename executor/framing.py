@@ -40,6 +40,9 @@ class Sealed:
     def __len__(self) -> int:
         return sum(memoryview(part).nbytes for part in self.parts)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Sealed, (tuple(map(bytes, self.parts)),)
+
 
 def seal(value: Any) -> Sealed:
     """`value`, closed.
@@ -52,8 +55,9 @@ def seal(value: Any) -> Sealed:
 
 
 def opened(sealed: Sealed) -> Any:
-    """The value in it; only for what was sealed by who may run code here."""
-    return pickle.loads(sealed.parts[0], buffers=sealed.parts[1:])  # noqa: S301 - see above
+    """The value in it, with arrays that can be written to; only for what was sealed by who may run code here."""
+    buffers = (bytearray(part) if memoryview(part).readonly else part for part in sealed.parts[1:])
+    return pickle.loads(sealed.parts[0], buffers=buffers)  # noqa: S301 - see above
 
 
 def pack(value: Any, kind: int = 0, number: int = 0) -> Pieces:

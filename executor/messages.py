@@ -136,7 +136,8 @@ class DeathCause:
 
     Exactly one of `exit_code` and `signal` (by name, ``SIGKILL``) is set when the system told us; `killed` is the
     reason given to `kill` when the executor itself ended it; `log_tail` the last lines it printed; `memory` is set when
-    it ended because memory ran out; `rank` says which worker of a gang it was; `unstarted` why there never was one.
+    it ended because memory ran out; `rank` says which worker of a gang it was; `unstarted` why there never was one;
+    `lost` that its node is gone, and why that is thought.
     """
 
     exit_code: int | None = None
@@ -146,14 +147,15 @@ class DeathCause:
     memory: MemoryUse | None = None
     rank: int | None = None
     unstarted: str = ""
+    lost: str = ""
 
     def __str__(self) -> str:
         return self._told if self.rank is None else f"rank {self.rank}: {self._told}"
 
     @property
     def _told(self) -> str:
-        if self.killed or self.unstarted:
-            return self.killed or self.unstarted
+        if self.killed or self.unstarted or self.lost:
+            return self.killed or self.unstarted or self.lost
         if self.memory:
             return str(self.memory)
         if self.signal:

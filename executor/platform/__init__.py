@@ -27,7 +27,11 @@ class Poller(Protocol):
         """Forget `fd`."""
 
     def poll(self, timeout_s: float | None) -> list[tuple[int, int]]:
-        """What is ready, as (fd, mask of `select.POLLIN` and its kin), waiting for the first at most `timeout_s`."""
+        """What is ready, as (fd, mask of `select.POLLIN` and its kin), waiting for the first at most `timeout_s`.
+
+        Having been woken is told too, once, as a descriptor that nobody registered: who polls again and again instead
+        of waiting would miss it otherwise.
+        """
 
     def wake(self) -> None:
         """Make a waiting `poll` return; safe from a signal handler."""

@@ -34,10 +34,9 @@ class _Epoll:
 
     def poll(self, timeout_s: float | None) -> list[tuple[int, int]]:
         ready = self._epoll.poll(timeout_s)
-        for index, (fd, _) in enumerate(ready):
+        for fd, _ in ready:
             if fd == self._woken:
                 os.read(fd, 4096)
-                del ready[index]
                 break
         return ready
 

@@ -38,7 +38,7 @@ class _Poll:
         ready = self._poll.poll(None if timeout_s is None else max(0, timeout_s * 1000))
         if any(fd == self._wakers[0] for fd, _ in ready):
             os.read(self._wakers[0], 4096)
-        return [(fd, mask) for fd, mask in ready if fd != self._wakers[0] and not mask & select.POLLNVAL]
+        return [(fd, mask) for fd, mask in ready if not mask & select.POLLNVAL]
 
     def wake(self) -> None:
         try:

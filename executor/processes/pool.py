@@ -23,8 +23,8 @@ from executor.platform import here
 from executor.processes.launcher import Launcher
 from executor.processes.link import Link, RunningCall
 from executor.processes.logs import Logs, tail
-from executor.processes.protocol import ANSWER, EMITTED, POSTED, RAISED, TOLD, Notice
-from executor.processes.servers import Servers, Source
+from executor.processes.protocol import ANSWER, EMITTED, POSTED, RAISED, TOLD, Load, Notice
+from executor.processes.servers import Servers, Source, load_here
 from executor.spinning import AdaptiveSpin
 
 _LEAVING_S = 1.0
@@ -73,10 +73,13 @@ class Pool:
 
     def prepare(self, program: Any, preload: Sequence[str], environment: Mapping[str, str]) -> Source:
         """Have a fork server load `program`; its digest names it as long as the source is held."""
-        pickled = dump(program)
+        return self.prepare_load(load_here(dump(program), preload, environment))
+
+    def prepare_load(self, load: Load) -> Source:
+        """`prepare` for a program that is pickled already."""
         with self.lock:
             self.check_open()
-            source = self._servers.prepare(pickled, preload, environment)
+            source = self._servers.prepare(load)
             for launcher in self._servers.retire({source.digest} | {link.digest for link in self._links.values()}):
                 del self._owners[launcher.fd]
                 launcher.end(_SERVER_S)

@@ -41,22 +41,10 @@ class Servers:
         self._launchers: dict[str, Launcher] = {}
         self._spare: Launcher | None = self._launch()
 
-    def prepare(self, pickled: bytes, preload: Sequence[str], environment: Mapping[str, str]) -> Source:
+    def prepare(self, load: Load) -> Source:
         """Have a server load a pickled program; its digest names it as long as the source is held."""
-        digest = _digest(pickled, preload, environment)
-        folder = str(Path.cwd())
-        load = Load(
-            path=[entry or folder for entry in sys.path],
-            arguments=list(sys.argv),
-            folder=folder,
-            environment={**os.environ, **environment},
-            overrides=dict(environment),
-            sources=_sources_without_files(),
-            preload=tuple(preload),
-            program=pickled,
-            can_fork=here.can_fork(),
-            scratch=self._scratch,
-        )
+        load = load._replace(scratch=self._scratch)
+        digest = _digest(load)
         source = self._sources.setdefault(digest, Source(digest, load))
         source.load = load
         self.launcher(digest)
@@ -110,12 +98,30 @@ class Servers:
             launcher.end(_PATIENCE_S)
 
 
-def _sources_without_files() -> dict[str, list[str]]:
+def load_here(pickled: bytes, preload: Sequence[str], environment: Mapping[str, str]) -> Load:
+    """What a server takes over of this process for a pickled program."""
+    folder = str(Path.cwd())
+    return Load(
+        path=[entry or folder for entry in sys.path],
+        arguments=list(sys.argv),
+        folder=folder,
+        environment={**os.environ, **environment},
+        overrides=dict(environment),
+        sources=sources_without_files(),
+        preload=tuple(preload),
+        program=pickled,
+        can_fork=here.can_fork(),
+        scratch="",
+    )
+
+
+def sources_without_files() -> dict[str, list[str]]:
+    """The lines of code that is in no file, as a notebook's cells, by the name that tracebacks know."""
     known = linecache.cache.items()
     return {name: entry[2] for name, entry in known if len(entry) > 2 and not Path(name).is_file()}
 
 
-def _digest(pickled: bytes, preload: Sequence[str], environment: Mapping[str, str]) -> str:
-    code = blake2b(pickled, digest_size=16)
-    code.update(repr((tuple(preload), sorted(environment.items()))).encode())
+def _digest(load: Load) -> str:
+    code = blake2b(load.program, digest_size=16)
+    code.update(repr((load.preload, sorted(load.overrides.items()))).encode())
     return code.hexdigest()

@@ -47,19 +47,23 @@ class Start:
 class Site:
     """Seats and their processes. What several steps need in one piece holds `pool.lock`.
 
-    `on_free` is told of each seat that was left, once nothing is in it. `load` is the pool's.
+    `on_free` is told of each seat that was left, once nothing is in it, `on_gone` of each process that has ended. The
+    others are the pool's.
     """
 
     def __init__(
         self,
         on_free: Callable[[Seat], None],
+        on_gone: Callable[[Link], None] | None = None,
         *,
         log_cap_bytes: int = LOG_CAP_BYTES,
+        scratch: str = "",
         load: Callable[[Frame], Any] = unpack,
     ) -> None:
         self._on_free = on_free
+        self._on_gone = on_gone
         self._seats: dict[int, Seat] = {}
-        self.pool = Pool(self._gone, log_cap_bytes=log_cap_bytes, load=load)
+        self.pool = Pool(self._gone, log_cap_bytes=log_cap_bytes, scratch=scratch, load=load)
 
     def seat(self, seats: Sequence[Seat], digest: str, *, fresh: bool) -> list[Link]:
         """A worker of a prepared program in each of `seats`: the idle one if it will do, otherwise a new one.
@@ -108,6 +112,8 @@ class Site:
     def _gone(self, link: Link) -> None:
         seat = self._seats.pop(link.number)
         seat.links.remove(link)
+        if self._on_gone is not None:
+            self._on_gone(link)
         self._free(seat)
 
     def _free(self, seat: Seat) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from executor.devices import names
 from executor.local import LocalExecutor
+from executor.remote.executor import RemoteExecutor
 from executor.resources import Node, Resources
 from executor.simulated import SimulatedExecutor
 from tests.executor.contract import ExecutorContract
+from tests.executor.near_fleet import NearFleet
 
 
 class TestSimulated(ExecutorContract):
@@ -25,3 +28,12 @@ class TestLocal(ExecutorContract):
     @staticmethod
     def make_executor(*, cpus: float, gpus: float = 0, resources: Mapping[str, float] | None = None) -> LocalExecutor:
         return LocalExecutor(cpus=cpus, gpus=gpus, resources=resources)
+
+
+class TestHosts(ExecutorContract):
+    """A remote executor and one host, with nothing but pickle between them."""
+
+    @staticmethod
+    def make_executor(*, cpus: float, gpus: float = 0, resources: Mapping[str, float] | None = None) -> RemoteExecutor:
+        node = Node("near", Resources.of({"cpu": cpus, "gpu": gpus, **(resources or {})}))
+        return RemoteExecutor(NearFleet([node], {"near": names(gpus)}))

@@ -1,5 +1,8 @@
 """When a wait spins, and when it goes to sleep at once."""
 
+from collections.abc import Iterator
+
+from executor.platform import Poller, linux, portable
 from executor.spinning import AdaptiveSpin
 
 
@@ -62,3 +65,18 @@ def test_who_does_not_wait_looks_once() -> None:
     source = Source(10**9)
     assert AdaptiveSpin().wait(source.poll, 0.0) == []
     assert source.looks == 1
+
+
+def test_being_woken_while_it_looks_ends_the_wait() -> None:
+    for poller in (linux.poller(), portable.poller()):
+        woken = iter([True])
+
+        def poll(timeout_s: float | None, poller: Poller = poller, woken: Iterator[bool] = woken) -> object:
+            assert timeout_s == 0.0, "it went to sleep although somebody had woken it"
+            if next(woken, False):
+                poller.wake()
+            return poller.poll(timeout_s)
+
+        assert AdaptiveSpin().wait(poll, None)
+        assert not poller.poll(0.0)
+        poller.close()

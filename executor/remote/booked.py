@@ -1,0 +1,106 @@
+"""A fleet whose caller keeps the books itself: for engines that only carry messages to one host per node."""
+
+from __future__ import annotations
+
+import threading
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+
+from executor.errors import ExecutorClosedError
+from executor.messages import Reservation, RoomFreed
+from executor.remote.bookings import Bookings
+from executor.remote.fleet import Arrival, Arrive, Fleet, NodeLost, Reported
+from executor.remote.messages import Freed, Order, Report
+from executor.resources import Node, Request
+
+
+class BookedFleet(Fleet):
+    """Books room on `nodes` here and tells their hosts by `carry`; whoever hears from them calls `hear` or `lose`.
+
+    `gpus` names the gpus of those nodes that have any.
+    """
+
+    def __init__(self, nodes: Sequence[Node] = (), gpus: Mapping[str, Sequence[str]] | None = None) -> None:
+        self._lock = threading.RLock()
+        self._bookings = Bookings(nodes, gpus)
+        self._arrive: Arrive = _nobody_listens
+        self._closed = False
+
+    @abstractmethod
+    def carry(self, node: str, order: Order) -> None:
+        """Bring `order` to the node's host, after all that was carried there before; does not wait for it."""
+
+    @abstractmethod
+    def leave(self) -> None:
+        """End the hosts and what carries messages to them."""
+
+    def open(self, arrive: Arrive) -> None:
+        self._arrive = arrive
+
+    def nodes(self) -> tuple[Node, ...]:
+        with self._lock:
+            return self._bookings.nodes()
+
+    def join(self, node: Node, gpus: Sequence[str] = ()) -> None:
+        """There is one more node, with a host."""
+        with self._lock:
+            self._bookings.join(node, gpus)
+
+    def reserve(self, request: Request) -> Reservation | None:
+        with self._lock:
+            if self._closed:
+                raise ExecutorClosedError("this executor was closed: open a new one")
+            booked = self._bookings.reserve(request)
+            if booked is None:
+                return None
+            reservation, holds = booked
+            for node, hold in holds.items():
+                self.carry(node, hold)
+            return reservation
+
+    def release(self, reservation: Reservation) -> None:
+        number = reservation.reservation_id
+        with self._lock:
+            for node, free in self._bookings.release(number).items():
+                self.carry(node, free)
+            settled = self._bookings.forgo(number)
+        if settled:
+            self._arrive([RoomFreed()])
+
+    def send(self, node: str, order: Order) -> None:
+        with self._lock:
+            if not self._closed and any(known.name == node for known in self._bookings.nodes()):
+                self.carry(node, order)
+
+    def hear(self, node: str, reports: Sequence[Report]) -> None:
+        """What the host of `node` reports, in order."""
+        arrivals: list[Arrival] = []
+        with self._lock:
+            if self._closed:
+                return
+            for report in reports:
+                if not isinstance(report, Freed):
+                    arrivals.append(Reported(node, report))
+                elif self._bookings.freed(node, report.reservation_id):
+                    arrivals.append(RoomFreed())
+        if arrivals:
+            self._arrive(arrivals)
+
+    def lose(self, node: str, why: str) -> None:
+        """A node is gone; saying it twice does nothing."""
+        with self._lock:
+            if self._closed or all(known.name != node for known in self._bookings.nodes()):
+                return
+            settled = self._bookings.lose(node)
+        self._arrive([NodeLost(node, why), *(RoomFreed() for _ in settled)])
+
+    def close(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self.leave()
+
+
+def _nobody_listens(arrivals: Sequence[Arrival]) -> None:
+    raise AssertionError(f"a fleet tells something before anybody has opened it: {arrivals}")

@@ -1,0 +1,68 @@
+"""Where a remote executor's nodes come from, and how it reaches their hosts: all that an engine must give."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from executor.messages import Reservation, RoomFreed
+from executor.remote.messages import Order, Report
+from executor.resources import Node, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The host of `node` told something."""
+
+    node: str
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLost:
+    """A node is gone, and all that ran there; nothing that it still says arrives. `why` is a sentence."""
+
+    node: str
+    why: str
+
+
+Arrival = Reported | NodeLost | RoomFreed
+
+Arrive = Callable[[Sequence[Arrival]], None]
+
+
+class Fleet(ABC):
+    """Nodes with a host each. Methods may be called from any thread, and but for `reserve` none waits for a node.
+
+    Orders to one node arrive in the order of `send`, after the `Hold` of the reservation that they are about; reports
+    of one node are handed to `arrive` in the order in which they were made, each once, from any one thread at a time.
+    """
+
+    @abstractmethod
+    def open(self, arrive: Arrive) -> None:
+        """Begin; called once."""
+
+    @abstractmethod
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes there are just now. A node that was lost and came back has another name."""
+
+    @abstractmethod
+    def reserve(self, request: Request) -> Reservation | None:
+        """Hold room, all of it or none; None when it does not fit just now, or nobody can tell.
+
+        Raises:
+            InfeasibleRequestError: it would not fit even if everything were idle.
+        """
+
+    @abstractmethod
+    def release(self, reservation: Reservation) -> None:
+        """Give room back. `RoomFreed` arrives once, when it can be reserved again."""
+
+    @abstractmethod
+    def send(self, node: str, order: Order) -> None:
+        """Send an order; one to a node that is lost goes nowhere."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End all hosts' processes that serve us, and let go. Nothing arrives any more."""

@@ -1,0 +1,202 @@
+"""A node's end: takes the orders of one caller, runs its calls in worker processes here, and reports."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from executor.framing import keep_sealed, pack_sealed
+from executor.messages import DeathCause, Died, Emitted, Event, RoomFreed
+from executor.platform import here
+from executor.processes.link import Link
+from executor.processes.meeting import MeetingPoints, variables
+from executor.processes.protocol import ANSWER, ARGUMENT, Load
+from executor.processes.servers import Source
+from executor.processes.site import LOG_CAP_BYTES, Seat, Site, Start
+from executor.remote.messages import (
+    Answer,
+    AskMeeting,
+    AskStacks,
+    Begin,
+    Cancel,
+    Free,
+    Freed,
+    Hold,
+    Kill,
+    Meeting,
+    Order,
+    Prepare,
+    Report,
+    Stacks,
+)
+from executor.remote.prints import Prints
+
+_LOOK_S = 0.5
+
+Deliver = Callable[[list[Report]], None]
+
+
+class Host:
+    """Runs what one caller orders. `take` may be called from any thread and never waits.
+
+    Reports are delivered in order, from a thread of the host's own. `address` is where this machine can be reached by
+    those that run the other workers of a gang.
+    """
+
+    def __init__(self, deliver: Deliver, *, address: str = "127.0.0.1", log_cap_bytes: int = LOG_CAP_BYTES) -> None:
+        self._deliver = deliver
+        self._address = address
+        self._folder = Path(tempfile.mkdtemp(prefix="audition-"))
+        self._site = Site(
+            self._seat_freed, self._gone, log_cap_bytes=log_cap_bytes, scratch=str(self._folder), load=keep_sealed
+        )
+        self._pool = self._site.pool
+        self._sources: dict[str, Source] = {}
+        self._held: dict[int, dict[int, Seat]] = {}
+        self._reports: list[Report] = []
+        self._prints = Prints(self._folder)
+        self._meeting_points = MeetingPoints()
+        self._closed = False
+        self._thread = threading.Thread(target=self._serve, name="audition-host", daemon=True)
+        self._thread.start()
+
+    def take(self, order: Order) -> None:
+        """Obey."""
+        with self._pool.lock:
+            if self._pool.is_closed():
+                return
+            match order:
+                case Answer() | Begin() | Cancel() | Kill():
+                    self._conduct(order)
+                case Prepare():
+                    self._sources[order.digest] = self._pool.prepare_load(_load_here(order))
+                case Hold():
+                    seats = {one.number: Seat(one.resources, one.devices) for one in order.bundles}
+                    self._held[order.reservation_id] = seats
+                case Free():
+                    self._free(order.reservation_id)
+                case AskStacks():
+                    threading.Thread(target=self._tell_stacks, args=(order,), daemon=True).start()
+                case AskMeeting():
+                    self._report(Meeting(order.number, self._address, self._meeting_points.choose()))
+
+    def _conduct(self, order: Answer | Begin | Cancel | Kill) -> None:
+        match order:
+            case Answer():
+                self._pool.answer(order.call_id, order.seq, pack_sealed(order.answer, ANSWER, order.seq))
+            case Begin():
+                self._begin(order)
+            case Cancel():
+                self._pool.cancel(order.call_id)
+            case Kill():
+                if not self._pool.is_silent(order.call_id):  # then it died, and what of is to be told
+                    self._pool.kill(order.call_id, order.reason)
+
+    def _begin(self, order: Begin) -> None:
+        seat = self._held.get(order.reservation_id, {}).get(order.bundle)
+        source = self._sources.get(order.digest)
+        if seat is None or seat.left or source is None:
+            what = "its program was not prepared" if source is None else "its reservation is not held"
+            self._report(Died(order.call_id, DeathCause(unstarted=f"{what} on {socket.gethostname()}")))
+            return
+        environment = order.environment
+        if order.rank is not None and order.meeting is not None:
+            environment = {**variables(order.rank, *order.meeting), **environment}
+        try:
+            (link,) = self._site.seat([seat], source.digest, fresh=order.fresh)
+        except OSError as error:
+            cause = DeathCause(unstarted=f"no worker process could be started: {error}")
+            self._report(Died(order.call_id, cause))
+            return
+        log_path = self._prints.follow(order.call_id, link.number)
+        start = Start(order.call_id, order.seed, order.fresh, log_path, environment, order.rank)
+        self._site.begin(seat, link, start, pack_sealed(order.argument, ARGUMENT))
+
+    def _free(self, reservation_id: int) -> None:
+        seats = self._held.get(reservation_id)
+        if seats is None:
+            self._report(Freed(reservation_id))
+            return
+        for seat in seats.values():
+            if (running := seat.running()) is not None:
+                self._pool.kill(running, "its reservation was released")
+            self._site.leave(seat)
+
+    def _seat_freed(self, seat: Seat) -> None:
+        number, seats = next((number, seats) for number, seats in self._held.items() if seat in seats.values())
+        if all(one.left and not one.links for one in seats.values()):
+            del self._held[number]
+            self._report(Freed(number))
+
+    def _gone(self, link: Link) -> None:
+        self._reports += self._prints.leave(link.number)
+
+    def _tell_stacks(self, order: AskStacks) -> None:
+        text = self._pool.stacks(order.call_id, order.timeout_s)
+        with self._pool.lock:
+            if not self._pool.is_closed():
+                self._report(Stacks(order.number, text))
+
+    def _report(self, report: Report) -> None:
+        self._reports.append(report)
+        self._pool.wake()
+
+    def _serve(self) -> None:
+        look_at = time.monotonic() + _LOOK_S
+        while not self._closed:
+            self._pool.turn(max(0.0, look_at - time.monotonic()) if self._prints else None)
+            with self._pool.lock:
+                if time.monotonic() >= look_at:
+                    look_at = time.monotonic() + _LOOK_S
+                    self._reports += self._prints.fresh()
+                reports = self._taken()
+            if reports:
+                self._deliver(reports)
+
+    def _taken(self) -> list[Report]:
+        """What is to be reported now: of each call what it printed comes before its end."""
+        taken, self._reports = self._reports, []
+        for event in self._pool.events:
+            taken += self._told(event)
+        self._pool.events.clear()
+        return taken
+
+    def _told(self, event: Event) -> list[Report]:
+        assert not isinstance(event, RoomFreed)
+        return [event] if isinstance(event, Emitted) else [*self._prints.fresh_of(event.call_id), event]
+
+    def close(self) -> None:
+        """End all processes; nothing is reported any more."""
+        self._closed = True
+        self._pool.wake()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+        self._pool.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _load_here(order: Prepare) -> Load:
+    """What a fork server on this machine takes over: the caller's surroundings as far as they are here too."""
+    around = order.surroundings
+    own = [entry or str(Path.cwd()) for entry in sys.path]
+    theirs = [entry for entry in around.path if Path(entry).exists()]
+    folder = around.folder if Path(around.folder).is_dir() else str(Path.cwd())
+    return Load(
+        path=list(dict.fromkeys([*theirs, *own])),
+        arguments=list(around.arguments),
+        folder=folder,
+        environment={**os.environ, **order.environment},
+        overrides=dict(order.environment),
+        sources=dict(around.sources),
+        preload=order.preload,
+        program=order.program,
+        can_fork=here.can_fork(),
+        scratch="",
+    )

@@ -1,0 +1,157 @@
+"""What an executor says to the hosts of its nodes, and what they tell. All values are frozen.
+
+What users' programs give and take stays sealed on the way: only the caller and the workers open it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from executor.framing import Sealed
+from executor.messages import Died, Emitted, Raised, Rank, Returned
+from executor.resources import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where the caller stands: its `sys.path`, `sys.argv`, current folder, and code that is in no file by its name.
+
+    A host takes over what there is of it on its own machine.
+    """
+
+    path: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    folder: str = ""
+    sources: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Get ready for calls of a program, a pickle that only workers load; said once to a host, before the first call."""
+
+    digest: str
+    program: bytes = field(repr=False)
+    preload: tuple[str, ...]
+    environment: dict[str, str]
+    surroundings: Surroundings = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """One bundle of a reservation: its place in the request, what it holds, and its gpus as Cuda names them."""
+
+    number: int
+    resources: Resources
+    devices: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Have these bundles of a reservation on your node."""
+
+    reservation_id: int
+    bundles: tuple[Bundle, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """Have the reservation no longer; what still runs in it is killed. `Freed` follows once it is gone."""
+
+    reservation_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Run a call, or one worker of a gang's call, in a bundle."""
+
+    call_id: str
+    reservation_id: int
+    bundle: int
+    digest: str
+    argument: Sealed = field(repr=False)
+    seed: int
+    fresh: bool
+    environment: dict[str, str]
+    rank: Rank | None = None
+    meeting: tuple[str, int] | None = None
+    """Where the workers of a gang find rank 0: an address and a port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a call's emission."""
+
+    call_id: str
+    seq: int
+    answer: Sealed = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Ask the call to end soon."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """End the call at once."""
+
+    call_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskStacks:
+    """Tell where the call's process stands; `Stacks` of this number follows."""
+
+    number: int
+    call_id: str
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AskMeeting:
+    """Tell where a gang whose rank 0 runs on your node may meet; `Meeting` of this number follows."""
+
+    number: int
+
+
+Order = Prepare | Hold | Free | Begin | Answer | Cancel | Kill | AskStacks | AskMeeting
+"""What a host is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What the call's process printed since it was last told."""
+
+    call_id: str
+    text: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """Nothing of the reservation is left on this node."""
+
+    reservation_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stacks:
+    """Where a process stands, for people to read."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """Where a gang may meet."""
+
+    number: int
+    address: str
+    port: int
+
+
+Report = Emitted | Returned | Raised | Died | Printed | Freed | Stacks | Meeting
+"""What a host tells; payloads and values are `Sealed`."""
