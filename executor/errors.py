@@ -13,7 +13,8 @@ ExecutorError
 ├── GetTimeoutError           the value was not there in time
 ├── ObjectStoreFullError      no room for an object, neither in memory nor on disk
 ├── PendingCallsLimitExceeded more calls wait for the actor than it allows
-└── RuntimeEnvSetupError      a worker's environment could not be set up
+├── RuntimeEnvSetupError      a worker's environment could not be set up
+└── ClusterError              a cluster cannot be reached, or will not have us
 """
 
 from __future__ import annotations
@@ -73,3 +74,7 @@ class PendingCallsLimitExceeded(ExecutorError):  # noqa: N818 - Ray's name
 
 class RuntimeEnvSetupError(ExecutorError):
     """The environment of a worker could not be set up: says what of `runtime_env` failed, and how."""
+
+
+class ClusterError(ExecutorError):
+    """A cluster cannot be reached, or refuses who wants to join or use it: says which, and why."""

@@ -10,7 +10,7 @@ from executor.devices import Devices, Shares
 from executor.errors import InfeasibleRequestError
 from executor.messages import Reservation
 from executor.placement import Room
-from executor.resources import Node, Request
+from executor.resources import Node, Request, Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,10 @@ class Holdings:
         self._room.remove(name)
         self._devices.pop(name, None)
 
+    def free(self) -> dict[str, Resources]:
+        """What is free on each node."""
+        return self._room.free()
+
     def reserve(self, request: Request) -> Holding | None:
         """Hold room for `request`, all of it or none; None when it does not fit just now.
 
@@ -75,13 +79,18 @@ class Holdings:
             return None
         return Holding(Reservation(next(self._numbers), request, nodes), gpus)
 
-    def take(self, holding: Holding) -> None:
-        """Hold again what was reserved before we were made, as its holders say."""
+    def take(self, holding: Holding, node: str) -> None:
+        """Hold again on `node` what was reserved before it was added, as its holder says.
+
+        Raises:
+            ValueError: somebody else holds it.
+        """
         reservation = holding.reservation
-        self._room.take(reservation.request, reservation.nodes)
-        for name, shares in zip(reservation.nodes, holding.gpus, strict=True):
-            if shares and name in self._devices:
-                self._devices[name].take_these(shares)
+        for bundle, name, shares in zip(reservation.request.bundles, reservation.nodes, holding.gpus, strict=True):
+            if name == node:
+                self._room.take(Request((bundle,)), (name,))
+                if shares and name in self._devices:
+                    self._devices[name].take_these(shares)
 
     def give_back(self, holding: Holding) -> None:
         """Free what was held."""

@@ -33,10 +33,11 @@ class Resources:
             if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 <= amount < float("inf"):
                 raise ValueError(f"resource {given!r} must be a number of at least 0, got {amount!r}")
             units[kind] = units.get(kind, 0) + round(amount * _UNIT)
-        return cls._from_units(units)
+        return cls.of_units(units)
 
     @classmethod
-    def _from_units(cls, units: Mapping[str, int]) -> Resources:
+    def of_units(cls, units: Mapping[str, int]) -> Resources:
+        """From whole numbers of 1/10,000."""
         return cls(tuple(sorted((kind, count) for kind, count in units.items() if count)))
 
     def __getitem__(self, kind: str) -> float:
@@ -52,7 +53,7 @@ class Resources:
         units = dict(self._units)
         for kind, count in other._units:
             units[kind] = units.get(kind, 0) + count
-        return self._from_units(units)
+        return self.of_units(units)
 
     def __sub__(self, other: Resources) -> Resources:
         """What is left after taking `other` away; `other` must fit."""
@@ -61,12 +62,16 @@ class Resources:
             units[kind] = units.get(kind, 0) - count
             if units[kind] < 0:
                 raise ValueError(f"{other} does not fit into {self}")
-        return self._from_units(units)
+        return self.of_units(units)
 
     def fits(self, room: Resources) -> bool:
         """Whether these amounts fit into `room`."""
         have = dict(room._units)
         return all(have.get(kind, 0) >= count for kind, count in self._units)
+
+    def units(self) -> dict[str, int]:
+        """Whole numbers of 1/10,000 by kind."""
+        return dict(self._units)
 
     def as_dict(self) -> dict[str, float]:
         """Amounts by kind, whole numbers as `int`."""

@@ -9,6 +9,7 @@ from executor.local import LocalExecutor
 from executor.remote.executor import RemoteExecutor
 from executor.resources import Node, Resources
 from executor.simulated import SimulatedExecutor
+from tests.executor.cluster_rig import RiggedExecutor
 from tests.executor.contract import ExecutorContract
 from tests.executor.near_fleet import NearFleet
 
@@ -37,3 +38,11 @@ class TestHosts(ExecutorContract):
     def make_executor(*, cpus: float, gpus: float = 0, resources: Mapping[str, float] | None = None) -> RemoteExecutor:
         node = Node("near", Resources.of({"cpu": cpus, "gpu": gpus, **(resources or {})}))
         return RemoteExecutor(NearFleet([node], {"near": names(gpus)}))
+
+
+class TestCluster(ExecutorContract):
+    """A driver, a head and an agent, with gRPC between them."""
+
+    @staticmethod
+    def make_executor(*, cpus: float, gpus: float = 0, resources: Mapping[str, float] | None = None) -> RiggedExecutor:
+        return RiggedExecutor({"cpu": cpus, "gpu": gpus, **(resources or {})})

@@ -1,0 +1,325 @@
+"""A driver's end of the cluster: its line to the head, and a session with each node that it has room on."""
+
+from __future__ import annotations
+
+import getpass
+import itertools
+import logging
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import grpc
+
+from executor.cluster import wire
+from executor.cluster.line import Line, Peer
+from executor.cluster.protos import cluster as pb
+from executor.cluster.session import Session, Stretch
+from executor.cluster.versions import versions_here
+from executor.errors import ClusterError, ExecutorClosedError, InfeasibleRequestError
+from executor.holdings import Holding
+from executor.messages import Reservation, RoomFreed
+from executor.remote.bookings import holds
+from executor.remote.fleet import Arrival, Arrive, Fleet, NodeLost, Reported
+from executor.remote.messages import Free, Freed, Order
+from executor.resources import Node, Request
+
+_log = logging.getLogger(__name__)
+
+_ANSWER_S = 10.0
+_WELCOME_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """How a driver shows in the cluster. A higher `priority` gets room first; equal ones share it."""
+
+    experiment: str = ""
+    priority: int = 0
+
+
+@dataclass(slots=True)
+class _Booked:
+    holding: Holding
+    left: set[str]
+    """The nodes that still have something of it."""
+    released: bool = False
+
+
+class ClusterFleet(Fleet):
+    """The nodes of the cluster whose head `dial` reaches.
+
+    A request that no node can hold waits up to `patience_s` for one that can, and is refused then.
+
+    Raises:
+        ClusterError: the head cannot be reached, or will not have us.
+    """
+
+    def __init__(
+        self, dial: Callable[[], grpc.Channel], identity: Identity | None = None, *, patience_s: float = 0.0
+    ) -> None:
+        self._driver = secrets.token_hex(8)
+        self._identity = identity or Identity()
+        self._patience_s = patience_s
+        self._lock = threading.RLock()
+        self._nodes: dict[str, Node] = {}
+        self._sessions: dict[str, Session] = {}
+        self._booked: dict[int, _Booked] = {}
+        self._numbers = itertools.count(1)
+        self._asked: dict[int, queue.SimpleQueue[pb.Answered | None]] = {}
+        self._waiting_since: float | None = None
+        self._welcomed = threading.Event()
+        self._refusal = ""
+        self._connected = False
+        self._closed = False
+        self._early: list[Arrival] = []
+        self._arrive: Arrive = self._early.extend
+        self._line: Line[pb.FromDriver, pb.ToDriver] = Line(
+            dial,
+            Peer(
+                "Drive",
+                pb.FromDriver,
+                pb.ToDriver,
+                hello=self._hello,
+                take=self._take,
+                broken=self._broken,
+                refused=self._refused,
+                beat=self._beat,
+            ),
+        )
+        self._line.start()
+        if not self._welcomed.wait(_WELCOME_S) or self._refusal:
+            self._line.close()
+            raise ClusterError(self._refusal or f"the head of the cluster did not answer within {_WELCOME_S:g} s")
+
+    def open(self, arrive: Arrive) -> None:
+        with self._lock:
+            self._arrive = arrive
+            if self._early:
+                arrive(self._early)
+
+    def nodes(self) -> tuple[Node, ...]:
+        with self._lock:
+            return tuple(self._nodes.values())
+
+    # ------------------------------------------------------------------------------------------------------- the line
+
+    def _hello(self) -> pb.FromDriver:
+        with self._lock:
+            hello = pb.DriverHello(
+                driver=self._driver,
+                owner=_owner(),
+                experiment=self._identity.experiment,
+                priority=self._identity.priority,
+                versions=versions_here(),
+                holdings=[wire.holding(booked.holding) for booked in self._booked.values()],
+                nodes=list(self._sessions),
+            )
+        return pb.FromDriver(hello=hello)
+
+    def _take(self, message: pb.ToDriver) -> None:
+        match message.WhichOneof("what"):
+            case "parcel":
+                self._hear(message.parcel)
+            case "answered":
+                if (waiting := self._asked.get(message.answered.number)) is not None:
+                    waiting.put(message.answered)
+                elif message.answered.HasField("holding"):
+                    self._give_back(message.answered.holding.reservation_id)  # it came too late
+            case "freed":
+                self._arrive([RoomFreed()])
+            case "joined":
+                self._join(wire_node(message.joined.node))
+            case "lost":
+                self._lose(message.lost.name, message.lost.why)
+            case "back":
+                self._say_again(message.back.name)
+            case "welcome":
+                self._take_welcome(message.welcome)
+
+    def _take_welcome(self, welcome: pb.DriverWelcome) -> None:
+        self._line.set_beat(welcome.beat_s)
+        for lost in welcome.lost:
+            self._lose(lost.name, lost.why)
+        with self._lock:
+            self._connected = True
+            self._nodes = {message.name: wire_node(message) for message in welcome.nodes}
+            names = list(self._sessions)
+        for name in names:
+            self._say_again(name)
+        self._welcomed.set()
+        self._arrive([RoomFreed()])
+
+    def _broken(self, no_head: bool) -> None:
+        self._connected = False
+        with self._lock:
+            asked, self._asked = self._asked, {}
+        for waiting in asked.values():
+            waiting.put(None)
+
+    def _refused(self, why: str) -> None:
+        self._refusal = f"the head of the cluster refuses us: {why}"
+        first = not self._welcomed.is_set()
+        self._welcomed.set()
+        if not first:
+            for name in list(self._sessions):
+                self._lose(name, self._refusal)
+        threading.Thread(target=self._line.close, daemon=True).start()
+
+    def _beat(self, number: int) -> None:
+        with self._lock:
+            for name, session in self._sessions.items():
+                if (owed := session.acknowledgement(now=True)) is not None:
+                    self._post(name, owed)
+
+    # ----------------------------------------------------------------------------------------------------------- nodes
+
+    def _join(self, node: Node) -> None:
+        with self._lock:
+            self._nodes[node.name] = node
+        self._arrive([RoomFreed()])
+
+    def _lose(self, name: str, why: str) -> None:
+        with self._lock:
+            self._nodes.pop(name, None)
+            session = self._sessions.pop(name, None)
+            settled = [
+                number for number, booked in list(self._booked.items()) if self._gave(booked, name) and booked.released
+            ]
+            for number in settled:
+                self._settle(number)
+        if session is not None:
+            self._arrive([NodeLost(name, why), *(RoomFreed() for _ in settled)])
+
+    def _gave(self, booked: _Booked, name: str) -> bool:
+        """A node has nothing of it any more; whether that was the last."""
+        if name not in booked.left:
+            return False
+        booked.left.remove(name)
+        return not booked.left
+
+    def _say_again(self, name: str) -> None:
+        with self._lock:
+            if (session := self._sessions.get(name)) is not None:
+                self._post(name, session.again())
+
+    def _post(self, name: str, stretch: Stretch) -> None:
+        parcel = pb.Parcel(driver=self._driver, node=name, first=stretch.first, seen=stretch.seen, items=stretch.items)
+        self._line.send(pb.FromDriver(parcel=parcel))
+
+    def send(self, node: str, order: Order) -> None:
+        item = wire.encode_order(order)
+        with self._lock:
+            if node not in self._nodes and node not in self._sessions:
+                return
+            session = self._sessions.setdefault(node, Session())
+            self._post(node, session.send([item]))
+
+    def _hear(self, parcel: pb.Parcel) -> None:
+        arrivals: list[Arrival] = []
+        with self._lock:
+            session = self._sessions.get(parcel.node)
+            if session is None:
+                return  # of a node that was lost: its word does not count any more
+            items = session.take(Stretch(parcel.first, parcel.seen, tuple(parcel.items)))
+            if (owed := session.acknowledgement()) is not None:
+                self._post(parcel.node, owed)
+            for item in items:
+                report = wire.decode_report(item)
+                if not isinstance(report, Freed):
+                    arrivals.append(Reported(parcel.node, report))
+                elif (booked := self._booked.get(report.reservation_id)) and self._gave(booked, parcel.node):
+                    self._settle(report.reservation_id)
+                    arrivals.append(RoomFreed())
+        if arrivals:
+            self._arrive(arrivals)
+
+    # ------------------------------------------------------------------------------------------------------------ room
+
+    def reserve(self, request: Request) -> Reservation | None:
+        answer = self._ask(request)
+        if answer is None:
+            return None
+        if answer.infeasible:
+            self._check_patience(answer.infeasible)
+            return None
+        self._waiting_since = None
+        if not answer.HasField("holding"):
+            return None
+        holding = wire.holding_of(answer.holding)
+        reservation = holding.reservation
+        with self._lock:
+            self._booked[reservation.reservation_id] = _Booked(holding, set(reservation.nodes))
+        for node, hold in holds(holding).items():
+            self.send(node, hold)
+        return reservation
+
+    def _ask(self, request: Request) -> pb.Answered | None:
+        """The head's answer; None when it cannot be reached just now."""
+        with self._lock:
+            if self._closed:
+                raise ExecutorClosedError("this executor was closed: open a new one")
+            if not self._connected:
+                return None
+            number = next(self._numbers)
+            waiting = self._asked[number] = queue.SimpleQueue()
+            self._line.send(pb.FromDriver(ask=pb.Ask(number=number, request=wire.request(request))))
+        try:
+            return waiting.get(timeout=_ANSWER_S)
+        except queue.Empty:
+            return None
+        finally:
+            self._asked.pop(number, None)
+
+    def _check_patience(self, why: str) -> None:
+        now = time.monotonic()
+        if self._waiting_since is None:
+            self._waiting_since = now
+            if self._patience_s:
+                _log.warning("waiting up to %g s for a node that can hold it: %s", self._patience_s, why)
+        if now - self._waiting_since >= self._patience_s:
+            raise InfeasibleRequestError(why)
+
+    def release(self, reservation: Reservation) -> None:
+        number = reservation.reservation_id
+        with self._lock:
+            booked = self._booked.get(number)
+            if booked is None or booked.released:
+                return
+            booked.released = True
+            settled = not booked.left
+            if settled:
+                self._settle(number)
+            for node in sorted(booked.left):
+                self.send(node, Free(number))
+        if settled:
+            self._arrive([RoomFreed()])
+
+    def _settle(self, number: int) -> None:
+        del self._booked[number]
+        self._give_back(number)
+
+    def _give_back(self, number: int) -> None:
+        self._line.send(pb.FromDriver(give_back=pb.GiveBack(reservation_id=number)))
+
+    def close(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._line.close(pb.FromDriver(goodbye=pb.Goodbye()))
+
+
+def wire_node(message: pb.Node) -> Node:
+    """A node from a message."""
+    return Node(message.name, wire.resources_of(message.capacity))
+
+
+def _owner() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""

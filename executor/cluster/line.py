@@ -1,0 +1,177 @@
+"""One stream to the head, kept up: dialled again after it breaks, with a beat each second that says we are there."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import queue
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import grpc
+
+from executor.cluster import clock
+from executor.cluster.protos import cluster as pb
+
+_log = logging.getLogger(__name__)
+
+_SHORTEST_S, _LONGEST_S = 0.1, 5.0
+_SILENT_BEATS = 4
+
+CHANNEL_OPTIONS = (
+    ("grpc.max_send_message_length", 64 * 2**20),
+    ("grpc.max_receive_message_length", 64 * 2**20),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+Up = TypeVar("Up", pb.FromAgent, pb.FromDriver)
+Down = TypeVar("Down", pb.ToAgent, pb.ToDriver)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer(Generic[Up, Down]):
+    """What the owner of a line does. All are called from the line's own thread, but `beat` from the one that beats.
+
+    `hello` says who we are; `take` takes each message but beats; `beat` is told of each beat that goes out and
+    `answered` of each that was heard; `broken` of a broken stream, and whether the head's machine said that nobody
+    listens there; `refused` that the head will never have us.
+    """
+
+    method: str
+    up: type[Up]
+    down: type[Down]
+    hello: Callable[[], Up]
+    take: Callable[[Down], None]
+    broken: Callable[[bool], None]
+    refused: Callable[[str], None]
+    beat: Callable[[int], None] = lambda _: None
+    answered: Callable[[int], None] = lambda _: None
+
+
+class Line(Generic[Up, Down]):
+    """Sends to the head and hears from it until closed.
+
+    `send` never waits. What is sent while there is no stream goes nowhere: those who talk in sessions say again what
+    was not acknowledged.
+    """
+
+    def __init__(self, dial: Callable[[], grpc.Channel], peer: Peer[Up, Down], beat_s: float = 1.0) -> None:
+        self._dial = dial
+        self._peer: Peer[Up, Down] = peer
+        self._beat_s = beat_s
+        self._outbox: queue.SimpleQueue[Up | None] | None = None
+        self._call: Any = None
+        self._heard_at = clock.now()
+        self._closed = threading.Event()
+        self._beats = itertools.count(1)
+        self._threads = [
+            threading.Thread(target=work, name=f"audition-{name}", daemon=True)
+            for work, name in ((self._keep_up, "line"), (self._pulse, "pulse"))
+        ]
+
+    def start(self) -> None:
+        """Dial."""
+        for thread in self._threads:
+            thread.start()
+
+    def send(self, message: Up) -> None:
+        """Send to the head."""
+        outbox = self._outbox
+        if outbox is not None:
+            outbox.put(message)
+
+    def set_beat(self, beat_s: float) -> None:
+        """Say that we are there so often from now on."""
+        self._beat_s = beat_s
+
+    def _keep_up(self) -> None:
+        pause_s = _SHORTEST_S
+        while not self._closed.is_set():
+            began = clock.now()
+            no_head = self._hold_stream()
+            if self._closed.is_set():
+                return
+            self._peer.broken(no_head)
+            if clock.now() - began > _LONGEST_S:
+                pause_s = _SHORTEST_S
+            self._closed.wait(pause_s * random.uniform(0.5, 1.0))
+            pause_s = min(2 * pause_s, _LONGEST_S)
+
+    def _hold_stream(self) -> bool:
+        """Hold one stream for as long as it lasts; whether the head's machine refused the connection."""
+        outbox: queue.SimpleQueue[Up | None] = queue.SimpleQueue()
+        outbox.put(self._peer.hello())
+        with self._dial() as channel:
+            open_stream = channel.stream_stream(
+                f"/audition.cluster.v1.Cluster/{self._peer.method}",
+                request_serializer=self._peer.up.SerializeToString,
+                response_deserializer=self._peer.down.FromString,
+            )
+            self._heard_at = clock.now()
+            self._call = open_stream(iter(outbox.get, None))
+            try:
+                for message in self._call:
+                    self._heard_at = clock.now()
+                    self._take(message, outbox)
+            except grpc.RpcError as error:
+                return _is_nobody(error)
+            finally:
+                self._outbox = None
+                outbox.put(None)
+                self._call.cancel()
+        return False
+
+    def _take(self, message: Down, outbox: queue.SimpleQueue[Up | None]) -> None:
+        kind = message.WhichOneof("what")
+        if kind == "beat":
+            self._peer.answered(message.beat.number)
+        elif kind == "refused":
+            _log.warning("the head refuses us: %s", message.refused.why)
+            if message.refused.for_good:
+                self._peer.refused(message.refused.why)
+        else:
+            if kind == "welcome":
+                self._outbox = outbox
+            self._peer.take(message)
+
+    def _pulse(self) -> None:
+        while not self._closed.wait(self._beat_s):
+            number = next(self._beats)
+            self._peer.beat(number)
+            self.send(self._peer.up(beat=pb.Beat(number=number)))
+            call = self._call
+            if call is not None and clock.now() - self._heard_at > _SILENT_BEATS * self._beat_s + 1:
+                call.cancel()  # the stream is there, and nobody at its other end
+
+    def close(self, last: Up | None = None, within_s: float = 1.0) -> None:
+        """Say a last word, if any, and hang up."""
+        if self._closed.is_set():
+            return
+        outbox = self._outbox
+        self._closed.set()
+        if outbox is not None:
+            if last is not None:
+                outbox.put(last)
+            outbox.put(None)
+        elif self._call is not None:
+            self._call.cancel()
+        thread = self._threads[0]
+        if thread.is_alive() and thread is not threading.current_thread():
+            thread.join(within_s)
+            if thread.is_alive() and self._call is not None:
+                self._call.cancel()
+
+
+def _is_nobody(error: grpc.RpcError) -> bool:
+    """Whether the machine was reached and said that nobody listens."""
+    details = str(getattr(error, "details", lambda: "")())
+    return "Connection refused" in details or "ECONNREFUSED" in details

@@ -1,0 +1,382 @@
+"""What the head of a cluster knows and decides: who is there, who holds what, who is told what. Pure.
+
+The head is a switchboard and a bookkeeper: parcels pass through it unopened, and what it knows it can have again after
+a restart from the agents and drivers that come back, so that nothing here needs to be on disk but a few names. Facts go
+in, with the time; what is to be sent comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from executor.cluster import wire
+from executor.cluster.membership import Terms
+from executor.cluster.protos import cluster as pb
+from executor.errors import InfeasibleRequestError
+from executor.holdings import Holding, Holdings
+from executor.resources import Node, Request, Resources
+
+_CLAIM_S = 5.0
+_ANSWER_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ToAgent:
+    """Send this to a node's agent."""
+
+    name: str
+    message: pb.ToAgent
+
+
+@dataclass(frozen=True, slots=True)
+class ToDriver:
+    """Send this to a driver."""
+
+    driver: str
+    message: pb.ToDriver
+
+
+Sending = ToAgent | ToDriver
+
+
+@dataclass(slots=True)
+class Agent:
+    """A node whose agent has said hello, now or, as far as drivers know, to the head before this one."""
+
+    name: str
+    incarnation: str
+    node: Node | None
+    gpus: tuple[str, ...]
+    heard_at: float
+    draining: bool = False
+
+
+@dataclass(slots=True)
+class Driver:
+    """Who holds room and has sessions with nodes."""
+
+    driver: str
+    heard_at: float
+    owner: str = ""
+    experiment: str = ""
+    priority: int = 0
+    known: bool = True
+    """False while only an agent has told of it: then what it holds is not known."""
+    holdings: dict[int, Holding] = field(default_factory=dict)
+    nodes: set[str] = field(default_factory=set)
+    waits_for: Request | None = None
+    waits_because: str = ""
+    claims_until: float = 0.0
+    """Until when room that it waits for is kept from who has more: it has to ask again when it is told of some."""
+    leaving: set[str] | None = None
+    """The nodes that have not ended its session yet, once it is to end."""
+
+    def held(self) -> Resources:
+        """All that it holds."""
+        return sum((one.reservation.request.total for one in self.holdings.values()), Resources())
+
+
+class RefusedError(Exception):
+    """Somebody cannot be taken in; `for_good` when trying again does not help."""
+
+    def __init__(self, why: str, *, for_good: bool = False) -> None:
+        super().__init__(why)
+        self.for_good = for_good
+
+
+class HeadState:
+    """One cluster's nodes and drivers. `epoch` counts the starts of the head; `names` how many nodes each host had."""
+
+    def __init__(self, cluster: str, epoch: int, terms: Terms, now: float, names: dict[str, int] | None = None) -> None:
+        self.cluster, self.epoch, self.terms = cluster, epoch, terms
+        self.names = dict(names or {})
+        self.agents: dict[str, Agent] = {}
+        self.drivers: dict[str, Driver] = {}
+        self.holdings = Holdings(first=(epoch << 32) + 1)
+        self._started_at = now
+        self._ticked_at = now
+
+    # ------------------------------------------------------------------------------------------------------- agents
+
+    def agent_came(self, hello: pb.AgentHello, now: float) -> tuple[str, list[Sending]]:
+        """An agent says hello; its node's name, and what is to be sent.
+
+        Raises:
+            RefusedError: it belongs elsewhere, or what it still runs was given up.
+        """
+        if hello.cluster and hello.cluster != self.cluster:
+            raise RefusedError(f"it belongs to cluster {hello.cluster}, this is {self.cluster}", for_good=True)
+        if hello.highest_epoch > self.epoch:
+            raise RefusedError("this head is older than the one that it has known: another head took over")
+        sendings = self._succeed(hello, now)
+        before = self.agents.get(hello.name) if hello.name else None
+        if hello.name and (before is None or before.incarnation not in ("", hello.incarnation)):
+            raise RefusedError("it was silent for too long, and its calls were given up")
+        node = Node(hello.name or self._new_name(hello.host), wire.resources_of(hello.capacity))
+        if before is None or before.node is None:
+            self._add(node, hello, now)
+            sendings += self._to_drivers(pb.ToDriver(joined=pb.NodeJoined(node=wire.node(node, tuple(hello.gpus)))))
+        agent = self.agents[node.name]
+        agent.heard_at = now
+        sendings += self._sessions_of(agent, hello.drivers, now)
+        return node.name, sendings
+
+    def _succeed(self, hello: pb.AgentHello, now: float) -> list[Sending]:
+        """An agent that was started again on its machine knows that nothing is left of the one before it."""
+        gone = [agent for agent in self.agents.values() if agent.incarnation and agent.incarnation == hello.succeeds]
+        return [sending for agent in gone for sending in self.lose(agent.name, "its agent died", now)]
+
+    def _new_name(self, host: str) -> str:
+        """Each node has a name of its own, also when a machine comes again: its old name stays with what was lost."""
+        self.names[host] = count = self.names.get(host, 0) + 1
+        return host if count == 1 else f"{host}-{count}"
+
+    def _add(self, node: Node, hello: pb.AgentHello, now: float) -> None:
+        gpus = tuple(hello.gpus)
+        self.agents[node.name] = Agent(node.name, hello.incarnation, node, gpus, now)
+        self.holdings.add(node, gpus)
+        for driver in self.drivers.values():
+            for holding in driver.holdings.values():
+                self.holdings.take(holding, node.name)
+
+    def _sessions_of(self, agent: Agent, drivers: Iterable[str], now: float) -> Iterator[Sending]:
+        for name in drivers:
+            driver = self.drivers.get(name)
+            if driver is None:
+                driver = self.drivers[name] = Driver(name, now, known=False)
+            driver.nodes.add(agent.name)
+            if driver.leaving is not None:
+                driver.leaving.add(agent.name)
+                yield ToAgent(agent.name, pb.ToAgent(end=pb.EndSession(driver=name, why="its driver has left")))
+            elif driver.known:
+                yield ToDriver(name, pb.ToDriver(back=pb.NodeBack(name=agent.name)))
+
+    def agent_spoke(self, name: str, now: float) -> None:
+        """Anything was heard of it."""
+        self.agents[name].heard_at = now
+
+    def session_ended(self, name: str, driver: str) -> list[Sending]:
+        """A node has nothing any more of a driver that was to leave."""
+        found = self.drivers.get(driver)
+        if found is not None:
+            found.nodes.discard(name)
+            if found.leaving is not None:
+                found.leaving.discard(name)
+                return self._forget_if_left(found)
+        return []
+
+    def agent_leaves(self, name: str, now: float) -> list[Sending]:
+        """An agent says that it has ended all that it ran, and goes."""
+        return self.lose(name, "its agent was stopped", now)
+
+    def lose(self, name: str, why: str, now: float) -> list[Sending]:
+        """A node is no more."""
+        agent = self.agents.pop(name)
+        if agent.node is not None and not agent.draining:
+            self.holdings.remove(name)
+        sendings = self._to_drivers(pb.ToDriver(lost=pb.NodeLost(name=name, why=why)))
+        for driver in list(self.drivers.values()):
+            driver.nodes.discard(name)
+            if driver.leaving is not None:
+                driver.leaving.discard(name)
+                sendings += self._forget_if_left(driver)
+        return sendings
+
+    def drain(self, name: str, deadline_s: float) -> list[Sending]:
+        """Give nothing more to a node, and have its drivers move what runs there.
+
+        Raises:
+            KeyError: there is no such node.
+        """
+        agent = self.agents[name]
+        if agent.draining or agent.node is None:
+            return []
+        agent.draining = True
+        self.holdings.remove(name)
+        return self._to_drivers(pb.ToDriver(draining=pb.NodeDraining(name=name, deadline_s=deadline_s)))
+
+    # ------------------------------------------------------------------------------------------------------ drivers
+
+    def driver_came(self, hello: pb.DriverHello, now: float) -> list[Sending]:
+        """A driver says hello, for the first time or again.
+
+        Raises:
+            RefusedError: it was given up.
+        """
+        driver = self.drivers.get(hello.driver)
+        if driver is not None and driver.leaving is not None:
+            raise RefusedError("it was silent for too long, and its calls were ended", for_good=True)
+        fresh = driver is None or not driver.known
+        if driver is None:
+            driver = self.drivers[hello.driver] = Driver(hello.driver, now)
+        driver.known, driver.heard_at = True, now
+        driver.owner, driver.experiment, driver.priority = hello.owner, hello.experiment, hello.priority
+        gone = [name for name in hello.nodes if name not in self.agents and not self._may_come_back(now)]
+        if fresh:
+            self._take_holdings(driver, hello, now)
+        lost = [pb.NodeLost(name=name, why="it was lost while the driver was away") for name in gone]
+        nodes = [wire.node(one.node, one.gpus) for one in self.agents.values() if one.node and not one.draining]
+        welcome = pb.DriverWelcome(
+            cluster=self.cluster,
+            epoch=self.epoch,
+            lease_s=self.terms.lease_s,
+            beat_s=self.terms.beat_s,
+            nodes=nodes,
+            lost=lost,
+        )
+        back = pb.ToAgent(back=pb.DriverBack(driver=driver.driver))
+        return [
+            ToDriver(driver.driver, pb.ToDriver(welcome=welcome)),
+            *(ToAgent(name, back) for name in sorted(driver.nodes) if self._is_here(name)),
+        ]
+
+    def _take_holdings(self, driver: Driver, hello: pb.DriverHello, now: float) -> None:
+        for message in hello.holdings:
+            holding = wire.holding_of(message)
+            driver.holdings[holding.reservation.reservation_id] = holding
+            for name in set(holding.reservation.nodes):
+                if self._is_here(name):
+                    self.holdings.take(holding, name)
+        for name in hello.nodes:
+            if name in self.agents:
+                driver.nodes.add(name)
+            elif self._may_come_back(now):
+                # Its agent knew the head before us and has not come yet; until it is lost nobody may have its name.
+                self.agents[name] = Agent(name, "", None, (), self._started_at)
+                driver.nodes.add(name)
+
+    def _may_come_back(self, now: float) -> bool:
+        return self.epoch > 1 and now < self._started_at + self.terms.lost_after_s
+
+    def _is_here(self, name: str) -> bool:
+        agent = self.agents.get(name)
+        return agent is not None and agent.node is not None and not agent.draining
+
+    def driver_spoke(self, driver: str, now: float) -> None:
+        """Anything was heard of it."""
+        self.drivers[driver].heard_at = now
+
+    def driver_leaves(self, driver: str, why: str) -> list[Sending]:
+        """A driver is done, or given up: its sessions end, and then its room is free."""
+        found = self.drivers.get(driver)
+        if found is None or found.leaving is not None:
+            return []
+        found.leaving = {name for name in found.nodes if name in self.agents}
+        found.waits_for = None
+        end = pb.ToAgent(end=pb.EndSession(driver=driver, why=why))
+        return [*(ToAgent(name, end) for name in sorted(found.leaving)), *self._forget_if_left(found)]
+
+    def _forget_if_left(self, driver: Driver) -> list[Sending]:
+        if driver.leaving:
+            return []
+        del self.drivers[driver.driver]
+        for holding in driver.holdings.values():
+            self.holdings.give_back(holding)
+        return self._to_drivers(pb.ToDriver(freed=pb.RoomFreed())) if driver.holdings else []
+
+    # --------------------------------------------------------------------------------------------------------- room
+
+    def asked(self, driver: str, number: int, request: Request, now: float) -> list[Sending]:
+        """A driver asks for room."""
+        found = self.drivers[driver]
+        found.claims_until = now + _CLAIM_S
+        answer = pb.Answered(number=number)
+        try:
+            holding = None if self._must_wait(found, request, now) else self.holdings.reserve(request)
+        except InfeasibleRequestError as error:
+            found.waits_for, found.waits_because = request, str(error)
+            answer.infeasible = str(error)
+        else:
+            if holding is None:
+                found.waits_for = request
+            else:
+                found.waits_for = None
+                found.holdings[holding.reservation.reservation_id] = holding
+                found.nodes.update(holding.reservation.nodes)
+                answer.holding.CopyFrom(wire.holding(holding))
+        return [ToDriver(driver, pb.ToDriver(answered=answer))]
+
+    def _must_wait(self, driver: Driver, request: Request, now: float) -> bool:
+        """Whether room is kept from a driver just now, and why."""
+        if any(not other.known for other in self.drivers.values()) or any(
+            agent.node is None for agent in self.agents.values()
+        ):
+            driver.waits_because = "the head has just been started again, and waits for all that were here before"
+            return True
+        before = next((other for other in self.drivers.values() if self._goes_before(other, driver, now)), None)
+        driver.waits_because = (
+            f"{before.experiment or before.driver} has less, or a higher priority"
+            if before
+            else f"the nodes have no room for {request} just now"
+        )
+        return before is not None
+
+    def _goes_before(self, other: Driver, driver: Driver, now: float) -> bool:
+        """Whether `other` wants room that it could have now, and should have it before `driver` gets more."""
+        if other is driver or other.waits_for is None or now > other.claims_until:
+            return False
+        if other.priority != driver.priority:
+            first = other.priority > driver.priority
+        else:
+            first = self._share(other) < self._share(driver)
+        return first and self._fits(other.waits_for)
+
+    def _share(self, driver: Driver) -> float:
+        """The largest part that it holds of what there is of a kind (dominant share, Ghodsi et al. 2011)."""
+        everything = sum((node.capacity for node in self.holdings.nodes()), Resources())
+        held = driver.held()
+        return max((held[kind] / everything[kind] for kind in held if everything[kind]), default=0.0)
+
+    def _fits(self, request: Request) -> bool:
+        try:
+            holding = self.holdings.reserve(request)
+        except InfeasibleRequestError:
+            return False
+        if holding is None:
+            return False
+        self.holdings.give_back(holding)
+        return True
+
+    def given_back(self, driver: str, reservation_id: int, now: float) -> list[Sending]:
+        """A driver gives room back, of which nothing is in use any more."""
+        holding = self.drivers[driver].holdings.pop(reservation_id, None)
+        if holding is None:
+            return []
+        self.holdings.give_back(holding)
+        return self._offer(now, besides=driver)
+
+    def _offer(self, now: float, *, besides: str | None = None) -> list[Sending]:
+        """Tell those who wait that there may be room."""
+        waiting = [one for one in self.drivers.values() if one.waits_for is not None and one.driver != besides]
+        for one in waiting:
+            one.claims_until = now + _ANSWER_S
+        return [ToDriver(one.driver, pb.ToDriver(freed=pb.RoomFreed())) for one in waiting]
+
+    # --------------------------------------------------------------------------------------------------------- time
+
+    def tick(self, now: float) -> list[Sending]:
+        """Time has passed: who was silent for too long is lost. If we stood still ourselves, that is nobody's fault."""
+        stood_still_s = max(0.0, now - self._ticked_at - 2 * self.terms.beat_s)
+        self._ticked_at = now
+        for agent in self.agents.values():
+            agent.heard_at += stood_still_s
+        for driver in self.drivers.values():
+            driver.heard_at += stood_still_s
+        sendings: list[Sending] = []
+        for agent in list(self.agents.values()):
+            if now - agent.heard_at > self.terms.lost_after_s:
+                sendings += self.lose(agent.name, f"it was silent for {self.terms.lost_after_s:g} s", now)
+        for driver in list(self.drivers.values()):
+            if driver.leaving is None and now - driver.heard_at > self.terms.driver_grace_s:
+                why = f"its driver was silent for {self.terms.driver_grace_s:g} s"
+                sendings += self.driver_leaves(driver.driver, why)
+        lapsed = [one for one in self.drivers.values() if 0 < one.claims_until < now]
+        for one in lapsed:
+            one.claims_until = 0.0
+        return sendings + (self._offer(now) if lapsed else [])
+
+    def _to_drivers(self, message: pb.ToDriver) -> list[Sending]:
+        return [
+            ToDriver(name, message) for name, driver in self.drivers.items() if driver.known and driver.leaving is None
+        ]

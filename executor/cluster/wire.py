@@ -1,0 +1,321 @@
+"""Our values as protobuf messages, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, assert_never
+
+from executor.cluster.protos import cluster as pb
+from executor.devices import Shares
+from executor.framing import Sealed
+from executor.holdings import Holding
+from executor.messages import (
+    DeathCause,
+    Died,
+    Emitted,
+    MemoryUse,
+    Raised,
+    Rank,
+    RemoteError,
+    Reservation,
+    Returned,
+)
+from executor.remote import messages as remote
+from executor.resources import Node, Request, Resources
+
+
+def encode_order(order: remote.Order) -> bytes:
+    """An order on its way to a node."""
+    return _order(order).SerializeToString()
+
+
+def _order(order: remote.Order) -> pb.Order:
+    match order:
+        case remote.Answer(call_id, seq, answer):
+            return pb.Order(answer=pb.Answer(call_id=call_id, seq=seq, answer=_sealed(answer)))
+        case remote.Begin():
+            return pb.Order(begin=_begin(order))
+        case remote.Prepare():
+            return pb.Order(prepare=_prepare(order))
+        case remote.Hold(number, bundles):
+            return pb.Order(hold=pb.Hold(reservation_id=number, bundles=map(_bundle, bundles)))
+        case remote.Free(number):
+            return pb.Order(free=pb.Free(reservation_id=number))
+        case remote.Cancel(call_id):
+            return pb.Order(cancel=pb.Cancel(call_id=call_id))
+        case remote.Kill(call_id, reason):
+            return pb.Order(kill=pb.Kill(call_id=call_id, reason=reason))
+        case remote.AskStacks(number, call_id, timeout_s):
+            return pb.Order(ask_stacks=pb.AskStacks(number=number, call_id=call_id, timeout_s=timeout_s))
+        case remote.AskMeeting(number):
+            return pb.Order(ask_meeting=pb.AskMeeting(number=number))
+        case _:
+            assert_never(order)
+
+
+def decode_order(data: bytes) -> remote.Order:
+    """What `encode_order` made.
+
+    Raises:
+        ValueError: it is nothing of the kind.
+    """
+    order = pb.Order.FromString(data)
+    match order.WhichOneof("what"):
+        case "answer":
+            return remote.Answer(order.answer.call_id, order.answer.seq, _unsealed(order.answer.answer))
+        case "begin":
+            return _begun(order.begin)
+        case "prepare":
+            return _prepared(order.prepare)
+        case "hold":
+            return remote.Hold(order.hold.reservation_id, tuple(map(_bundled, order.hold.bundles)))
+        case "free":
+            return remote.Free(order.free.reservation_id)
+        case "cancel":
+            return remote.Cancel(order.cancel.call_id)
+        case "kill":
+            return remote.Kill(order.kill.call_id, order.kill.reason)
+        case "ask_stacks":
+            asked = order.ask_stacks
+            return remote.AskStacks(asked.number, asked.call_id, asked.timeout_s)
+        case "ask_meeting":
+            return remote.AskMeeting(order.ask_meeting.number)
+        case _:
+            raise ValueError("an order of a kind that is not known here: driver and node differ in their version")
+
+
+def encode_report(report: remote.Report) -> bytes:
+    """A report on its way to a driver."""
+    return _report(report).SerializeToString()
+
+
+def _report(report: remote.Report) -> pb.Report:
+    match report:
+        case Emitted(call_id, seq, payload, waits):
+            return pb.Report(emitted=pb.Emitted(call_id=call_id, seq=seq, payload=_sealed(payload), waits=waits))
+        case Returned(call_id, value):
+            return pb.Report(returned=pb.Returned(call_id=call_id, value=_sealed(value)))
+        case Raised(call_id, error):
+            return pb.Report(raised=pb.Raised(call_id=call_id, **_texts(error)))
+        case Died(call_id, cause):
+            return pb.Report(died=_died(call_id, cause))
+        case remote.Printed(call_id, text):
+            return pb.Report(printed=pb.Printed(call_id=call_id, text=text))
+        case remote.Freed(number):
+            return pb.Report(freed=pb.Freed(reservation_id=number))
+        case remote.Stacks(number, text):
+            return pb.Report(stacks=pb.Stacks(number=number, text=_text(text)))
+        case remote.Meeting(number, address, port):
+            return pb.Report(meeting=pb.Meeting(number=number, address=address, port=port))
+        case _:
+            assert_never(report)
+
+
+def decode_report(data: bytes) -> remote.Report:
+    """What `encode_report` made.
+
+    Raises:
+        ValueError: it is nothing of the kind.
+    """
+    report = pb.Report.FromString(data)
+    match report.WhichOneof("what"):
+        case "emitted":
+            told = report.emitted
+            return Emitted(told.call_id, told.seq, _unsealed(told.payload), told.waits)
+        case "returned":
+            return Returned(report.returned.call_id, _unsealed(report.returned.value))
+        case "raised":
+            return Raised(report.raised.call_id, RemoteError(**_given(report.raised, RemoteError)))
+        case "died":
+            return Died(report.died.call_id, _cause(report.died))
+        case "printed":
+            return remote.Printed(report.printed.call_id, report.printed.text)
+        case "freed":
+            return remote.Freed(report.freed.reservation_id)
+        case "stacks":
+            return remote.Stacks(report.stacks.number, report.stacks.text)
+        case "meeting":
+            return remote.Meeting(report.meeting.number, report.meeting.address, report.meeting.port)
+        case _:
+            raise ValueError("a report of a kind that is not known here: driver and node differ in their version")
+
+
+def _text(text: str) -> str:
+    """`text` as protobuf takes it: file names and messages may hold halves of characters."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _texts(value: Any) -> dict[str, Any]:
+    """The fields of a flat value that are set."""
+    found = {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: _text(one) if isinstance(one, str) else one for name, one in found.items() if one not in (None, "")}
+
+
+def _given(message: Any, kind: type[Any]) -> dict[str, Any]:
+    """The fields of a flat message that are set, as far as `kind` has them."""
+    names = {field.name for field in fields(kind)}
+    return {field.name: value for field, value in message.ListFields() if field.name in names}
+
+
+def _died(call_id: str, cause: DeathCause) -> pb.Died:
+    told = _texts(cause)
+    if cause.memory is not None:
+        told["memory"] = pb.MemoryUse(**_texts(cause.memory))
+    return pb.Died(call_id=call_id, **told)
+
+
+def _cause(died: pb.Died) -> DeathCause:
+    told = _given(died, DeathCause)
+    if "memory" in told:
+        memory = died.memory
+        allowed = memory.allowed_bytes if memory.HasField("allowed_bytes") else None
+        told["memory"] = MemoryUse(memory.used_bytes, allowed, memory.free_bytes)
+    return DeathCause(**told)
+
+
+def _sealed(sealed: Sealed) -> pb.Sealed:
+    return pb.Sealed(parts=map(bytes, sealed.parts))
+
+
+def _unsealed(sealed: pb.Sealed) -> Sealed:
+    if not sealed.parts:
+        raise ValueError("a value without a content")
+    return Sealed(tuple(sealed.parts))
+
+
+def _begin(order: remote.Begin) -> pb.Begin:
+    address, port = order.meeting or ("", 0)
+    rank = None if order.rank is None else pb.Rank(**{one.name: getattr(order.rank, one.name) for one in fields(Rank)})
+    return pb.Begin(
+        call_id=order.call_id,
+        reservation_id=order.reservation_id,
+        bundle=order.bundle,
+        digest=order.digest,
+        argument=_sealed(order.argument),
+        seed=order.seed,
+        fresh=order.fresh,
+        environment=order.environment,
+        rank=rank,
+        meeting_address=address,
+        meeting_port=port,
+    )
+
+
+def _begun(begin: pb.Begin) -> remote.Begin:
+    rank = begin.rank
+    return remote.Begin(
+        begin.call_id,
+        begin.reservation_id,
+        begin.bundle,
+        begin.digest,
+        _unsealed(begin.argument),
+        begin.seed,
+        begin.fresh,
+        dict(begin.environment),
+        Rank(rank.number, rank.size, rank.local_number, rank.local_size) if begin.HasField("rank") else None,
+        (begin.meeting_address, begin.meeting_port) if begin.meeting_port else None,
+    )
+
+
+def _prepare(order: remote.Prepare) -> pb.Prepare:
+    around = order.surroundings
+    return pb.Prepare(
+        digest=order.digest,
+        program=order.program,
+        preload=order.preload,
+        environment=order.environment,
+        path=map(_text, around.path),
+        arguments=map(_text, around.arguments),
+        folder=_text(around.folder),
+        sources={_text(name): pb.Lines(lines=map(_text, lines)) for name, lines in around.sources.items()},
+    )
+
+
+def _prepared(prepare: pb.Prepare) -> remote.Prepare:
+    around = remote.Surroundings(
+        tuple(prepare.path),
+        tuple(prepare.arguments),
+        prepare.folder,
+        {name: list(lines.lines) for name, lines in prepare.sources.items()},
+    )
+    return remote.Prepare(prepare.digest, prepare.program, tuple(prepare.preload), dict(prepare.environment), around)
+
+
+def _bundle(bundle: remote.Bundle) -> pb.Bundle:
+    return pb.Bundle(number=bundle.number, resources=resources(bundle.resources), devices=bundle.devices)
+
+
+def _bundled(bundle: pb.Bundle) -> remote.Bundle:
+    devices = bundle.devices if bundle.HasField("devices") else None
+    return remote.Bundle(bundle.number, resources_of(bundle.resources), devices)
+
+
+def resources(amounts: Resources) -> pb.Resources:
+    """Amounts as a message."""
+    return pb.Resources(units=amounts.units())
+
+
+def resources_of(message: pb.Resources) -> Resources:
+    """Amounts from a message.
+
+    Raises:
+        ValueError: one is negative.
+    """
+    units: Mapping[str, int] = message.units
+    if any(count < 0 for count in units.values()):
+        raise ValueError(f"amounts of resources must be at least 0, got {dict(units)}")
+    return Resources.of_units(units)
+
+
+def node(value: Node, gpus: tuple[str, ...]) -> pb.Node:
+    """A node and its gpus as a message."""
+    return pb.Node(name=value.name, capacity=resources(value.capacity), gpus=gpus)
+
+
+def request(value: Request) -> pb.Request:
+    """A request as a message."""
+    return pb.Request(bundles=map(resources, value.bundles), strategy=value.strategy, gang=value.gang)
+
+
+def request_of(message: pb.Request) -> Request:
+    """A request from a message.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return Request(tuple(map(resources_of, message.bundles)), message.strategy, message.gang)
+
+
+def holding(value: Holding) -> pb.Holding:
+    """A reservation and its gpus as a message."""
+    reservation = value.reservation
+    return pb.Holding(
+        reservation_id=reservation.reservation_id,
+        request=request(reservation.request),
+        nodes=reservation.nodes,
+        gpus=map(_shares, value.gpus),
+    )
+
+
+def holding_of(message: pb.Holding) -> Holding:
+    """A reservation and its gpus from a message.
+
+    Raises:
+        ValueError: it is none.
+    """
+    asked = request_of(message.request)
+    if not len(asked.bundles) == len(message.nodes) == len(message.gpus):
+        raise ValueError("a reservation must have a node and gpus for each bundle")
+    reservation = Reservation(message.reservation_id, asked, tuple(message.nodes))
+    return Holding(reservation, tuple(map(_shares_of, message.gpus)))
+
+
+def _shares(shares: Shares | None) -> pb.Shares:
+    if shares is None:
+        return pb.Shares()
+    return pb.Shares(named=True, shares=[pb.Share(gpu=gpu, units=units) for gpu, units in shares])
+
+
+def _shares_of(message: pb.Shares) -> Shares | None:
+    return tuple((one.gpu, one.units) for one in message.shares) if message.named else None
