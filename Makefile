@@ -9,7 +9,7 @@ BENCHMARKS := $(filter-out benchmarks/common.py benchmarks/peers.py benchmarks/e
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench docs long
+.PHONY: demo test check bench docs long protos
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime  ## see it work, in seconds
@@ -32,6 +32,13 @@ bench: $(BENCH)/.bench  ## one JSON line for each benchmark; ARGS="benchmarks/im
 
 docs: $(VENV)/.dev  ## every code block of the guides and the README, run
 	$(BIN)/python -m pytest tests/test_docs.py $(ARGS)
+
+PROTOS := executor/cluster/protos
+protos: | $(BIN)/pip  ## make anew what protobuf makes of our messages
+	$(BIN)/pip install -q grpcio-tools
+	cd $(PROTOS) && for name in *.proto; do name=$${name%.proto}; \
+	  $(abspath $(BIN))/python -m grpc_tools.protoc -I. --descriptor_set_out=$$name.binpb --pyi_out=. $$name.proto && \
+	  mv $${name}_pb2.pyi $$name.pyi; done
 
 # A stamp says that pyproject.toml's wishes are met; it lies in the venv, so the two are thrown away together.
 # The target is pip, not python: without Debian's python3-venv a venv is left half made, and is made again.

@@ -115,7 +115,8 @@ class Agent:
             Peer(
                 "Serve",
                 pb.FromAgent,
-                pb.ToAgent,
+                pb.AgentSays,
+                pb.AgentHears,
                 hello=self._hello,
                 take=self._take,
                 broken=self._broken,

@@ -82,7 +82,8 @@ class ClusterFleet(Fleet):
             Peer(
                 "Drive",
                 pb.FromDriver,
-                pb.ToDriver,
+                pb.DriverSays,
+                pb.DriverHears,
                 hello=self._hello,
                 take=self._take,
                 broken=self._broken,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from typing import Any
 
 import grpc
 
 from executor.cluster import clock, wire
+from executor.cluster.line import MAIL_BYTES, gather_s
 from executor.cluster.protos import cluster as pb
 from executor.cluster.state import HeadState, RefusedError, Sending, ToAgent
 from executor.cluster.versions import mismatch, versions_here
@@ -62,8 +65,8 @@ class Head:
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
-                "Serve": stream(self._serve, pb.FromAgent.FromString, pb.ToAgent.SerializeToString),
-                "Drive": stream(self._drive, pb.FromDriver.FromString, pb.ToDriver.SerializeToString),
+                "Serve": stream(self._serve, pb.AgentSays.FromString, pb.AgentHears.SerializeToString),
+                "Drive": stream(self._drive, pb.DriverSays.FromString, pb.DriverHears.SerializeToString),
                 "Status": unary(self._status, pb.StatusRequest.FromString, pb.StatusReply.SerializeToString),
                 "Drain": unary(self._drain, pb.DrainRequest.FromString, pb.DrainReply.SerializeToString),
                 "Stop": unary(self._stop, pb.StopRequest.FromString, pb.StopReply.SerializeToString),
@@ -72,35 +75,34 @@ class Head:
 
     # ------------------------------------------------------------------------------------------------------- agents
 
-    async def _serve(self, stream: AsyncIterator[pb.FromAgent], context: Any) -> AsyncIterator[pb.ToAgent]:
+    async def _serve(self, stream: AsyncIterator[pb.AgentSays], context: Any) -> AsyncIterator[pb.AgentHears]:
         first = await anext(stream, None)
-        if first is None or first.WhichOneof("what") != "hello":
+        if first is None or not first.messages or first.messages[0].WhichOneof("what") != "hello":
             return
-        hello = first.hello
+        hello = first.messages[0].hello
         try:
             self._check(hello.versions)
             name, sendings = self._state.agent_came(hello, clock.now())
         except (RefusedError, ValueError) as error:
             for_good = getattr(error, "for_good", True)
             _log.warning("agent on %s refused: %s", hello.host, error)
-            yield pb.ToAgent(refused=pb.Refused(why=str(error), for_good=for_good))
+            yield pb.AgentHears(messages=[pb.ToAgent(refused=pb.Refused(why=str(error), for_good=for_good))])
             return
         self._keep()
         _log.info("node %s joins", name)
         outbox = _replaced(self._agents, name)
         terms = self._state.terms
-        yield pb.ToAgent(
-            welcome=pb.AgentWelcome(
-                cluster=self._state.cluster,
-                name=name,
-                epoch=self._state.epoch,
-                lease_s=terms.lease_s,
-                beat_s=terms.beat_s,
-            )
+        welcome = pb.AgentWelcome(
+            cluster=self._state.cluster,
+            name=name,
+            epoch=self._state.epoch,
+            lease_s=terms.lease_s,
+            beat_s=terms.beat_s,
         )
+        outbox.put_nowait(pb.ToAgent(welcome=welcome))
         self._send(sendings)
-        async for message in _both(stream, outbox, lambda message: self._from_agent(name, outbox, message)):
-            yield message
+        async for mail in _both(stream, outbox, pb.AgentHears, partial(self._from_agent, name, outbox)):
+            yield mail
         if self._agents.get(name) is outbox:
             del self._agents[name]
 
@@ -124,23 +126,25 @@ class Head:
 
     # ------------------------------------------------------------------------------------------------------ drivers
 
-    async def _drive(self, stream: AsyncIterator[pb.FromDriver], context: Any) -> AsyncIterator[pb.ToDriver]:
+    async def _drive(self, stream: AsyncIterator[pb.DriverSays], context: Any) -> AsyncIterator[pb.DriverHears]:
         first = await anext(stream, None)
-        if first is None or first.WhichOneof("what") != "hello":
+        if first is None or not first.messages or first.messages[0].WhichOneof("what") != "hello":
             return
-        hello = first.hello
+        hello = first.messages[0].hello
         try:
             self._check(hello.versions)
             sendings = self._state.driver_came(hello, clock.now())
         except (RefusedError, ValueError) as error:
             _log.warning("driver %s refused: %s", hello.driver, error)
-            yield pb.ToDriver(refused=pb.Refused(why=str(error), for_good=True))
+            yield pb.DriverHears(messages=[pb.ToDriver(refused=pb.Refused(why=str(error), for_good=True))])
             return
         name = hello.driver
         outbox = _replaced(self._drivers, name)
         self._send(sendings)
-        async for message in _both(stream, outbox, lambda message: self._from_driver(name, outbox, message)):
-            yield message
+        async for mail in _both(
+            stream, outbox, pb.DriverHears, lambda message: self._from_driver(name, outbox, message)
+        ):
+            yield mail
         if self._drivers.get(name) is outbox:
             del self._drivers[name]
 
@@ -241,21 +245,35 @@ def _replaced(outboxes: dict[str, Outbox], name: str) -> Outbox:
     return outbox
 
 
-async def _both(stream: AsyncIterator[Any], outbox: Outbox, take: Callable[[Any], None]) -> AsyncIterator[Any]:
-    """Take in what comes, and yield what is to go out, until either side is done."""
+async def _both(
+    stream: AsyncIterator[Any], outbox: Outbox, hears: Any, take: Callable[[Any], None]
+) -> AsyncIterator[Any]:
+    """Take in what comes, and yield what is to go out, all that there is at a time as one, until a side is done."""
 
     async def hear() -> None:
         try:
-            async for message in stream:
-                take(message)
+            async for mail in stream:
+                for message in mail.messages:
+                    take(message)
         except ValueError as error:
             _log.warning("a stream ends for a message that makes no sense: %s", error)
         finally:
             outbox.put_nowait(None)
 
-    hearing: Awaitable[None] = asyncio.create_task(hear())
+    hearing = asyncio.create_task(hear())
+    send_at = 0.0
     try:
         while (message := await outbox.get()) is not None:
-            yield message
+            if (early_s := send_at - time.monotonic()) > 0:
+                await asyncio.sleep(early_s)
+            messages, size = [message], message.ByteSize()
+            while size < MAIL_BYTES and message is not None and not outbox.empty():
+                if (message := outbox.get_nowait()) is not None:
+                    messages.append(message)
+                    size += message.ByteSize()
+            yield hears(messages=messages)
+            send_at = time.monotonic() + gather_s(len(messages))
+            if message is None:
+                return
     finally:
-        hearing.cancel()  # type: ignore[attr-defined]
+        hearing.cancel()

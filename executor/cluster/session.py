@@ -7,15 +7,17 @@ from the first item that was not acknowledged.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 _ACKNOWLEDGE_AFTER = 64
+_PIECE_BYTES = 2**20
+_LAST, _MORE = b"\0", b"\1"
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Items numbered from `first`; `seen` acknowledges the other direction up to that number."""
+    """Pieces of items, numbered from `first`; `seen` acknowledges the other direction up to that number."""
 
     first: int
     seen: int
@@ -23,7 +25,10 @@ class Stretch:
 
 
 class Session:
-    """One end. What it is given to send it keeps until the other end has acknowledged it."""
+    """One end. What it is given to send it keeps until the other end has acknowledged it.
+
+    Large items travel in pieces, which carriers take that know a largest message, and between which others get through.
+    """
 
     def __init__(self) -> None:
         self._kept: deque[bytes] = deque()
@@ -31,6 +36,7 @@ class Session:
         self._size = 0
         self._seen = 0
         self._owed = 0
+        self._begun = bytearray()
 
     @property
     def kept_bytes(self) -> int:
@@ -40,21 +46,32 @@ class Session:
     def send(self, items: Sequence[bytes]) -> Stretch:
         """What goes out for new items."""
         first = self._first + len(self._kept)
-        self._kept.extend(items)
-        self._size += sum(map(len, items))
+        pieces = tuple(piece for item in items for piece in _pieces(item))
+        self._kept.extend(pieces)
+        self._size += sum(map(len, pieces))
         self._owed = 0
-        return Stretch(first, self._seen, tuple(items))
+        return Stretch(first, self._seen, pieces)
 
-    def take(self, stretch: Stretch) -> tuple[bytes, ...]:
-        """Of what came in, what is new and follows on what came before."""
+    def take(self, stretch: Stretch) -> list[bytes]:
+        """Of what came in, the items that are new, whole, and follow on what came before."""
         self._acknowledged(stretch.seen)
         known = self._seen + 1 - stretch.first
         if known < 0 or not stretch.items:
-            return ()  # a part is missing that is to be said again, or there is nothing
+            return []  # a part is missing that is to be said again, or there is nothing
         new = stretch.items[known:]
         self._seen += len(new)
         self._owed += len(stretch.items)
-        return new
+        return list(self._whole(new))
+
+    def _whole(self, pieces: Sequence[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            if piece[:1] == _LAST and not self._begun:
+                yield piece[1:]
+                continue
+            self._begun += memoryview(piece)[1:]
+            if piece[:1] == _LAST:
+                yield bytes(self._begun)
+                self._begun.clear()
 
     def _acknowledged(self, seen: int) -> None:
         while self._kept and self._first <= seen:
@@ -72,3 +89,10 @@ class Session:
         """All that was not acknowledged, for a new connection."""
         self._owed = 0
         return Stretch(self._first, self._seen, tuple(self._kept))
+
+
+def _pieces(item: bytes) -> Iterator[bytes]:
+    last = max(0, len(item) - 1) // _PIECE_BYTES * _PIECE_BYTES
+    for begin in range(0, last, _PIECE_BYTES):
+        yield _MORE + item[begin : begin + _PIECE_BYTES]
+    yield _LAST + item[last:]

@@ -117,6 +117,18 @@ class Beat(_message.Message):
     number: int
     def __init__(self, number: _Optional[int] = ...) -> None: ...
 
+class AgentSays(_message.Message):
+    __slots__ = ("messages",)
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    messages: _containers.RepeatedCompositeFieldContainer[FromAgent]
+    def __init__(self, messages: _Optional[_Iterable[_Union[FromAgent, _Mapping]]] = ...) -> None: ...
+
+class AgentHears(_message.Message):
+    __slots__ = ("messages",)
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    messages: _containers.RepeatedCompositeFieldContainer[ToAgent]
+    def __init__(self, messages: _Optional[_Iterable[_Union[ToAgent, _Mapping]]] = ...) -> None: ...
+
 class FromAgent(_message.Message):
     __slots__ = ("hello", "beat", "parcel", "ended", "leaving")
     HELLO_FIELD_NUMBER: _ClassVar[int]
@@ -216,6 +228,18 @@ class Refused(_message.Message):
     why: str
     for_good: bool
     def __init__(self, why: _Optional[str] = ..., for_good: _Optional[bool] = ...) -> None: ...
+
+class DriverSays(_message.Message):
+    __slots__ = ("messages",)
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    messages: _containers.RepeatedCompositeFieldContainer[FromDriver]
+    def __init__(self, messages: _Optional[_Iterable[_Union[FromDriver, _Mapping]]] = ...) -> None: ...
+
+class DriverHears(_message.Message):
+    __slots__ = ("messages",)
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    messages: _containers.RepeatedCompositeFieldContainer[ToDriver]
+    def __init__(self, messages: _Optional[_Iterable[_Union[ToDriver, _Mapping]]] = ...) -> None: ...
 
 class FromDriver(_message.Message):
     __slots__ = ("hello", "beat", "parcel", "ask", "give_back", "goodbye")
