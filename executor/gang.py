@@ -15,14 +15,12 @@ from executor.messages import (
     Call,
     DeathCause,
     Died,
-    Emitted,
     Event,
     Raised,
     Rank,
     RemoteError,
     Reservation,
     Returned,
-    RoomFreed,
 )
 
 Ending = Returned | Raised | Died
@@ -181,11 +179,10 @@ class Gangs:
         """What is told of `events`: of a gang rank 0's emissions, and one ending once every member has ended."""
         told: list[Event] = []
         for event in events:
-            place = None if isinstance(event, RoomFreed | Emitted) else self._members.pop(event.call_id, None)
-            if place is None or isinstance(event, RoomFreed | Emitted):
+            if not isinstance(event, Ending) or event.call_id not in self._members:
                 told.append(event)
                 continue
-            gang, rank = place
+            gang, rank = self._members.pop(event.call_id)
             gang.take(rank, event, now)
             if isinstance(event, Returned) and not rank:
                 for other in gang.running:

@@ -178,4 +178,9 @@ class RoomFreed:
     """Room that had been released can now be reserved again."""
 
 
-Event = Emitted | Returned | Raised | Died | RoomFreed
+@dataclass(frozen=True, slots=True)
+class RoomAdded:
+    """There may be room that there was not before: a node has joined, or somebody else has given some back."""
+
+
+Event = Emitted | Returned | Raised | Died | RoomFreed | RoomAdded

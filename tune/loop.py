@@ -179,6 +179,8 @@ class Loop:
         if isinstance(event, messages.RoomFreed):
             self._crew.room_freed()
             return
+        if isinstance(event, messages.RoomAdded):
+            return  # who waits for room asks again after every event
         known = self._crew.attempt_of(event.call_id)
         if known is None:
             return

@@ -51,12 +51,17 @@ class Served:
         """What the driver says."""
         with self._room:
             items = self._session.take(stretch)
+            self._flow()
             self._room.notify_all()
         for item in items:
             self._host.take(wire.decode_order(item))
         with self._room:
             if (owed := self._session.acknowledgement()) is not None:
                 self._send(self._driver, owed)
+
+    def _flow(self) -> None:
+        if (more := self._session.flow()) is not None:
+            self._send(self._driver, more)
 
     def acknowledge(self) -> None:
         """Acknowledge what came in and was not answered yet."""
@@ -74,8 +79,8 @@ class Served:
         with self._room:
             # A driver that does not listen stops the programs that tell without waiting, and not our memory.
             self._room.wait_for(lambda: self._ended or self._session.kept_bytes < _MOST_KEPT_BYTES)
-            if not self._ended:
-                self._send(self._driver, self._session.send(items))
+            if not self._ended and (stretch := self._session.send(items)) is not None:
+                self._send(self._driver, stretch)
 
     def end(self) -> None:
         """End all calls; nothing is told of them any more."""

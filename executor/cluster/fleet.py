@@ -21,7 +21,7 @@ from executor.cluster.session import Session, Stretch
 from executor.cluster.versions import versions_here
 from executor.errors import ClusterError, ExecutorClosedError, InfeasibleRequestError
 from executor.holdings import Holding
-from executor.messages import Reservation, RoomFreed
+from executor.messages import Reservation, RoomAdded, RoomFreed
 from executor.remote.bookings import holds
 from executor.remote.fleet import Arrival, Arrive, Fleet, NodeLost, Reported
 from executor.remote.messages import Free, Freed, Order
@@ -30,7 +30,6 @@ from executor.resources import Node, Request
 _log = logging.getLogger(__name__)
 
 _ANSWER_S = 10.0
-_WELCOME_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +51,20 @@ class _Booked:
 class ClusterFleet(Fleet):
     """The nodes of the cluster whose head `dial` reaches.
 
-    A request that no node can hold waits up to `patience_s` for one that can, and is refused then.
+    The head has to answer within `within_s`. A request that no node can hold waits up to `patience_s` for one that can,
+    and is refused then.
 
     Raises:
         ClusterError: the head cannot be reached, or will not have us.
     """
 
     def __init__(
-        self, dial: Callable[[], grpc.Channel], identity: Identity | None = None, *, patience_s: float = 0.0
+        self,
+        dial: Callable[[], grpc.Channel],
+        identity: Identity | None = None,
+        *,
+        patience_s: float = 0.0,
+        within_s: float = 15.0,
     ) -> None:
         self._driver = secrets.token_hex(8)
         self._identity = identity or Identity()
@@ -92,9 +97,9 @@ class ClusterFleet(Fleet):
             ),
         )
         self._line.start()
-        if not self._welcomed.wait(_WELCOME_S) or self._refusal:
+        if not self._welcomed.wait(within_s) or self._refusal:
             self._line.close()
-            raise ClusterError(self._refusal or f"the head of the cluster did not answer within {_WELCOME_S:g} s")
+            raise ClusterError(self._refusal or f"the head of the cluster did not answer within {within_s:g} s")
 
     def open(self, arrive: Arrive) -> None:
         with self._lock:
@@ -131,7 +136,7 @@ class ClusterFleet(Fleet):
                 elif message.answered.HasField("holding"):
                     self._give_back(message.answered.holding.reservation_id)  # it came too late
             case "freed":
-                self._arrive([RoomFreed()])
+                self._arrive([RoomAdded()])
             case "joined":
                 self._join(wire_node(message.joined.node))
             case "lost":
@@ -152,7 +157,7 @@ class ClusterFleet(Fleet):
         for name in names:
             self._say_again(name)
         self._welcomed.set()
-        self._arrive([RoomFreed()])
+        self._arrive([RoomAdded()])
 
     def _broken(self, no_head: bool) -> None:
         self._connected = False
@@ -173,15 +178,14 @@ class ClusterFleet(Fleet):
     def _beat(self, number: int) -> None:
         with self._lock:
             for name, session in self._sessions.items():
-                if (owed := session.acknowledgement(now=True)) is not None:
-                    self._post(name, owed)
+                self._post(name, session.acknowledgement(now=True))
 
     # ----------------------------------------------------------------------------------------------------------- nodes
 
     def _join(self, node: Node) -> None:
         with self._lock:
             self._nodes[node.name] = node
-        self._arrive([RoomFreed()])
+        self._arrive([RoomAdded()])
 
     def _lose(self, name: str, why: str) -> None:
         with self._lock:
@@ -207,7 +211,9 @@ class ClusterFleet(Fleet):
             if (session := self._sessions.get(name)) is not None:
                 self._post(name, session.again())
 
-    def _post(self, name: str, stretch: Stretch) -> None:
+    def _post(self, name: str, stretch: Stretch | None) -> None:
+        if stretch is None:
+            return
         parcel = pb.Parcel(driver=self._driver, node=name, first=stretch.first, seen=stretch.seen, items=stretch.items)
         self._line.send(pb.FromDriver(parcel=parcel))
 
@@ -226,8 +232,7 @@ class ClusterFleet(Fleet):
             if session is None:
                 return  # of a node that was lost: its word does not count any more
             items = session.take(Stretch(parcel.first, parcel.seen, tuple(parcel.items)))
-            if (owed := session.acknowledgement()) is not None:
-                self._post(parcel.node, owed)
+            self._post(parcel.node, session.flow() or session.acknowledgement())
             for item in items:
                 report = wire.decode_report(item)
                 if not isinstance(report, Freed):

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 MAIL_BYTES = 2**20
 """How much is gathered into one message at most, but for the last that comes in."""
 
-_SHORTEST_S, _LONGEST_S = 0.1, 5.0
+_SHORTEST_S = 0.1
 _SILENT_BEATS = 4
 
 CHANNEL_OPTIONS = (
@@ -81,6 +81,7 @@ class Line(Generic[Up, Down]):
         self._outbox: queue.SimpleQueue[Up | None] | None = None
         self._call: Any = None
         self._heard_at = clock.now()
+        self._welcomed = False
         self._closed = threading.Event()
         self._beats = itertools.count(1)
         self._threads = [
@@ -106,15 +107,15 @@ class Line(Generic[Up, Down]):
     def _keep_up(self) -> None:
         pause_s = _SHORTEST_S
         while not self._closed.is_set():
-            began = clock.now()
+            self._welcomed = False
             no_head = self._hold_stream()
             if self._closed.is_set():
                 return
             self._peer.broken(no_head)
-            if clock.now() - began > _LONGEST_S:
+            if self._welcomed:
                 pause_s = _SHORTEST_S
-            self._closed.wait(pause_s * random.uniform(0.5, 1.0))
-            pause_s = min(2 * pause_s, _LONGEST_S)
+            self._closed.wait(pause_s * random.uniform(0.5, 1.0))  # so that not all come at once
+            pause_s = min(2 * pause_s, 2 * self._beat_s)  # well within a lease
 
     def _hold_stream(self) -> bool:
         """Hold one stream for as long as it lasts; whether the head's machine refused the connection."""
@@ -151,7 +152,7 @@ class Line(Generic[Up, Down]):
                 self._peer.refused(message.refused.why)
         else:
             if kind == "welcome":
-                self._outbox = outbox
+                self._outbox, self._welcomed = outbox, True
             self._peer.take(message)
 
     def _pulse(self) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 _ACKNOWLEDGE_AFTER = 64
-_PIECE_BYTES = 2**20
 _LAST, _MORE = b"\0", b"\1"
 
 
@@ -27,33 +26,47 @@ class Stretch:
 class Session:
     """One end. What it is given to send it keeps until the other end has acknowledged it.
 
-    Large items travel in pieces, which carriers take that know a largest message, and between which others get through.
+    Large items travel in pieces, and no more than a window of them is on the way: so carriers with a largest message
+    take them, and what else goes over the same connection gets through in between.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, piece_bytes: int = 2**20, window_bytes: int = 8 * 2**20) -> None:
+        self._piece_bytes, self._window_bytes = piece_bytes, window_bytes
+        self._waiting: deque[bytes] = deque()
         self._kept: deque[bytes] = deque()
         self._first = 1
-        self._size = 0
+        self._on_the_way = self._size = 0
         self._seen = 0
-        self._owed = 0
+        self._owed = self._owed_bytes = 0
         self._begun = bytearray()
 
     @property
     def kept_bytes(self) -> int:
-        """How much was sent and not acknowledged."""
+        """How much was given to be sent and not acknowledged."""
         return self._size
 
-    def send(self, items: Sequence[bytes]) -> Stretch:
-        """What goes out for new items."""
-        first = self._first + len(self._kept)
-        pieces = tuple(piece for item in items for piece in _pieces(item))
+    def send(self, items: Sequence[bytes]) -> Stretch | None:
+        """What goes out now that there are new items; None when it has to wait."""
+        for item in items:
+            for piece in self._pieces(item):
+                self._waiting.append(piece)
+                self._size += len(piece)
+        return self.flow()
+
+    def flow(self) -> Stretch | None:
+        """What may go out, if anything."""
+        first, pieces = self._first + len(self._kept), []
+        while self._waiting and self._on_the_way < self._window_bytes:
+            piece = self._waiting.popleft()
+            self._on_the_way += len(piece)
+            pieces.append(piece)
+        if not pieces:
+            return None
         self._kept.extend(pieces)
-        self._size += sum(map(len, pieces))
-        self._owed = 0
-        return Stretch(first, self._seen, pieces)
+        return Stretch(first, self._acknowledging(), tuple(pieces))
 
     def take(self, stretch: Stretch) -> list[bytes]:
-        """Of what came in, the items that are new, whole, and follow on what came before."""
+        """Of what came in, the items that are new, whole, and follow on what came before. More may `flow` after it."""
         self._acknowledged(stretch.seen)
         known = self._seen + 1 - stretch.first
         if known < 0 or not stretch.items:
@@ -61,7 +74,33 @@ class Session:
         new = stretch.items[known:]
         self._seen += len(new)
         self._owed += len(stretch.items)
+        self._owed_bytes += sum(map(len, stretch.items))
         return list(self._whole(new))
+
+    def _acknowledged(self, seen: int) -> None:
+        while self._kept and self._first <= seen:
+            size = len(self._kept.popleft())
+            self._size -= size
+            self._on_the_way -= size
+            self._first += 1
+
+    def _acknowledging(self) -> int:
+        self._owed = self._owed_bytes = 0
+        return self._seen
+
+    def acknowledgement(self, *, now: bool = False) -> Stretch | None:
+        """What to send when much came in and nothing went out since, or anything and it is to be told `now`."""
+        much = self._owed >= _ACKNOWLEDGE_AFTER or self._owed_bytes >= self._piece_bytes
+        if not (much or (now and self._owed)):
+            return None
+        return Stretch(self._first + len(self._kept), self._acknowledging())
+
+    def again(self) -> Stretch:
+        """What goes out over a new connection, from the first that was not acknowledged."""
+        self._waiting.extendleft(reversed(self._kept))
+        self._kept.clear()
+        self._on_the_way = 0
+        return self.flow() or Stretch(self._first, self._acknowledging())
 
     def _whole(self, pieces: Sequence[bytes]) -> Iterator[bytes]:
         for piece in pieces:
@@ -73,26 +112,9 @@ class Session:
                 yield bytes(self._begun)
                 self._begun.clear()
 
-    def _acknowledged(self, seen: int) -> None:
-        while self._kept and self._first <= seen:
-            self._size -= len(self._kept.popleft())
-            self._first += 1
-
-    def acknowledgement(self, *, now: bool = False) -> Stretch | None:
-        """What to send when much came in and nothing went out since, or anything and it is to be told `now`."""
-        if self._owed < (1 if now else _ACKNOWLEDGE_AFTER):
-            return None
-        self._owed = 0
-        return Stretch(self._first + len(self._kept), self._seen)
-
-    def again(self) -> Stretch:
-        """All that was not acknowledged, for a new connection."""
-        self._owed = 0
-        return Stretch(self._first, self._seen, tuple(self._kept))
-
-
-def _pieces(item: bytes) -> Iterator[bytes]:
-    last = max(0, len(item) - 1) // _PIECE_BYTES * _PIECE_BYTES
-    for begin in range(0, last, _PIECE_BYTES):
-        yield _MORE + item[begin : begin + _PIECE_BYTES]
-    yield _LAST + item[last:]
+    def _pieces(self, item: bytes) -> Iterator[bytes]:
+        size = self._piece_bytes
+        last = max(0, len(item) - 1) // size * size
+        for begin in range(0, last, size):
+            yield _MORE + item[begin : begin + size]
+        yield _LAST + item[last:]

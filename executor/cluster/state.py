@@ -286,7 +286,8 @@ class HeadState:
             holding = None if self._must_wait(found, request, now) else self.holdings.reserve(request)
         except InfeasibleRequestError as error:
             found.waits_for, found.waits_because = request, str(error)
-            answer.infeasible = str(error)
+            if not self._may_come_back(now):
+                answer.infeasible = str(error)
         else:
             if holding is None:
                 found.waits_for = request

@@ -30,6 +30,7 @@ from executor.messages import (
     RemoteError,
     Reservation,
     Returned,
+    RoomAdded,
     RoomFreed,
 )
 from executor.pickling import dump
@@ -317,7 +318,7 @@ class RemoteExecutor(TrialExecutor):
 
     def _told_of(self, arrival: Arrival | Event) -> Iterator[Event]:
         match arrival:
-            case RoomFreed():
+            case RoomFreed() | RoomAdded():
                 yield arrival
             case NodeLost(node, why):
                 yield from self._lose(node, why)
@@ -372,7 +373,7 @@ class RemoteExecutor(TrialExecutor):
 
     def _ended(self, event: Event) -> Event:
         """A call's last event, or a worker's of its gang; what was killed died of that, whatever it still said."""
-        if isinstance(event, Emitted | RoomFreed):
+        if isinstance(event, Emitted | RoomFreed | RoomAdded):
             return event
         member = self._members.pop(event.call_id, None)
         if member is not None and member.killed is not None and not isinstance(event, Died):

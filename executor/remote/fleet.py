@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from executor.messages import Reservation, RoomFreed
+from executor.messages import Reservation, RoomAdded, RoomFreed
 from executor.remote.messages import Order, Report
 from executor.resources import Node, Request
 
@@ -27,7 +27,7 @@ class NodeLost:
     why: str
 
 
-Arrival = Reported | NodeLost | RoomFreed
+Arrival = Reported | NodeLost | RoomFreed | RoomAdded
 
 Arrive = Callable[[Sequence[Arrival]], None]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from executor.framing import keep_sealed, pack_sealed
-from executor.messages import DeathCause, Died, Emitted, Event, RoomFreed
+from executor.messages import DeathCause, Died, Emitted, Event, RoomAdded, RoomFreed
 from executor.platform import here
 from executor.processes.link import Link
 from executor.processes.meeting import MeetingPoints, variables
@@ -169,7 +169,7 @@ class Host:
         return taken
 
     def _told(self, event: Event) -> list[Report]:
-        assert not isinstance(event, RoomFreed)
+        assert not isinstance(event, RoomFreed | RoomAdded)
         return [event] if isinstance(event, Emitted) else [*self._prints.fresh_of(event.call_id), event]
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from executor.interface import Prepared, Program, TrialExecutor
-from executor.messages import Call, Died, Emitted, Event, Raised, Reservation, Returned, RoomFreed
+from executor.messages import Call, Died, Emitted, Event, Raised, Reservation, Returned, RoomAdded, RoomFreed
 from executor.resources import Request
 
 DEADLINE_S = 60.0
@@ -120,9 +120,11 @@ class Conversation:
             self._read(until)
 
     def _read(self, until: float) -> None:
-        self._unread += self.events(until)
+        self._unread += [event for event in self.events(until) if not isinstance(event, RoomAdded)]
 
     def _check(self, event: Event) -> None:
+        if isinstance(event, RoomAdded):
+            return
         if isinstance(event, RoomFreed):
             self._freed += 1
             assert self._freed <= len(self._reservations), "more room freed than was ever held"

@@ -1,0 +1,232 @@
+"""A cluster while its parts fail: what is running goes on or is ended, and nothing is told twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import grpc
+import pytest
+
+from executor.cluster.agent import Agent, Machine
+from executor.cluster.fleet import ClusterFleet, Identity
+from executor.cluster.line import CHANNEL_OPTIONS
+from executor.cluster.membership import Terms
+from executor.errors import ClusterError, InfeasibleRequestError
+from executor.messages import Died
+from executor.remote.executor import RemoteExecutor
+from executor.resources import Request, Resources
+from tests.executor import programs
+from tests.executor.cable import Cable
+from tests.executor.cluster_rig import Rig
+from tests.executor.conversation import DEADLINE_S, Conversation
+from tests.executor.local_processes import gone_afterwards
+from tests.executor.local_programs import Run, end_as_told
+
+SHORT = Terms(beat_s=0.1, lease_s=1.0, grace_s=0.5, driver_grace_s=1.5)
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    rig = Rig(SHORT)
+    try:
+        yield rig
+    finally:
+        rig.close()
+
+
+@pytest.fixture
+def talk(rig: Rig) -> Iterator[Conversation]:
+    with rig.connect() as executor, Conversation(executor) as conversation:
+        yield conversation
+
+
+def joined(talk: Conversation, *names: str) -> None:
+    """Wait until there are exactly these nodes."""
+    until = talk.executor.clock() + DEADLINE_S
+    while {node.name for node in talk.executor.nodes()} != set(names):
+        assert talk.executor.clock() < until, f"the nodes are {talk.executor.nodes()}, not {names}"
+        talk.executor.events(talk.executor.clock() + 0.05)
+
+
+def reserved(talk: Conversation, request: Request | None = None) -> object:
+    """Room, as soon as there is some."""
+    until = talk.executor.clock() + DEADLINE_S
+    while (found := talk.executor.reserve(request or Request())) is None:
+        assert talk.executor.clock() < until, "there was never room"
+        talk.executor.events(talk.executor.clock() + 0.05)
+    talk._reservations.append(found)
+    return found
+
+
+def test_calls_go_on_while_the_head_is_started_again(rig: Rig, talk: Conversation) -> None:
+    rig.join("a", {"cpu": 2})
+    joined(talk, "a")
+    call = talk.start(programs.Echo(), ["before", "while", "after"])
+    first = talk.emission_of(call)
+    rig.stop_head()
+    talk.answer(first, 1)
+    rig.start_head()
+    second = talk.emission_of(call)
+    talk.answer(second, 2)
+    assert talk.returned_by_from(talk.emission_of(call), 3) == [1, 2, 3]
+    assert [node.name for node in talk.executor.nodes()] == ["a"]
+
+
+def test_a_head_that_was_started_again_knows_what_is_held(rig: Rig, talk: Conversation) -> None:
+    rig.join("a", {"cpu": 2})
+    joined(talk, "a")
+    held = [talk.reserve(), talk.reserve()]
+    rig.stop_head()
+    rig.start_head()
+    joined(talk, "a")
+    with rig.connect() as other:
+        assert other.reserve(Request()) is None
+        talk.executor.release(held[0])
+        talk.room_freed()
+        until = other.clock() + DEADLINE_S
+        while other.reserve(Request()) is None:
+            assert other.clock() < until
+            other.events(other.clock() + 0.05)
+
+
+def test_an_agent_that_is_cut_off_ends_its_calls_and_comes_back_as_another_node(rig: Rig, talk: Conversation) -> None:
+    cable = Cable(rig.port)
+    agent = Agent(
+        lambda: grpc.insecure_channel(f"127.0.0.1:{cable.port}", options=CHANNEL_OPTIONS),
+        Machine(Resources.of(cpu=1), host="far"),
+        "first",
+    )
+    joined(talk, "far")
+    call = talk.start(Run(end_as_told))
+    pid = talk.emission_of(call).payload
+    with gone_afterwards(pid):
+        cable.quiet()
+        ending = talk.next_of(call)
+        assert isinstance(ending, Died)
+        assert "silent" in ending.cause.lost
+    cable.heal()
+    joined(talk, "far-2")
+    assert talk.returned_by(talk.start(programs.Answer(), 5, on=reserved(talk))) == 5
+    agent.close()
+    cable.close()
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_an_agent_that_is_cut_off_one_way_is_lost_too(rig: Rig, talk: Conversation, direction: str) -> None:
+    cable = Cable(rig.port)
+    agent = Agent(
+        lambda: grpc.insecure_channel(f"127.0.0.1:{cable.port}", options=CHANNEL_OPTIONS),
+        Machine(Resources.of(cpu=1), host="far"),
+        "first",
+    )
+    joined(talk, "far")
+    call = talk.start(Run(end_as_told))
+    pid = talk.emission_of(call).payload
+    with gone_afterwards(pid):
+        cable.quiet(direction)
+        assert isinstance(talk.next_of(call), Died)
+    cable.heal()
+    joined(talk, "far-2")
+    agent.close()
+    cable.close()
+
+
+def test_calls_go_on_over_connections_that_break_all_the_time(rig: Rig, talk: Conversation) -> None:
+    cable = Cable(rig.port)
+    agent = Agent(
+        lambda: grpc.insecure_channel(f"127.0.0.1:{cable.port}", options=CHANNEL_OPTIONS),
+        Machine(Resources.of(cpu=1), host="far"),
+        "first",
+    )
+    joined(talk, "far")
+    call = talk.start(programs.Follow(0))
+    for number in range(12):
+        emitted = talk.emission_of(call)
+        assert emitted.payload == number
+        cable.cut()
+        talk.answer(emitted, number + 1)
+    assert talk.returned_by(call, "stop") == "stopped"
+    agent.close()
+    cable.close()
+
+
+def test_a_driver_that_is_gone_without_a_word_loses_its_calls_and_its_room(rig: Rig, talk: Conversation) -> None:
+    rig.join("a", {"cpu": 1})
+    joined(talk, "a")
+    cable = Cable(rig.port)
+    gone = RemoteExecutor(
+        ClusterFleet(lambda: grpc.insecure_channel(f"127.0.0.1:{cable.port}", options=CHANNEL_OPTIONS))
+    )
+    theirs = Conversation(gone)
+    pid = theirs.emission_of(theirs.start(Run(end_as_told))).payload
+    with gone_afterwards(pid):
+        cable.quiet()
+        assert talk.returned_by(talk.start(programs.Answer(), 1, on=reserved(talk))) == 1
+    gone.close()
+    cable.close()
+
+
+def test_a_node_that_joins_later_is_waited_for(rig: Rig) -> None:
+    with rig.connect(patience_s=60) as executor, Conversation(executor) as talk:
+        assert executor.reserve(Request((Resources.of(cpu=8),))) is None
+        rig.join("large", {"cpu": 8})
+        reservation = reserved(talk, Request((Resources.of(cpu=8),)))
+        assert talk.returned_by(talk.start(programs.Answer(), 2, on=reservation)) == 2
+
+
+def test_what_no_node_can_hold_is_refused_once_patience_ends(rig: Rig, talk: Conversation) -> None:
+    rig.join("a", {"cpu": 1})
+    joined(talk, "a")
+    with pytest.raises(InfeasibleRequestError, match="8"):
+        talk.executor.reserve(Request((Resources.of(cpu=8),)))
+
+
+@pytest.fixture
+def pair(rig: Rig, request: pytest.FixtureRequest) -> Iterator[list[Conversation]]:
+    """The conversations of two experiments, with these priorities."""
+    with ExitStack() as stack:
+        pair = []
+        for priority in request.param:
+            executor = stack.enter_context(rig.connect(identity=Identity(f"of priority {priority}", priority)))
+            pair.append(stack.enter_context(Conversation(executor)))
+        rig.join("a", {"cpu": 4})
+        for talk in pair:
+            joined(talk, "a")
+        yield pair
+
+
+@pytest.mark.parametrize("pair", [(0, 0)], indirect=True)
+def test_experiments_share_room_equally(pair: list[Conversation]) -> None:
+    greedy, modest = pair
+    held = [greedy.reserve() for _ in range(4)]
+    for turn in range(2):
+        assert modest.executor.reserve(Request()) is None
+        greedy.executor.release(held[turn])
+        greedy.room_freed()
+        assert greedy.executor.reserve(Request()) is None, "the one that has less comes first"
+        reserved(modest)
+
+
+@pytest.mark.parametrize("pair", [(0, 1)], indirect=True)
+def test_a_higher_priority_comes_first(pair: list[Conversation]) -> None:
+    low, high = pair
+    held = [low.reserve(), *(high.reserve() for _ in range(3))]
+    assert high.executor.reserve(Request()) is None
+    low.executor.release(held[0])
+    low.room_freed()
+    assert low.executor.reserve(Request()) is None
+    reserved(high)
+
+
+def test_large_arguments_and_values_arrive(rig: Rig, talk: Conversation) -> None:
+    rig.join("a", {"cpu": 1})
+    joined(talk, "a")
+    payload = b"x" * 30_000_000
+    unchanged = talk.returned_by(talk.start(programs.Answer(), payload)) == payload
+    assert unchanged
+
+
+def test_nobody_is_there() -> None:
+    with pytest.raises(ClusterError, match="did not answer"):
+        ClusterFleet(lambda: grpc.insecure_channel("127.0.0.1:9", options=CHANNEL_OPTIONS), within_s=0.5)

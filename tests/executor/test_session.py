@@ -1,0 +1,90 @@
+"""What is said in a session arrives whole, once and in order, whatever the connection loses."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from executor.cluster.session import Session, Stretch
+
+
+class Connection:
+    """Carries stretches both ways in order; when it breaks, what is on the way is lost."""
+
+    def __init__(self) -> None:
+        self.ends = (Session(100, 500), Session(100, 500))
+        self.way: tuple[list[Stretch], list[Stretch]] = ([], [])
+        self.heard: tuple[list[bytes], list[bytes]] = ([], [])
+
+    def send(self, end: int, items: list[bytes]) -> None:
+        self._put(end, self.ends[end].send(items))
+
+    def deliver(self, end: int) -> None:
+        """The next stretch arrives at `end`, which answers as it may."""
+        if self.way[end]:
+            stretch = self.way[end].pop(0)
+            self.heard[end].extend(self.ends[end].take(stretch))
+            self._put(end, self.ends[end].flow() or self.ends[end].acknowledgement())
+
+    def break_and_mend(self) -> None:
+        for end in (0, 1):
+            self.way[end].clear()
+        for end in (0, 1):
+            self._put(end, self.ends[end].again())
+
+    def settle(self) -> None:
+        while self.way[0] or self.way[1]:
+            for end in (0, 1):
+                self.deliver(end)
+
+    def _put(self, end: int, stretch: Stretch | None) -> None:
+        if stretch is not None:
+            self.way[1 - end].append(stretch)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_nothing_is_lost_or_told_twice_over_connections_that_break(chance: random.Random) -> None:
+    connection = Connection()
+    sent: tuple[list[bytes], list[bytes]] = ([], [])
+    for number in range(chance.randrange(60)):
+        end = chance.randrange(2)
+        match chance.randrange(4):
+            case 0 | 1:
+                items = [b"%d" % number * chance.choice([1, 10, 700]) for _ in range(chance.randrange(3))]
+                sent[end].extend(items)
+                connection.send(end, items)
+            case 2:
+                connection.deliver(end)
+            case _:
+                connection.break_and_mend()
+    connection.break_and_mend()
+    connection.settle()
+    assert (connection.heard[1], connection.heard[0]) == sent
+
+
+def test_what_is_acknowledged_is_kept_no_longer() -> None:
+    connection = Connection()
+    for _ in range(200):
+        connection.send(0, [b"x" * 100])
+    connection.settle()
+    if (last := connection.ends[1].acknowledgement(now=True)) is not None:
+        connection.ends[0].take(last)
+    assert connection.ends[0].kept_bytes == 0
+
+
+def test_a_large_item_leaves_room_for_others_on_the_way() -> None:
+    session = Session()
+    stretch = session.send([bytes(100 * 2**20)])
+    assert stretch is not None
+    assert sum(map(len, stretch.items)) < 10 * 2**20
+    assert session.flow() is None, "more only once something has arrived"
+
+
+def test_an_end_that_has_missed_something_waits_until_it_is_said_again() -> None:
+    session = Session()
+    assert session.take(Stretch(3, 0, (b"\0third",))) == []
+    assert session.take(Stretch(1, 0, (b"\0first", b"\0second", b"\0third"))) == [b"first", b"second", b"third"]
+    assert session.take(Stretch(2, 0, (b"\0second", b"\0third", b"\0fourth"))) == [b"fourth"]
