@@ -3,24 +3,44 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl
 
 from executor.interface import TrialExecutor
 from executor.local import LocalExecutor
 
 _KINDS = {"local": LocalExecutor}
+_CLUSTER = "grpc://"
 
 
-def connect(address: str | TrialExecutor = "local", **options: Any) -> TrialExecutor:
+def connect(address: str | TrialExecutor = "local", *, experiment: str = "", **options: Any) -> TrialExecutor:
     """The executor at `address`, made with `options`; one that is made already is passed through.
+
+    ``"local"`` is this machine; ``"grpc://HOST:PORT"`` a cluster of ours, also ``"grpc://NAME"`` by what it is called
+    here, and ``"grpc://NAME?priority=2"`` to be given room before others. `experiment` is how we show among others.
 
     Raises:
         ValueError: there is no such address, or options were given for an executor that is made already.
+        ClusterError: there are no credentials for the cluster here, or its head does not answer or refuses us.
     """
     if isinstance(address, TrialExecutor):
         if options:
             raise ValueError(f"the executor is made already, so it cannot take {', '.join(options)}")
         return address
+    if address.startswith(_CLUSTER):
+        from executor.cluster.client import open_cluster  # gRPC takes 60 ms to import
+
+        target, _, query = address.removeprefix(_CLUSTER).partition("?")
+        return open_cluster(target, experiment=experiment, **_asked(address, query), **options)
     if address not in _KINDS:
-        known = ", ".join(map(repr, _KINDS))
+        known = ", ".join(map(repr, [*_KINDS, f"{_CLUSTER}HOST:PORT"]))
         raise ValueError(f"no executor at {address!r}: there is {known}; or pass an executor of your own")
     return _KINDS[address](**options)
+
+
+def _asked(address: str, query: str) -> dict[str, Any]:
+    """What an address asks for behind its question mark."""
+    kinds = {"priority": int, "patience_s": float}
+    try:
+        return {key: kinds[key](value) for key, value in parse_qsl(query, strict_parsing=bool(query))}
+    except (KeyError, ValueError):
+        raise ValueError(f"{address!r} may end in ?priority=NUMBER&patience_s=SECONDS, and in nothing else") from None

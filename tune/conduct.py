@@ -145,7 +145,7 @@ def _tidied(job: Job) -> Iterator[None]:
 def _executor(job: Job) -> Iterator[TrialExecutor]:
     """The executor the job names; closed at the end unless the caller made it."""
     given = job.run.executor
-    executor = connect(given)
+    executor = connect(given, experiment=job.directory.name)
     try:
         yield executor
     finally:

@@ -87,7 +87,7 @@ class Loop:
         """Take the experiment up, for the first time or again, with what the user wants otherwise than it stands."""
         nodes = self._executor.nodes()
         total = sum((node.capacity for node in nodes), start=Resources())
-        self._handle(Opened(nodes[0].name, total.as_dict()))
+        self._handle(Opened(nodes[0].name if nodes else "", total.as_dict()))
         for amended in amending(self._experiment) if amending else ():
             self._handle(amended)
         self._commit()

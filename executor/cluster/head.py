@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from executor.cluster import clock, wire
 from executor.cluster.line import MAIL_BYTES, gather_s
 from executor.cluster.protos import cluster as pb
+from executor.cluster.security.guard import Guard
+from executor.cluster.security.roles import Role
 from executor.cluster.state import HeadState, RefusedError, Sending, ToAgent
 from executor.cluster.versions import mismatch, versions_here
+from executor.errors import ClusterError
 
 _log = logging.getLogger(__name__)
+
+_LAST_WORDS_S = 0.2
 
 SERVICE = "audition.cluster.v1.Cluster"
 
@@ -36,12 +42,23 @@ SERVER_OPTIONS = (
 Outbox = asyncio.Queue[Any]
 
 
-class Head:
-    """Serves one cluster; `keep` is called when the names in its state have changed, and are to be kept."""
+@dataclass(frozen=True, slots=True)
+class Household:
+    """What a head has around it: who may come in, who lets newcomers in, and where its few names are kept."""
 
-    def __init__(self, state: HeadState, keep: Callable[[], None] = lambda: None) -> None:
+    guard: Guard
+    invite: Callable[[Role], pb.InviteReply]
+    certify: Callable[[bytes, Role, str], pb.Certified]
+    keep: Callable[[], None]
+
+
+class Head:
+    """Serves one cluster. Nothing that a caller sends is read before the guard has admitted him."""
+
+    def __init__(self, state: HeadState, household: Household) -> None:
         self._state = state
-        self._keep = keep
+        self._household = household
+        self._guard = household.guard
         self._agents: dict[str, Outbox] = {}
         self._drivers: dict[str, Outbox] = {}
         self._began = clock.now()
@@ -62,21 +79,39 @@ class Head:
 
     def _handlers(self) -> grpc.GenericRpcHandler:
         stream, unary = grpc.stream_stream_rpc_method_handler, grpc.unary_unary_rpc_method_handler
-        return grpc.method_handlers_generic_handler(
-            SERVICE,
-            {
-                "Serve": stream(self._serve, pb.AgentSays.FromString, pb.AgentHears.SerializeToString),
-                "Drive": stream(self._drive, pb.DriverSays.FromString, pb.DriverHears.SerializeToString),
-                "Status": unary(self._status, pb.StatusRequest.FromString, pb.StatusReply.SerializeToString),
-                "Drain": unary(self._drain, pb.DrainRequest.FromString, pb.DrainReply.SerializeToString),
-                "Stop": unary(self._stop, pb.StopRequest.FromString, pb.StopReply.SerializeToString),
-            },
-        )
+        works: dict[str, tuple[Any, Any, Any]] = {
+            "Status": (self._status, pb.StatusRequest, pb.StatusReply),
+            "Drain": (self._drain, pb.DrainRequest, pb.DrainReply),
+            "Stop": (self._stop, pb.StopRequest, pb.StopReply),
+            "Invite": (self._invite, pb.InviteRequest, pb.InviteReply),
+            "Renew": (self._renew, pb.RenewRequest, pb.Certified),
+        }
+        handlers: dict[str, Any] = {
+            name: unary(self._guarded(name, work, asked), None, reply.SerializeToString)
+            for name, (work, asked, reply) in works.items()
+        }
+        handlers["Serve"] = stream(self._serve, None, pb.AgentHears.SerializeToString)
+        handlers["Drive"] = stream(self._drive, None, pb.DriverHears.SerializeToString)
+        return grpc.method_handlers_generic_handler(SERVICE, handlers)
+
+    def _guarded(self, call: str, work: Any, asked: Any) -> Any:
+        async def guarded(data: bytes, context: Any) -> Any:
+            role = await self._guard.admit(context, call)
+            try:
+                request = asked.FromString(data)
+            except DecodeError:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"this is no {asked.DESCRIPTOR.name}")
+                raise
+            return await work(request, context, role)
+
+        return guarded
 
     # ------------------------------------------------------------------------------------------------------- agents
 
-    async def _serve(self, stream: AsyncIterator[pb.AgentSays], context: Any) -> AsyncIterator[pb.AgentHears]:
-        first = await anext(stream, None)
+    async def _serve(self, stream: AsyncIterator[bytes], context: Any) -> AsyncIterator[pb.AgentHears]:
+        await self._guard.admit(context, "Serve")
+        mails = _decoded(stream, pb.AgentSays)
+        first = await anext(mails, None)
         if first is None or not first.messages or first.messages[0].WhichOneof("what") != "hello":
             return
         hello = first.messages[0].hello
@@ -88,7 +123,7 @@ class Head:
             _log.warning("agent on %s refused: %s", hello.host, error)
             yield pb.AgentHears(messages=[pb.ToAgent(refused=pb.Refused(why=str(error), for_good=for_good))])
             return
-        self._keep()
+        self._household.keep()
         _log.info("node %s joins", name)
         outbox = _replaced(self._agents, name)
         terms = self._state.terms
@@ -101,7 +136,7 @@ class Head:
         )
         outbox.put_nowait(pb.ToAgent(welcome=welcome))
         self._send(sendings)
-        async for mail in _both(stream, outbox, pb.AgentHears, partial(self._from_agent, name, outbox)):
+        async for mail in _both(mails, outbox, pb.AgentHears, partial(self._from_agent, name, outbox)):
             yield mail
         if self._agents.get(name) is outbox:
             del self._agents[name]
@@ -126,8 +161,10 @@ class Head:
 
     # ------------------------------------------------------------------------------------------------------ drivers
 
-    async def _drive(self, stream: AsyncIterator[pb.DriverSays], context: Any) -> AsyncIterator[pb.DriverHears]:
-        first = await anext(stream, None)
+    async def _drive(self, stream: AsyncIterator[bytes], context: Any) -> AsyncIterator[pb.DriverHears]:
+        await self._guard.admit(context, "Drive")
+        mails = _decoded(stream, pb.DriverSays)
+        first = await anext(mails, None)
         if first is None or not first.messages or first.messages[0].WhichOneof("what") != "hello":
             return
         hello = first.messages[0].hello
@@ -142,7 +179,7 @@ class Head:
         outbox = _replaced(self._drivers, name)
         self._send(sendings)
         async for mail in _both(
-            stream, outbox, pb.DriverHears, lambda message: self._from_driver(name, outbox, message)
+            mails, outbox, pb.DriverHears, lambda message: self._from_driver(name, outbox, message)
         ):
             yield mail
         if self._drivers.get(name) is outbox:
@@ -195,7 +232,7 @@ class Head:
 
     # --------------------------------------------------------------------------------------------------- what is asked
 
-    async def _status(self, request: pb.StatusRequest, context: Any) -> pb.StatusReply:
+    async def _status(self, request: pb.StatusRequest, context: Any, role: Role) -> pb.StatusReply:
         state, now = self._state, clock.now()
         free = state.holdings.free()
         nodes = [
@@ -225,16 +262,38 @@ class Head:
             cluster=state.cluster, epoch=state.epoch, up_s=now - self._began, nodes=nodes, drivers=drivers
         )
 
-    async def _drain(self, request: pb.DrainRequest, context: Any) -> pb.DrainReply:
+    async def _drain(self, request: pb.DrainRequest, context: Any, role: Role) -> pb.DrainReply:
         if request.node not in self._state.agents:
             known = ", ".join(self._state.agents) or "none"
             await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no node {request.node!r}; there is: {known}")
         self._send(self._state.drain(request.node, request.deadline_s))
         return pb.DrainReply()
 
-    async def _stop(self, request: pb.StopRequest, context: Any) -> pb.StopReply:
-        self.stop()
+    async def _stop(self, request: pb.StopRequest, context: Any, role: Role) -> pb.StopReply:
+        refused = pb.Refused(why="the cluster was stopped", for_good=True)
+        for outbox in self._agents.values():
+            outbox.put_nowait(pb.ToAgent(refused=refused))
+        for outbox in self._drivers.values():
+            outbox.put_nowait(pb.ToDriver(refused=refused))
+        asyncio.get_running_loop().call_later(_LAST_WORDS_S, self.stop)
         return pb.StopReply()
+
+    async def _invite(self, request: pb.InviteRequest, context: Any, role: Role) -> pb.InviteReply:
+        if request.role not in list(Role):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"role must be one of {', '.join(Role)}")
+        return self._household.invite(Role(request.role))
+
+    async def _renew(self, request: pb.RenewRequest, context: Any, role: Role) -> pb.Certified:
+        try:
+            return self._household.certify(request.request, role, self._guard.name(context))
+        except ClusterError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            raise
+
+
+async def _decoded(stream: AsyncIterator[bytes], mail: Any) -> AsyncIterator[Any]:
+    async for data in stream:
+        yield mail.FromString(data)
 
 
 def _replaced(outboxes: dict[str, Outbox], name: str) -> Outbox:
@@ -249,31 +308,39 @@ async def _both(
     stream: AsyncIterator[Any], outbox: Outbox, hears: Any, take: Callable[[Any], None]
 ) -> AsyncIterator[Any]:
     """Take in what comes, and yield what is to go out, all that there is at a time as one, until a side is done."""
-
-    async def hear() -> None:
-        try:
-            async for mail in stream:
-                for message in mail.messages:
-                    take(message)
-        except ValueError as error:
-            _log.warning("a stream ends for a message that makes no sense: %s", error)
-        finally:
-            outbox.put_nowait(None)
-
-    hearing = asyncio.create_task(hear())
-    send_at = 0.0
+    hearing = asyncio.create_task(_hear(stream, outbox, take))
     try:
         while (message := await outbox.get()) is not None:
-            if (early_s := send_at - time.monotonic()) > 0:
-                await asyncio.sleep(early_s)
-            messages, size = [message], message.ByteSize()
-            while size < MAIL_BYTES and message is not None and not outbox.empty():
-                if (message := outbox.get_nowait()) is not None:
-                    messages.append(message)
-                    size += message.ByteSize()
+            messages, more = _gathered(outbox, message)
             yield hears(messages=messages)
-            send_at = time.monotonic() + gather_s(len(messages))
-            if message is None:
+            if not more:
                 return
+            await asyncio.sleep(gather_s(len(messages)))
     finally:
         hearing.cancel()
+
+
+async def _hear(stream: AsyncIterator[Any], outbox: Outbox, take: Callable[[Any], None]) -> None:
+    try:
+        async for mail in stream:
+            for message in mail.messages:
+                take(message)
+    except (ValueError, DecodeError) as error:
+        _log.warning("a stream ends for a message that makes no sense: %s", error)
+    except Exception:
+        _log.exception("a stream ends for a mistake of ours")
+        raise
+    finally:
+        outbox.put_nowait(None)
+
+
+def _gathered(outbox: Outbox, first: Any) -> tuple[list[Any], bool]:
+    """What is in the outbox, as much as one mail holds, and whether the stream goes on after it."""
+    messages, size = [first], first.ByteSize()
+    while size < MAIL_BYTES and not outbox.empty():
+        message = outbox.get_nowait()
+        if message is None:
+            return messages, False
+        messages.append(message)
+        size += message.ByteSize()
+    return messages, True

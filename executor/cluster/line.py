@@ -63,7 +63,7 @@ class Peer(Generic[Up, Down]):
 
 
 def gather_s(messages: int) -> float:
-    """How soon a mail may follow on one of so many messages: who is alone is not held up, and a crowd goes together."""
+    """How long a mail of so many messages is followed by none: who is alone is not held up, a crowd goes together."""
     return 1e-3 * min(messages - 1, 4)
 
 
@@ -135,6 +135,7 @@ class Line(Generic[Up, Down]):
                     for message in mail.messages:
                         self._take(message, outbox)
             except grpc.RpcError as error:
+                _log.debug("the stream to the head broke: %s", error)
                 return _is_nobody(error)
             finally:
                 self._outbox = None
@@ -191,16 +192,12 @@ def _is_nobody(error: grpc.RpcError) -> bool:
 
 def _gathered(outbox: queue.SimpleQueue[Any], mail: Any) -> Iterator[Any]:
     """What is put into the outbox until None is, all that there is at a time as one."""
-    send_at = 0.0
     while (message := outbox.get()) is not None:
-        if (early_s := send_at - time.monotonic()) > 0:
-            time.sleep(early_s)
         messages, size = [message], message.ByteSize()
-        while size < MAIL_BYTES and message is not None and not outbox.empty():
-            if (message := outbox.get()) is not None:
-                messages.append(message)
-                size += message.ByteSize()
+        while size < MAIL_BYTES and not outbox.empty() and (message := outbox.get()) is not None:
+            messages.append(message)
+            size += message.ByteSize()
         yield mail(messages=messages)
-        send_at = time.monotonic() + gather_s(len(messages))
         if message is None:
             return
+        time.sleep(gather_s(len(messages)))

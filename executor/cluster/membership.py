@@ -8,6 +8,7 @@ that was cut off has ended its calls, `lease_s` after its last answered beat, be
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class Terms:
             raise ValueError(f"lease_s must be more than two beats of {self.beat_s:g} s, got {self.lease_s:g}")
         if self.grace_s <= 0 or self.driver_grace_s <= 0:
             raise ValueError(f"grace_s and driver_grace_s must be above 0, got {self}")
+
+    @classmethod
+    def of_lease(cls, lease_s: float) -> Self:
+        """With ten beats to a lease, and a fifth of it as grace."""
+        return cls(beat_s=lease_s / 10, lease_s=lease_s, grace_s=lease_s / 5)
 
     @property
     def lost_after_s(self) -> float:

@@ -13,9 +13,10 @@ import grpc
 from executor.cluster import clock
 from executor.cluster.agent import Agent, Machine
 from executor.cluster.fleet import ClusterFleet
-from executor.cluster.head import SERVER_OPTIONS, Head
+from executor.cluster.head import SERVER_OPTIONS, Head, Household
 from executor.cluster.line import CHANNEL_OPTIONS
 from executor.cluster.membership import Terms
+from executor.cluster.security.guard import OpenDoor
 from executor.cluster.state import HeadState
 from executor.devices import names
 from executor.remote.executor import RemoteExecutor
@@ -43,7 +44,7 @@ class Rig:
         async def serve() -> None:
             server = grpc.aio.server(options=SERVER_OPTIONS)
             self.port = server.add_insecure_port(f"127.0.0.1:{self.port}")
-            self.head = Head(state)
+            self.head = Head(state, Household(OpenDoor(), _nobody, _nobody, lambda: None))
             ready.set()
             await self.head.serve(server)
 
@@ -74,6 +75,10 @@ class Rig:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+def _nobody(*_: Any) -> Any:
+    raise AssertionError("in a rig nobody is invited")
 
 
 class RiggedExecutor(RemoteExecutor):

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from tune.cli.cluster import app as cluster
 from tune.cli.ending import ending, leave
 
 app = typer.Typer(
@@ -21,6 +22,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Tune hyperparameters: run sweep files, look at experiments, go on with them.",
 )
+
+app.add_typer(cluster, name="cluster")
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show our own traceback of an error too.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

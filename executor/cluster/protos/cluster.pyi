@@ -6,6 +6,52 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class EnrolRequest(_message.Message):
+    __slots__ = ("token", "request", "name")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    request: bytes
+    name: str
+    def __init__(self, token: _Optional[str] = ..., request: _Optional[bytes] = ..., name: _Optional[str] = ...) -> None: ...
+
+class RenewRequest(_message.Message):
+    __slots__ = ("request",)
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    request: bytes
+    def __init__(self, request: _Optional[bytes] = ...) -> None: ...
+
+class Certified(_message.Message):
+    __slots__ = ("certificate", "authority", "role", "cluster", "port")
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    AUTHORITY_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    certificate: bytes
+    authority: bytes
+    role: str
+    cluster: str
+    port: int
+    def __init__(self, certificate: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., role: _Optional[str] = ..., cluster: _Optional[str] = ..., port: _Optional[int] = ...) -> None: ...
+
+class InviteRequest(_message.Message):
+    __slots__ = ("role",)
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    role: str
+    def __init__(self, role: _Optional[str] = ...) -> None: ...
+
+class InviteReply(_message.Message):
+    __slots__ = ("token", "pin", "port")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    PIN_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    pin: str
+    port: int
+    def __init__(self, token: _Optional[str] = ..., pin: _Optional[str] = ..., port: _Optional[int] = ...) -> None: ...
+
 class Resources(_message.Message):
     __slots__ = ("units",)
     class UnitsEntry(_message.Message):

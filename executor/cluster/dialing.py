@@ -1,0 +1,35 @@
+"""From credentials to connections, on both ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import grpc
+
+from executor.cluster.line import CHANNEL_OPTIONS
+from executor.cluster.security.authority import HEAD_NAME, Keyed
+from executor.cluster.security.credentials import Credentials
+
+Dial = Callable[[], grpc.Channel]
+
+
+def dialer(target: str, load: Callable[[], Credentials]) -> Dial:
+    """Dials the head at ``HOST:PORT`` with what `load` finds just then, since certificates are renewed."""
+    options = (*CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", HEAD_NAME))
+
+    def dial() -> grpc.Channel:
+        found = load()
+        credentials = grpc.ssl_channel_credentials(found.authority, found.own.key, found.own.certificate)
+        return grpc.secure_channel(target, credentials, options=options)
+
+    return dial
+
+
+def mutual(authority: bytes, head: Keyed) -> grpc.ServerCredentials:
+    """What the head listens with: only who has a certificate of the cluster's authority gets through."""
+    return grpc.ssl_server_credentials([(head.key, head.certificate)], authority, require_client_auth=True)
+
+
+def one_sided(door: Keyed) -> grpc.ServerCredentials:
+    """What the doorkeeper listens with."""
+    return grpc.ssl_server_credentials([(door.key, door.certificate)])

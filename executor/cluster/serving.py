@@ -1,0 +1,213 @@
+"""The processes of a cluster: the head's, a node's, and the agent's that the node's starts again when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+
+from executor import devices
+from executor.cluster import clock
+from executor.cluster.agent import Agent, Machine, reachable_address
+from executor.cluster.dialing import dialer, mutual, one_sided
+from executor.cluster.head import SERVER_OPTIONS, Head, Household
+from executor.cluster.home import Home, Place
+from executor.cluster.membership import Terms
+from executor.cluster.protos import cluster as pb
+from executor.cluster.security.authority import Keyed, expires_at, pin, request
+from executor.cluster.security.credentials import Credentials
+from executor.cluster.security.doorkeeper import AGENT_VALID_S, Doorkeeper
+from executor.cluster.security.guard import Guard
+from executor.cluster.security.roles import Role
+from executor.cluster.security.tokens import Tokens
+from executor.cluster.state import HeadState
+from executor.errors import ClusterError
+from executor.platform import here
+from executor.resources import Resources
+
+_log = logging.getLogger(__name__)
+
+_MARK = "AUDITION_AGENT"
+_LOOK_S = 0.02
+_RESPAWN_S = 0.1
+_QUICK_S = 5.0
+_RENEW_SHARE = 1 / 3
+_RENEW_LOOK_S = 600.0
+
+
+def serve_head(folder: Path, host: str, port: int, terms: Terms) -> None:
+    """Be the head of the cluster in `folder` until a signal or a `Stop` ends it. `port` + 1 is the doorkeeper's.
+
+    Raises:
+        ClusterError: another head runs from the folder, or a port is taken.
+    """
+    home = Home(folder)
+    try:
+        asyncio.run(_serve_head(home, host, port, terms))
+    finally:
+        home.close()
+
+
+async def _serve_head(home: Home, host: str, port: int, terms: Terms) -> None:
+    server, door = grpc.aio.server(options=SERVER_OPTIONS), grpc.aio.server(options=SERVER_OPTIONS)
+    port = _listen(server, host, port, mutual(home.authority.certificate, home.head))
+    door_port = _listen(door, host, port + 1, one_sided(home.door))
+    tokens, names = Tokens(), home.names
+    doorkeeper = Doorkeeper(home.authority, tokens, names.cluster, port)
+    state = HeadState(names.cluster, names.epoch, terms, clock.now(), names.hosts)
+
+    def invite(role: Role) -> pb.InviteReply:
+        return pb.InviteReply(token=tokens.issue(role, time.time()), pin=pin(home.door.certificate), port=door_port)
+
+    def keep() -> None:
+        if state.names != names.hosts:
+            names.hosts = dict(state.names)
+            home.keep_names()
+
+    head = Head(state, Household(Guard(home.denied), invite, doorkeeper.certify, keep))
+    door.add_generic_rpc_handlers((doorkeeper.handlers(),))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, head.stop)
+    await door.start()
+    Place(_told_to_others(host), port, door_port, os.getpid()).save(home.folder)
+    await head.serve(server)
+    await door.stop(0)
+
+
+def _told_to_others(host: str) -> str:
+    """The address by which others reach who listens at `host`: one of this machine's own when that is all of them."""
+    return reachable_address("192.0.2.1", 9) if host in ("0.0.0.0", "::", "[::]") else host
+
+
+def _listen(server: grpc.aio.Server, host: str, port: int, credentials: grpc.ServerCredentials) -> int:
+    try:
+        bound = server.add_secure_port(f"{host}:{port}", credentials)
+    except RuntimeError:
+        bound = 0
+    if not bound:
+        raise ClusterError(f"cannot listen on {host}:{port}: the port is taken, or the address is not this machine's")
+    return bound
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a node gives to the cluster; what is not given is discovered."""
+
+    cpus: float | None = None
+    gpus: float | None = None
+    memory: int | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
+    host: str = ""
+    """How the node is called; its machine's name by default."""
+
+    def machine(self, head_host: str, head_port: int) -> Machine:
+        """This machine, as far as it is offered."""
+        names = devices.names(self.gpus)
+        amounts = {
+            **self.resources,
+            "cpu": here.usable_cpus() if self.cpus is None else self.cpus,
+            "gpu": len(names) if self.gpus is None else self.gpus,
+            "memory": here.usable_memory() if self.memory is None else self.memory,
+        }
+        address = reachable_address(head_host, head_port)
+        machine = Machine(Resources.of(amounts), names, address=address)
+        return Machine(machine.capacity, names, self.host, address) if self.host else machine
+
+
+def serve_agent(folder: Path, offer: Offer, incarnation: str, succeeds: str) -> int:
+    """Be a node's agent until a signal ends it, or the head will not have it; the exit code."""
+    place = Place.load(folder)
+    ended = threading.Event()
+    code = 0
+
+    def gone(why: str) -> None:
+        nonlocal code
+        _log.warning("this node leaves: %s", why)
+        code = NO_MORE
+        ended.set()
+
+    dial = dialer(place.address, lambda: Credentials.load(folder, Role.AGENT))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    agent = Agent(dial, offer.machine(place.host, place.port), incarnation, succeeds=succeeds, gone=gone)
+    while not ended.wait(_RENEW_LOOK_S):
+        renew(folder, Role.AGENT)
+    agent.close()
+    return code
+
+
+NO_MORE = 3
+"""The exit code of an agent that the head will not have."""
+
+
+def serve_node(command: list[str]) -> None:
+    """Keep an agent on this machine: one that dies is started again, and tells the head that nothing is left of it.
+
+    `command` starts an agent that takes its incarnation, and the one that it succeeds, as two further arguments.
+    """
+    stopping = threading.Event()
+    agent: list[subprocess.Popen[bytes]] = []
+
+    def stop(*_: object) -> None:
+        stopping.set()
+        for process in agent:
+            process.terminate()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    succeeds = ""
+    while not stopping.is_set():
+        incarnation, began = secrets.token_hex(8), time.monotonic()
+        mark = {_MARK: incarnation}
+        agent[:] = [subprocess.Popen([*command, incarnation, succeeds], env={**os.environ, **mark})]
+        code = agent[0].wait()
+        _end_all(f"{_MARK}={incarnation}")
+        if stopping.is_set() or code in (0, NO_MORE):
+            return
+        _log.warning("the agent ended with %d: it is started again", code)
+        succeeds = incarnation
+        lived_s = time.monotonic() - began
+        stopping.wait(_RESPAWN_S if lived_s > _QUICK_S else 10 * _RESPAWN_S)
+
+
+def _end_all(mark: str) -> None:
+    """See to it that nothing is left of what an agent started, before somebody says so to the head."""
+    while strays := here.marked(mark):
+        for pid in strays:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(_LOOK_S)
+
+
+def renew(folder: Path, role: Role) -> None:
+    """Get a certificate anew when a third of its time is left."""
+    try:
+        found = Credentials.load(folder, role)
+        if expires_at(found.own.certificate) - time.time() > AGENT_VALID_S * _RENEW_SHARE:
+            return
+        asked, key = request(role)
+        with dialer(Place.load(folder).address, lambda: found)() as channel:
+            call = channel.unary_unary(
+                "/audition.cluster.v1.Cluster/Renew", pb.RenewRequest.SerializeToString, pb.Certified.FromString
+            )
+            certified: pb.Certified = call(pb.RenewRequest(request=asked), timeout=30)
+        Credentials(certified.authority, Keyed(certified.certificate, key)).save(folder, role)
+    except (grpc.RpcError, ClusterError) as error:
+        _log.warning("the certificate could not be renewed: %s", error)
+
+
+def this_python(*arguments: str) -> list[str]:
+    """The command line of this interpreter running `executor.cluster`."""
+    return [sys.executable, "-m", "executor.cluster", *arguments]
