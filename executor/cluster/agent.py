@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import grpc
 
@@ -39,8 +40,8 @@ class Machine:
 class Served:
     """One driver's calls on this node, and the session in which they are talked about."""
 
-    def __init__(self, driver: str, address: str, send: Callable[[str, Stretch], None]) -> None:
-        self._driver = driver
+    def __init__(self, session: str, address: str, send: Callable[[Stretch], None]) -> None:
+        self.session = session
         self._send = send
         self._session = Session()
         self._room = threading.Condition()
@@ -57,22 +58,22 @@ class Served:
             self._host.take(wire.decode_order(item))
         with self._room:
             if (owed := self._session.acknowledgement()) is not None:
-                self._send(self._driver, owed)
+                self._send(owed)
 
     def _flow(self) -> None:
         if (more := self._session.flow()) is not None:
-            self._send(self._driver, more)
+            self._send(more)
 
     def acknowledge(self) -> None:
         """Acknowledge what came in and was not answered yet."""
         with self._room:
             if (owed := self._session.acknowledgement(now=True)) is not None:
-                self._send(self._driver, owed)
+                self._send(owed)
 
     def say_again(self) -> None:
         """The driver may not have heard all."""
         with self._room:
-            self._send(self._driver, self._session.again())
+            self._send(self._session.again())
 
     def _report(self, reports: list[Report]) -> None:
         items = [wire.encode_report(report) for report in reports]
@@ -80,7 +81,7 @@ class Served:
             # A driver that does not listen stops the programs that tell without waiting, and not our memory.
             self._room.wait_for(lambda: self._ended or self._session.kept_bytes < _MOST_KEPT_BYTES)
             if not self._ended and (stretch := self._session.send(items)) is not None:
-                self._send(self._driver, stretch)
+                self._send(stretch)
 
     def end(self) -> None:
         """End all calls; nothing is told of them any more."""
@@ -183,14 +184,24 @@ class Agent:
     def _serve(self, parcel: pb.Parcel) -> None:
         with self._lock:
             served = self._served.get(parcel.driver)
-            if served is None:
+            if served is None or served.session != parcel.session:
                 if parcel.first != 1:
                     return  # of a session that has ended
-                served = self._served[parcel.driver] = Served(parcel.driver, self._machine.address, self._send)
+                if served is not None:
+                    served.end()
+                send = partial(self._send, parcel.driver, parcel.session)
+                served = self._served[parcel.driver] = Served(parcel.session, self._machine.address, send)
         served.take(Stretch(parcel.first, parcel.seen, tuple(parcel.items)))
 
-    def _send(self, driver: str, stretch: Stretch) -> None:
-        parcel = pb.Parcel(driver=driver, node=self._name, first=stretch.first, seen=stretch.seen, items=stretch.items)
+    def _send(self, driver: str, session: str, stretch: Stretch) -> None:
+        parcel = pb.Parcel(
+            driver=driver,
+            node=self._name,
+            session=session,
+            first=stretch.first,
+            seen=stretch.seen,
+            items=stretch.items,
+        )
         self._line.send(pb.FromAgent(parcel=parcel))
 
     def _end(self, driver: str, why: str) -> None:

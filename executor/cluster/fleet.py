@@ -10,7 +10,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 
@@ -38,6 +38,14 @@ class Identity:
 
     experiment: str = ""
     priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Talk:
+    """A session with a node, and its name."""
+
+    session: Session = field(default_factory=Session)
+    name: str = field(default_factory=lambda: secrets.token_hex(4))
 
 
 @dataclass(slots=True)
@@ -71,7 +79,7 @@ class ClusterFleet(Fleet):
         self._patience_s = patience_s
         self._lock = threading.RLock()
         self._nodes: dict[str, Node] = {}
-        self._sessions: dict[str, Session] = {}
+        self._talks: dict[str, _Talk] = {}
         self._booked: dict[int, _Booked] = {}
         self._numbers = itertools.count(1)
         self._asked: dict[int, queue.SimpleQueue[pb.Answered | None]] = {}
@@ -122,7 +130,7 @@ class ClusterFleet(Fleet):
                 priority=self._identity.priority,
                 versions=versions_here(),
                 holdings=[wire.holding(booked.holding) for booked in self._booked.values()],
-                nodes=list(self._sessions),
+                nodes=list(self._talks),
             )
         return pb.FromDriver(hello=hello)
 
@@ -153,7 +161,7 @@ class ClusterFleet(Fleet):
         with self._lock:
             self._connected = True
             self._nodes = {message.name: wire_node(message) for message in welcome.nodes}
-            names = list(self._sessions)
+            names = list(self._talks)
         for name in names:
             self._say_again(name)
         self._welcomed.set()
@@ -171,14 +179,14 @@ class ClusterFleet(Fleet):
         first = not self._welcomed.is_set()
         self._welcomed.set()
         if not first:
-            for name in list(self._sessions):
+            for name in list(self._talks):
                 self._lose(name, self._refusal)
         threading.Thread(target=self._line.close, daemon=True).start()
 
     def _beat(self, number: int) -> None:
         with self._lock:
-            for name, session in self._sessions.items():
-                self._post(name, session.acknowledgement(now=True))
+            for name, talk in self._talks.items():
+                self._post(name, talk, talk.session.acknowledgement(now=True))
 
     # ----------------------------------------------------------------------------------------------------------- nodes
 
@@ -190,13 +198,13 @@ class ClusterFleet(Fleet):
     def _lose(self, name: str, why: str) -> None:
         with self._lock:
             self._nodes.pop(name, None)
-            session = self._sessions.pop(name, None)
+            talk = self._talks.pop(name, None)
             settled = [
                 number for number, booked in list(self._booked.items()) if self._gave(booked, name) and booked.released
             ]
             for number in settled:
                 self._settle(number)
-        if session is not None:
+        if talk is not None:
             self._arrive([NodeLost(name, why), *(RoomFreed() for _ in settled)])
 
     def _gave(self, booked: _Booked, name: str) -> bool:
@@ -208,31 +216,39 @@ class ClusterFleet(Fleet):
 
     def _say_again(self, name: str) -> None:
         with self._lock:
-            if (session := self._sessions.get(name)) is not None:
-                self._post(name, session.again())
+            if (talk := self._talks.get(name)) is not None:
+                self._post(name, talk, talk.session.again())
 
-    def _post(self, name: str, stretch: Stretch | None) -> None:
-        if stretch is None:
-            return
-        parcel = pb.Parcel(driver=self._driver, node=name, first=stretch.first, seen=stretch.seen, items=stretch.items)
-        self._line.send(pb.FromDriver(parcel=parcel))
+    def _post(self, node: str, talk: _Talk, stretch: Stretch | None) -> None:
+        if stretch is not None:
+            parcel = pb.Parcel(
+                driver=self._driver,
+                node=node,
+                session=talk.name,
+                first=stretch.first,
+                seen=stretch.seen,
+                items=stretch.items,
+            )
+            self._line.send(pb.FromDriver(parcel=parcel))
 
     def send(self, node: str, order: Order) -> None:
         item = wire.encode_order(order)
         with self._lock:
-            if node not in self._nodes and node not in self._sessions:
+            if node not in self._nodes and node not in self._talks:
                 return
-            session = self._sessions.setdefault(node, Session())
-            self._post(node, session.send([item]))
+            talk = self._talks.get(node)
+            if talk is None:
+                talk = self._talks[node] = _Talk()
+            self._post(node, talk, talk.session.send([item]))
 
     def _hear(self, parcel: pb.Parcel) -> None:
         arrivals: list[Arrival] = []
         with self._lock:
-            session = self._sessions.get(parcel.node)
-            if session is None:
+            talk = self._talks.get(parcel.node)
+            if talk is None or talk.name != parcel.session:
                 return  # of a node that was lost: its word does not count any more
-            items = session.take(Stretch(parcel.first, parcel.seen, tuple(parcel.items)))
-            self._post(parcel.node, session.flow() or session.acknowledgement())
+            items = talk.session.take(Stretch(parcel.first, parcel.seen, tuple(parcel.items)))
+            self._post(parcel.node, talk, talk.session.flow() or talk.session.acknowledgement())
             for item in items:
                 report = wire.decode_report(item)
                 if not isinstance(report, Freed):

@@ -17,6 +17,7 @@ from executor.cluster.security.roles import Role
 from executor.errors import ClusterError
 
 PLACE = "place.json"
+_LOCK = ".lock"
 
 
 @dataclass(slots=True)
@@ -59,6 +60,18 @@ class Place:
             raise ClusterError(f"{folder / PLACE} was changed: {error}") from None
 
 
+def is_served(folder: Path) -> bool:
+    """Whether a head runs from this folder just now."""
+    try:
+        with (folder / _LOCK).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 class Home:
     """The folder of a head, held by one head at a time.
 
@@ -69,7 +82,7 @@ class Home:
     def __init__(self, folder: Path) -> None:
         make_private(folder)
         self.folder = folder
-        self._lock = (folder / ".lock").open("a")
+        self._lock = (folder / _LOCK).open("a")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 _MARK = "AUDITION_AGENT"
 _LOOK_S = 0.02
-_RESPAWN_S = 0.1
+_RESPAWN_S, _LONGEST_RESPAWN_S = 0.05, 10.0
 _QUICK_S = 5.0
 _RENEW_SHARE = 1 / 3
 _RENEW_LOOK_S = 600.0
@@ -167,7 +167,7 @@ def serve_node(command: list[str]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    succeeds = ""
+    succeeds, quick = "", 0
     while not stopping.is_set():
         incarnation, began = secrets.token_hex(8), time.monotonic()
         mark = {_MARK: incarnation}
@@ -178,8 +178,8 @@ def serve_node(command: list[str]) -> None:
             return
         _log.warning("the agent ended with %d: it is started again", code)
         succeeds = incarnation
-        lived_s = time.monotonic() - began
-        stopping.wait(_RESPAWN_S if lived_s > _QUICK_S else 10 * _RESPAWN_S)
+        quick = quick + 1 if time.monotonic() - began < _QUICK_S else 0
+        stopping.wait(min(_RESPAWN_S * 2**quick, _LONGEST_RESPAWN_S))
 
 
 def _end_all(mark: str) -> None:

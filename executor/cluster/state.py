@@ -111,7 +111,8 @@ class HeadState:
             raise RefusedError("this head is older than the one that it has known: another head took over")
         sendings = self._succeed(hello, now)
         before = self.agents.get(hello.name) if hello.name else None
-        if hello.name and (before is None or before.incarnation not in ("", hello.incarnation)):
+        given_up = not self._may_come_back(now) if before is None else before.incarnation not in ("", hello.incarnation)
+        if hello.name and given_up:
             raise RefusedError("it was silent for too long, and its calls were given up")
         node = Node(hello.name or self._new_name(hello.host), wire.resources_of(hello.capacity))
         if before is None or before.node is None:

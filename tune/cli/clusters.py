@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 from executor.cluster import client, wire
-from executor.cluster.home import PLACE, Place
+from executor.cluster.home import PLACE, Place, is_served
 from executor.cluster.membership import Terms
 from executor.cluster.protos import cluster as pb
 from executor.cluster.security.credentials import cluster_folder, known_clusters, make_private
@@ -39,7 +39,7 @@ def start(name: str, host: str, port: int, offer: Offer | None, terms: Terms, *,
     """
     folder = cluster_folder(name)
     make_private(folder)
-    if _runs(folder):
+    if is_served(folder):
         raise ClusterError(f"cluster {name!r} runs already: `audition cluster stop {name}` ends it")
     (folder / PLACE).unlink(missing_ok=True)
     options = json.dumps({"host": host, "port": port, "terms": asdict(terms)})
@@ -56,16 +56,6 @@ def start(name: str, host: str, port: int, offer: Offer | None, terms: Terms, *,
     typer.echo(f"  audition cluster join {_invitation(folder, Role.AGENT)}")
     if foreground:
         _stay(started)
-
-
-def _runs(folder: Path) -> bool:
-    try:
-        os.kill(Place.load(folder).pid, 0)
-    except (ClusterError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _spawn(folder: Path, what: str, options: str) -> subprocess.Popen[bytes]:
