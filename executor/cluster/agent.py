@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import socket
 import threading
 from collections.abc import Callable
@@ -140,7 +141,7 @@ class Agent:
 
     def _hello(self) -> pb.FromAgent:
         with self._lock:
-            if clock.now() >= self._lease.ends_at():
+            if clock.now() >= self._lease.ends_at() and self._name:
                 self._fence()
             hello = pb.AgentHello(
                 cluster=self._cluster,
@@ -220,8 +221,9 @@ class Agent:
     def _beat(self, number: int) -> None:
         now = clock.now()
         with self._lock:
-            if now >= self._lease.ends_at():
+            if now >= self._lease.ends_at() and self._name:
                 self._fence()
+                self._line.redial()  # as another, even if the old connection should come to life again
             self._lease.sent(number, now)
             served = list(self._served.values())
         for one in served:
@@ -241,8 +243,8 @@ class Agent:
         if self._served:
             _log.warning("the head was not heard for too long: %d drivers' calls are ended", len(self._served))
         self._end_all()
+        self._succeeds, self._incarnation = self._incarnation, secrets.token_hex(8)
         self._name = ""
-        self._incarnation += "'"
 
     def _end_all(self) -> None:
         served, self._served = list(self._served.values()), {}

@@ -104,6 +104,12 @@ class Line(Generic[Up, Down]):
         """Say that we are there so often from now on."""
         self._beat_s = beat_s
 
+    def redial(self) -> None:
+        """Give the stream up, and dial for another."""
+        self._outbox = None
+        if self._call is not None:
+            self._call.cancel()
+
     def _keep_up(self) -> None:
         pause_s = _SHORTEST_S
         while not self._closed.is_set():
@@ -161,9 +167,8 @@ class Line(Generic[Up, Down]):
             number = next(self._beats)
             self._peer.beat(number)
             self.send(self._peer.up(beat=pb.Beat(number=number)))
-            call = self._call
-            if call is not None and clock.now() - self._heard_at > _SILENT_BEATS * self._beat_s + 1:
-                call.cancel()  # the stream is there, and nobody at its other end
+            if self._call is not None and clock.now() - self._heard_at > _SILENT_BEATS * self._beat_s + 1:
+                self.redial()  # the stream is there, and nobody at its other end
 
     def close(self, last: Up | None = None, within_s: float = 1.0) -> None:
         """Say a last word, if any, and hang up."""

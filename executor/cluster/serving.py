@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,15 +55,29 @@ def serve_head(folder: Path, host: str, port: int, terms: Terms) -> None:
     """
     home = Home(folder)
     try:
-        asyncio.run(_serve_head(home, host, port, terms))
+        asyncio.run(_until_signalled(home, host, port, terms))
     finally:
         home.close()
 
 
-async def _serve_head(home: Home, host: str, port: int, terms: Terms) -> None:
+async def _until_signalled(home: Home, host: str, port: int, terms: Terms) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await run_head(home, host, port, terms, stopping)
+
+
+async def run_head(
+    home: Home, host: str, port: int, terms: Terms, stopping: asyncio.Event, ready: Callable[[], None] = lambda: None
+) -> None:
+    """Be a head until told to stop. With port 0 the system chooses, for the doorkeeper too.
+
+    Raises:
+        ClusterError: a port is taken.
+    """
     server, door = grpc.aio.server(options=SERVER_OPTIONS), grpc.aio.server(options=SERVER_OPTIONS)
+    door_port = _listen(door, host, port and port + 1, one_sided(home.door))
     port = _listen(server, host, port, mutual(home.authority.certificate, home.head))
-    door_port = _listen(door, host, port + 1, one_sided(home.door))
     tokens, names = Tokens(), home.names
     doorkeeper = Doorkeeper(home.authority, tokens, names.cluster, port)
     state = HeadState(names.cluster, names.epoch, terms, clock.now(), names.hosts)
@@ -78,11 +92,15 @@ async def _serve_head(home: Home, host: str, port: int, terms: Terms) -> None:
 
     head = Head(state, Household(Guard(home.denied), invite, doorkeeper.certify, keep))
     door.add_generic_rpc_handlers((doorkeeper.handlers(),))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, head.stop)
     await door.start()
     Place(_told_to_others(host), port, door_port, os.getpid()).save(home.folder)
-    await head.serve(server)
+    serving = asyncio.create_task(head.serve(server))
+    told = asyncio.create_task(stopping.wait())
+    ready()
+    await asyncio.wait((serving, told), return_when=asyncio.FIRST_COMPLETED)
+    head.stop()
+    told.cancel()
+    await serving
     await door.stop(0)
 
 

@@ -27,8 +27,8 @@ SHORT = Terms(beat_s=0.1, lease_s=1.0, grace_s=0.5, driver_grace_s=1.5)
 
 
 @pytest.fixture
-def rig() -> Iterator[Rig]:
-    rig = Rig(SHORT)
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    rig = Rig(getattr(request, "param", SHORT))
     try:
         yield rig
     finally:
@@ -88,6 +88,19 @@ def test_a_head_that_was_started_again_knows_what_is_held(rig: Rig, talk: Conver
         while other.reserve(Request()) is None:
             assert other.clock() < until
             other.events(other.clock() + 0.05)
+
+
+def test_an_agent_that_stood_still_for_too_long_ends_its_calls_before_it_says_anything(
+    rig: Rig, talk: Conversation
+) -> None:
+    agent = rig.join("a", {"cpu": 1})
+    joined(talk, "a")
+    call = talk.start(Run(end_as_told))
+    pid = talk.emission_of(call).payload
+    with gone_afterwards(pid), agent._lock:  # its beats wait for this lock, as they do for a machine that sleeps
+        ending = talk.next_of(call)
+    assert isinstance(ending, Died)
+    joined(talk, "a-2")
 
 
 def test_an_agent_that_is_cut_off_ends_its_calls_and_comes_back_as_another_node(rig: Rig, talk: Conversation) -> None:
@@ -219,6 +232,7 @@ def test_a_higher_priority_comes_first(pair: list[Conversation]) -> None:
     reserved(high)
 
 
+@pytest.mark.parametrize("rig", [Terms()], indirect=True)
 def test_large_arguments_and_values_arrive(rig: Rig, talk: Conversation) -> None:
     rig.join("a", {"cpu": 1})
     joined(talk, "a")
