@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         NotRebuildableError,
         NotReportableError,
         SearcherError,
+        StorageNotSharedError,
         TrialFailedError,
         TuneError,
     )
@@ -76,7 +77,13 @@ _MODULES = {
     "tune.errors": (
         *("TuneError", "InvalidArgumentError", "MetricNotReportedError", "TrialFailedError", "SearcherError"),
         *("NotAnExperimentError", "ExperimentBusyError", "JournalCorruptError", "NotRebuildableError"),
-        *("CheckpointCorruptError", "NotInTrialError", "NotRankZeroError", "NotReportableError"),
+        *(
+            "CheckpointCorruptError",
+            "NotInTrialError",
+            "NotRankZeroError",
+            "NotReportableError",
+            "StorageNotSharedError",
+        ),
     ),
     "tune.machine.stopping": ("Stopper", "CombinedStopper", "FunctionStopper", "MaximumIterationStopper"),
     "tune.doors": ("run", "resume", "Tuner"),
@@ -108,6 +115,7 @@ __all__ += [
     "CheckpointCorruptError",
     "NotInTrialError",
     "NotReportableError",
+    "StorageNotSharedError",
     "NotRankZeroError",
     "Stopper",
     "CombinedStopper",

@@ -12,6 +12,7 @@ TuneError
 ├── JournalCorruptError      the experiment's journal was changed or cut
 ├── NotRebuildableError      the recipe names something that cannot be made again from data
 ├── CheckpointCorruptError   a checkpoint does not match its manifest
+├── StorageNotSharedError    a trial's node does not see the experiment's directory, so nothing can be saved there
 ├── NotInTrialError          a function for trainables was called outside of a trial
 └── NotRankZeroError         a worker of a gang reported that is not its rank 0
 """
@@ -72,6 +73,10 @@ class NotRebuildableError(TuneError):
 
 class CheckpointCorruptError(TuneError):
     """A checkpoint does not match its manifest: says which file."""
+
+
+class StorageNotSharedError(TuneError):
+    """A node does not see the experiment's directory: says which, and what to do. Trying again would not help."""
 
 
 class NotInTrialError(TuneError):

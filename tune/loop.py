@@ -20,7 +20,7 @@ from searchers.base import FINISHED
 from searchers.domain import Domain
 from tune.asking import Asking, AskingInline
 from tune.crew import Crew
-from tune.errors import NotReportableError
+from tune.errors import NotReportableError, StorageNotSharedError
 from tune.machine.events import (
     Begun,
     CheckpointRefused,
@@ -54,6 +54,8 @@ Amending = Callable[[Experiment], Iterator[Event]]
 
 _PATIENCE_S = 0.2
 _STANDSTILL_S = 1.0
+_FINAL = frozenset(error.__name__ for error in (NotReportableError, StorageNotSharedError))
+"""What a trial cannot do better by trying again."""
 
 
 class Loop:
@@ -195,7 +197,7 @@ class Loop:
             case messages.Returned():
                 following = Ended(trial_id, attempt)
             case messages.Raised(error=error):
-                kind = "refused" if error.type_name == NotReportableError.__name__ else "raised"
+                kind = "refused" if error.type_name in _FINAL else "raised"
                 failure = Failure(kind, str(error), error.traceback, error.where, error.log_tail)
                 following = Failed(trial_id, attempt, failure)
             case messages.Died(cause=cause):

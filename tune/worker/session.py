@@ -17,9 +17,9 @@ from typing import Any
 from executor.interface import Channel, Step, drive
 from executor.messages import Rank
 from searchers.domain import Domain
-from tune.errors import CheckpointCorruptError, NotInTrialError, NotRankZeroError
+from tune.errors import CheckpointCorruptError, NotInTrialError, NotRankZeroError, StorageNotSharedError
 from tune.machine.events import Answer, CheckpointRef, GoOn, Leave, SaveNow, Take
-from tune.storage import checkpoints
+from tune.storage import checkpoints, mark
 from tune.storage.checkpoints import Checkpoint, SaveFunction
 from tune.storage.directory import rendezvous
 from tune.worker import accord
@@ -199,6 +199,11 @@ class Session:
 
     def _save(self, fill: SaveFunction, iteration: int) -> CheckpointRef:
         directory = Path(self.setting.directory)
+        if self.channel is not None and not (directory / mark.NAME).exists():
+            raise StorageNotSharedError(
+                f"the checkpoint cannot be saved: {socket.gethostname()} does not see the experiment's directory "
+                f"{directory}. Give a storage_path that all nodes share, under the same name"
+            )
         return checkpoints.save(directory, self.task.trial_id, self.task.attempt, iteration, fill)
 
 

@@ -1,0 +1,123 @@
+"""A cluster of real processes, as the command line starts it, for tests that end some of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from executor.cluster.client import status
+from executor.cluster.protos import cluster as pb
+from executor.errors import ClusterError
+from tests.tune.trainables import DEADLINE_S
+
+AUDITION = (sys.executable, "-c", "from tune.cli import main; main()")
+LEASE_S = 2.0
+
+
+class Cluster:
+    """One cluster in a folder of the test's; `AUDITION_STATE` says which while it lives."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.folder = state / "clusters" / "c"
+        self.port = _free_ports()
+        self._nodes: list[int] = []
+        os.environ["AUDITION_STATE"] = str(state)
+        self.start_head()
+
+    @property
+    def address(self) -> str:
+        return f"grpc://127.0.0.1:{self.port}"
+
+    def start_head(self) -> None:
+        options = ["--port", str(self.port), "--no-node", "--lease-s", str(LEASE_S)]
+        self.run("start", "c", *options)
+
+    def run(self, *arguments: str, state: Path | None = None) -> str:
+        """Run ``audition cluster ...``; what it prints."""
+        environment = {**os.environ, "AUDITION_STATE": str(state or self.state)}
+        command = [*AUDITION, "cluster", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def join(self, name: str, cpus: int = 1) -> None:
+        """Have one more node, as another machine would be."""
+        line = self.run("invite").split()[-1]
+        self.run("join", line, "--node-name", name, "--cpus", str(cpus), state=self.state / name)
+        self.wait(lambda found: any(node.name == name for node in found.nodes))
+
+    def wait(self, there: Callable[[pb.StatusReply], bool]) -> float:
+        """Wait until the cluster is like this; how many seconds that took."""
+        began = time.monotonic()
+        while not self._is(there):
+            assert time.monotonic() - began < DEADLINE_S
+            time.sleep(0.02)
+        return time.monotonic() - began
+
+    def _is(self, there: Callable[[pb.StatusReply], bool]) -> bool:
+        try:
+            return there(status(self.folder))
+        except ClusterError:
+            return False
+
+    def processes(self, what: str) -> dict[int, str]:
+        """The cluster's processes of a kind, by their ids: head, node or agent; and their command lines."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            try:
+                line = (entry / "cmdline").read_bytes().decode().split("\0")
+            except (OSError, UnicodeDecodeError):
+                continue
+            if "executor.cluster" in line and what in line and any(str(self.state) in word for word in line):
+                found[int(entry.name)] = " ".join(line)
+        return found
+
+    def kill_head(self) -> None:
+        (head,) = self.processes("head")
+        os.kill(head, signal.SIGKILL)
+        until = time.monotonic() + DEADLINE_S
+        while head in self.processes("head"):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    def agent_of(self, name: str) -> int:
+        """The process id of a node's agent."""
+        (pid,) = (pid for pid, line in self.processes("agent").items() if f'"host": "{name}"' in line)
+        return pid
+
+    def close(self) -> None:
+        for what in ("node", "agent", "head"):
+            for pid in self.processes(what):
+                os.kill(pid, signal.SIGTERM)
+        until = time.monotonic() + DEADLINE_S
+        while self.processes("agent") or self.processes("head"):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        del os.environ["AUDITION_STATE"]
+
+
+def _free_ports() -> int:
+    """A port that is free, and so is the one after it."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+
+
+def as_json(text: str) -> Any:
+    """What a command has printed with ``--json``."""
+    return json.loads(text)

@@ -1,0 +1,109 @@
+"""Experiments on a cluster of real processes, some of which are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tune
+from tests.faults.cluster import Cluster, as_json
+from tests.tune.driver import Driver
+from tests.tune.trainables import iterations
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path / "state")
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def on(cluster: Cluster, storage: Path, samples: int = 2, **settings: object) -> Driver:
+    """A run whose trials wait at their third report until ``event`` is there."""
+    waiting = [f"t{number}" for number in range(samples)]
+    config = {"at": 3, "waiting": waiting}
+    return Driver(storage, "patient", config=config, num_samples=samples, executor=cluster.address, **settings)
+
+
+def ended(driver: Driver, storage: Path) -> list[list[int]]:
+    """Let the trials go on, wait for the run's end; the iterations of each trial."""
+    (driver.marks / "event").touch()
+    code, _, err = driver.end()
+    assert (code, err) == (0, "")
+    return [iterations(one) for one in tune.ResultGrid(storage / "e")]
+
+
+@pytest.mark.fault("F9")
+def test_trials_of_a_node_whose_agent_is_killed_go_on_from_their_checkpoints(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.join("a", cpus=2)
+    driver = on(cluster, tmp_path)
+    driver.wait_for(["t0-waits", "t1-waits"])
+    os.kill(cluster.agent_of("a"), signal.SIGKILL)
+    cluster.wait(lambda found: [node.name for node in found.nodes] == ["a-2"])
+    assert ended(driver, tmp_path) == [[1, 2, 3, 4, 5, 6]] * 2
+
+
+@pytest.mark.fault("F11")
+def test_trials_do_not_notice_that_the_head_is_killed_and_started_again(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.join("a", cpus=2)
+    driver = on(cluster, tmp_path)
+    driver.wait_for(["t0-waits", "t1-waits"])
+    cluster.kill_head()
+    cluster.start_head()
+    assert ended(driver, tmp_path) == [[1, 2, 3, 4, 5, 6]] * 2
+    assert sorted(mark.name for mark in driver.marks.glob("t?.*")) == ["t0.1", "t1.1"], "nobody began again"
+
+
+@pytest.mark.fault("F12")
+def test_an_experiment_whose_driver_is_killed_is_resumed_on_the_cluster(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.join("a", cpus=4)
+    driver = on(cluster, tmp_path)
+    driver.wait_for(["t0-waits", "t1-waits"])
+    driver.kill()
+    again = on(cluster, tmp_path, resume=True)
+    assert ended(again, tmp_path) == [[1, 2, 3, 4, 5, 6]] * 2
+
+
+def test_trials_are_spread_over_nodes_and_the_status_shows_who_holds_what(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.join("a")
+    cluster.join("b")
+    driver = on(cluster, tmp_path)
+    driver.wait_for(["t0-waits", "t1-waits"])
+    found = as_json(cluster.run("status", "--json"))
+    assert {node["name"]: node["free"].get("cpu", 0) for node in found["nodes"]} == {"a": 0, "b": 0}
+    (experiment,) = found["experiments"]
+    assert (experiment["experiment"], experiment["holds"]) == ("e", {"cpu": 2})
+    assert ended(driver, tmp_path) == [[1, 2, 3, 4, 5, 6]] * 2
+
+
+def test_no_secret_is_in_a_command_line_or_a_log(cluster: Cluster, tmp_path: Path) -> None:
+    line = cluster.run("invite").split()[-1]
+    token = line.split("/")[1]
+    cluster.run("join", line, "--node-name", "a", state=cluster.state / "a")
+    cluster.wait(lambda reply: bool(reply.nodes))
+    shown = [text for what in ("head", "node", "agent") for text in cluster.processes(what).values()]
+    shown += [log.read_text() for log in cluster.state.rglob("*.log")]
+    assert len(shown) >= 5
+    assert not any(secret in text for text in shown for secret in (token, token.partition(".")[2], "PRIVATE KEY"))
+
+
+@pytest.mark.fault("F26")
+def test_a_port_that_is_taken_is_said(cluster: Cluster) -> None:
+    with pytest.raises(AssertionError, match="taken"):
+        cluster.run("start", "other", "--port", str(cluster.port), "--no-node")
+
+
+def test_stopping_a_cluster_ends_its_nodes(cluster: Cluster) -> None:
+    cluster.join("a")
+    cluster.run("stop", "c")
+    until = time.monotonic() + 10
+    while cluster.processes("agent") or cluster.processes("node") or cluster.processes("head"):
+        assert time.monotonic() < until
+        time.sleep(0.02)
