@@ -9,14 +9,15 @@ from executor.interface import TrialExecutor
 from executor.local import LocalExecutor
 
 _KINDS = {"local": LocalExecutor}
-_CLUSTER = "grpc://"
+_CLUSTER, _DASK = "grpc://", "dask://"
 
 
 def connect(address: str | TrialExecutor = "local", *, experiment: str = "", **options: Any) -> TrialExecutor:
     """The executor at `address`, made with `options`; one that is made already is passed through.
 
     ``"local"`` is this machine; ``"grpc://HOST:PORT"`` a cluster of ours, also ``"grpc://NAME"`` by what it is called
-    here, and ``"grpc://NAME?priority=2"`` to be given room before others. `experiment` is how we show among others.
+    here, and ``"grpc://NAME?priority=2"`` to be given room before others; ``"dask://HOST:PORT"`` a Dask cluster, by its
+    scheduler. `experiment` is how we show among others.
 
     Raises:
         ValueError: there is no such address, or options were given for an executor that is made already.
@@ -31,8 +32,12 @@ def connect(address: str | TrialExecutor = "local", *, experiment: str = "", **o
 
         target, _, query = address.removeprefix(_CLUSTER).partition("?")
         return open_cluster(target, experiment=experiment, **_asked(address, query), **options)
+    if address.startswith(_DASK):
+        from executor.engines.dask import DaskExecutor
+
+        return DaskExecutor(address.removeprefix(_DASK), **options)
     if address not in _KINDS:
-        known = ", ".join(map(repr, [*_KINDS, f"{_CLUSTER}HOST:PORT"]))
+        known = ", ".join(map(repr, [*_KINDS, f"{_CLUSTER}HOST:PORT", f"{_DASK}HOST:PORT"]))
         raise ValueError(f"no executor at {address!r}: there is {known}; or pass an executor of your own")
     return _KINDS[address](**options)
 

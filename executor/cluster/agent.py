@@ -18,8 +18,8 @@ from executor.cluster.membership import Lease
 from executor.cluster.protos import cluster as pb
 from executor.cluster.session import Session, Stretch
 from executor.cluster.versions import versions_here
-from executor.remote.host import Host
-from executor.remote.messages import Report
+from executor.hosting.host import Host
+from executor.hosting.messages import Report
 from executor.resources import Resources
 
 _log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from executor.cluster.protos import cluster as pb
 from executor.cluster.security.credentials import Credentials, cluster_folder, known_clusters
 from executor.cluster.security.roles import Role
 from executor.errors import ClusterError
-from executor.remote.executor import RemoteExecutor
+from executor.hosting.executor import RemoteExecutor
 
 _ASK_S = 10.0
 

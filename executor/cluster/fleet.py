@@ -21,10 +21,10 @@ from executor.cluster.session import Session, Stretch
 from executor.cluster.versions import versions_here
 from executor.errors import ClusterError, ExecutorClosedError, InfeasibleRequestError
 from executor.holdings import Holding
+from executor.hosting.bookings import holds
+from executor.hosting.fleet import Arrival, Arrive, Fleet, NodeLost, Reported
+from executor.hosting.messages import Free, Freed, Order
 from executor.messages import Reservation, RoomAdded, RoomFreed
-from executor.remote.bookings import holds
-from executor.remote.fleet import Arrival, Arrive, Fleet, NodeLost, Reported
-from executor.remote.messages import Free, Freed, Order
 from executor.resources import Node, Request
 
 _log = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ from executor.cluster.protos import cluster as pb
 from executor.devices import Shares
 from executor.framing import Sealed
 from executor.holdings import Holding
+from executor.hosting import messages as hosting
 from executor.messages import (
     DeathCause,
     Died,
@@ -21,40 +22,39 @@ from executor.messages import (
     Reservation,
     Returned,
 )
-from executor.remote import messages as remote
 from executor.resources import Node, Request, Resources
 
 
-def encode_order(order: remote.Order) -> bytes:
+def encode_order(order: hosting.Order) -> bytes:
     """An order on its way to a node."""
     return _order(order).SerializeToString()
 
 
-def _order(order: remote.Order) -> pb.Order:
+def _order(order: hosting.Order) -> pb.Order:
     match order:
-        case remote.Answer(call_id, seq, answer):
+        case hosting.Answer(call_id, seq, answer):
             return pb.Order(answer=pb.Answer(call_id=call_id, seq=seq, answer=_sealed(answer)))
-        case remote.Begin():
+        case hosting.Begin():
             return pb.Order(begin=_begin(order))
-        case remote.Prepare():
+        case hosting.Prepare():
             return pb.Order(prepare=_prepare(order))
-        case remote.Hold(number, bundles):
+        case hosting.Hold(number, bundles):
             return pb.Order(hold=pb.Hold(reservation_id=number, bundles=map(_bundle, bundles)))
-        case remote.Free(number):
+        case hosting.Free(number):
             return pb.Order(free=pb.Free(reservation_id=number))
-        case remote.Cancel(call_id):
+        case hosting.Cancel(call_id):
             return pb.Order(cancel=pb.Cancel(call_id=call_id))
-        case remote.Kill(call_id, reason):
+        case hosting.Kill(call_id, reason):
             return pb.Order(kill=pb.Kill(call_id=call_id, reason=reason))
-        case remote.AskStacks(number, call_id, timeout_s):
+        case hosting.AskStacks(number, call_id, timeout_s):
             return pb.Order(ask_stacks=pb.AskStacks(number=number, call_id=call_id, timeout_s=timeout_s))
-        case remote.AskMeeting(number):
+        case hosting.AskMeeting(number):
             return pb.Order(ask_meeting=pb.AskMeeting(number=number))
         case _:
             assert_never(order)
 
 
-def decode_order(data: bytes) -> remote.Order:
+def decode_order(data: bytes) -> hosting.Order:
     """What `encode_order` made.
 
     Raises:
@@ -63,34 +63,34 @@ def decode_order(data: bytes) -> remote.Order:
     order = pb.Order.FromString(data)
     match order.WhichOneof("what"):
         case "answer":
-            return remote.Answer(order.answer.call_id, order.answer.seq, _unsealed(order.answer.answer))
+            return hosting.Answer(order.answer.call_id, order.answer.seq, _unsealed(order.answer.answer))
         case "begin":
             return _begun(order.begin)
         case "prepare":
             return _prepared(order.prepare)
         case "hold":
-            return remote.Hold(order.hold.reservation_id, tuple(map(_bundled, order.hold.bundles)))
+            return hosting.Hold(order.hold.reservation_id, tuple(map(_bundled, order.hold.bundles)))
         case "free":
-            return remote.Free(order.free.reservation_id)
+            return hosting.Free(order.free.reservation_id)
         case "cancel":
-            return remote.Cancel(order.cancel.call_id)
+            return hosting.Cancel(order.cancel.call_id)
         case "kill":
-            return remote.Kill(order.kill.call_id, order.kill.reason)
+            return hosting.Kill(order.kill.call_id, order.kill.reason)
         case "ask_stacks":
             asked = order.ask_stacks
-            return remote.AskStacks(asked.number, asked.call_id, asked.timeout_s)
+            return hosting.AskStacks(asked.number, asked.call_id, asked.timeout_s)
         case "ask_meeting":
-            return remote.AskMeeting(order.ask_meeting.number)
+            return hosting.AskMeeting(order.ask_meeting.number)
         case _:
             raise ValueError("an order of a kind that is not known here: driver and node differ in their version")
 
 
-def encode_report(report: remote.Report) -> bytes:
+def encode_report(report: hosting.Report) -> bytes:
     """A report on its way to a driver."""
     return _report(report).SerializeToString()
 
 
-def _report(report: remote.Report) -> pb.Report:
+def _report(report: hosting.Report) -> pb.Report:
     match report:
         case Emitted(call_id, seq, payload, waits):
             return pb.Report(emitted=pb.Emitted(call_id=call_id, seq=seq, payload=_sealed(payload), waits=waits))
@@ -100,19 +100,19 @@ def _report(report: remote.Report) -> pb.Report:
             return pb.Report(raised=pb.Raised(call_id=call_id, **_texts(error)))
         case Died(call_id, cause):
             return pb.Report(died=_died(call_id, cause))
-        case remote.Printed(call_id, text):
+        case hosting.Printed(call_id, text):
             return pb.Report(printed=pb.Printed(call_id=call_id, text=text))
-        case remote.Freed(number):
+        case hosting.Freed(number):
             return pb.Report(freed=pb.Freed(reservation_id=number))
-        case remote.Stacks(number, text):
+        case hosting.Stacks(number, text):
             return pb.Report(stacks=pb.Stacks(number=number, text=_text(text)))
-        case remote.Meeting(number, address, port):
+        case hosting.Meeting(number, address, port):
             return pb.Report(meeting=pb.Meeting(number=number, address=address, port=port))
         case _:
             assert_never(report)
 
 
-def decode_report(data: bytes) -> remote.Report:
+def decode_report(data: bytes) -> hosting.Report:
     """What `encode_report` made.
 
     Raises:
@@ -130,13 +130,13 @@ def decode_report(data: bytes) -> remote.Report:
         case "died":
             return Died(report.died.call_id, _cause(report.died))
         case "printed":
-            return remote.Printed(report.printed.call_id, report.printed.text)
+            return hosting.Printed(report.printed.call_id, report.printed.text)
         case "freed":
-            return remote.Freed(report.freed.reservation_id)
+            return hosting.Freed(report.freed.reservation_id)
         case "stacks":
-            return remote.Stacks(report.stacks.number, report.stacks.text)
+            return hosting.Stacks(report.stacks.number, report.stacks.text)
         case "meeting":
-            return remote.Meeting(report.meeting.number, report.meeting.address, report.meeting.port)
+            return hosting.Meeting(report.meeting.number, report.meeting.address, report.meeting.port)
         case _:
             raise ValueError("a report of a kind that is not known here: driver and node differ in their version")
 
@@ -184,7 +184,7 @@ def _unsealed(sealed: pb.Sealed) -> Sealed:
     return Sealed(tuple(sealed.parts))
 
 
-def _begin(order: remote.Begin) -> pb.Begin:
+def _begin(order: hosting.Begin) -> pb.Begin:
     address, port = order.meeting or ("", 0)
     rank = None if order.rank is None else pb.Rank(**{one.name: getattr(order.rank, one.name) for one in fields(Rank)})
     return pb.Begin(
@@ -202,9 +202,9 @@ def _begin(order: remote.Begin) -> pb.Begin:
     )
 
 
-def _begun(begin: pb.Begin) -> remote.Begin:
+def _begun(begin: pb.Begin) -> hosting.Begin:
     rank = begin.rank
-    return remote.Begin(
+    return hosting.Begin(
         begin.call_id,
         begin.reservation_id,
         begin.bundle,
@@ -218,7 +218,7 @@ def _begun(begin: pb.Begin) -> remote.Begin:
     )
 
 
-def _prepare(order: remote.Prepare) -> pb.Prepare:
+def _prepare(order: hosting.Prepare) -> pb.Prepare:
     around = order.surroundings
     return pb.Prepare(
         digest=order.digest,
@@ -232,23 +232,23 @@ def _prepare(order: remote.Prepare) -> pb.Prepare:
     )
 
 
-def _prepared(prepare: pb.Prepare) -> remote.Prepare:
-    around = remote.Surroundings(
+def _prepared(prepare: pb.Prepare) -> hosting.Prepare:
+    around = hosting.Surroundings(
         tuple(prepare.path),
         tuple(prepare.arguments),
         prepare.folder,
         {name: list(lines.lines) for name, lines in prepare.sources.items()},
     )
-    return remote.Prepare(prepare.digest, prepare.program, tuple(prepare.preload), dict(prepare.environment), around)
+    return hosting.Prepare(prepare.digest, prepare.program, tuple(prepare.preload), dict(prepare.environment), around)
 
 
-def _bundle(bundle: remote.Bundle) -> pb.Bundle:
+def _bundle(bundle: hosting.Bundle) -> pb.Bundle:
     return pb.Bundle(number=bundle.number, resources=resources(bundle.resources), devices=bundle.devices)
 
 
-def _bundled(bundle: pb.Bundle) -> remote.Bundle:
+def _bundled(bundle: pb.Bundle) -> hosting.Bundle:
     devices = bundle.devices if bundle.HasField("devices") else None
-    return remote.Bundle(bundle.number, resources_of(bundle.resources), devices)
+    return hosting.Bundle(bundle.number, resources_of(bundle.resources), devices)
 
 
 def resources(amounts: Resources) -> pb.Resources:

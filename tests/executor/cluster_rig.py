@@ -19,7 +19,7 @@ from executor.cluster.membership import Terms
 from executor.cluster.security.guard import OpenDoor
 from executor.cluster.state import HeadState
 from executor.devices import names
-from executor.remote.executor import RemoteExecutor
+from executor.hosting.executor import RemoteExecutor
 from executor.resources import Resources
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from executor.remote.booked import BookedFleet
-from executor.remote.host import Host
-from executor.remote.messages import Order, Report
+from executor.hosting.booked import BookedFleet
+from executor.hosting.host import Host
+from executor.hosting.messages import Order, Report
 from executor.resources import Node
 
 

@@ -13,8 +13,8 @@ from executor.cluster.fleet import ClusterFleet, Identity
 from executor.cluster.line import CHANNEL_OPTIONS
 from executor.cluster.membership import Terms
 from executor.errors import ClusterError, InfeasibleRequestError
+from executor.hosting.executor import RemoteExecutor
 from executor.messages import Died
-from executor.remote.executor import RemoteExecutor
 from executor.resources import Request, Resources
 from tests.executor import programs
 from tests.executor.cable import Cable

@@ -19,6 +19,22 @@ from typing import assert_never
 from executor.errors import ExecutorClosedError
 from executor.framing import Sealed, opened, seal
 from executor.gang import Gangs, log_of, ranks_of
+from executor.hosting.fleet import Arrival, Fleet, NodeLost
+from executor.hosting.messages import (
+    Answer,
+    AskMeeting,
+    AskStacks,
+    Begin,
+    Cancel,
+    Freed,
+    Kill,
+    Meeting,
+    Prepare,
+    Printed,
+    Report,
+    Stacks,
+    Surroundings,
+)
 from executor.interface import Prepared, Program, TrialExecutor
 from executor.messages import (
     Call,
@@ -36,22 +52,6 @@ from executor.messages import (
 from executor.pickling import dump
 from executor.platform import here
 from executor.processes.servers import sources_without_files
-from executor.remote.fleet import Arrival, Fleet, NodeLost
-from executor.remote.messages import (
-    Answer,
-    AskMeeting,
-    AskStacks,
-    Begin,
-    Cancel,
-    Freed,
-    Kill,
-    Meeting,
-    Prepare,
-    Printed,
-    Report,
-    Stacks,
-    Surroundings,
-)
 from executor.resources import Node, Request
 
 _log = logging.getLogger(__name__)

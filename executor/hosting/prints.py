@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from executor.remote.messages import Printed
+from executor.hosting.messages import Printed
 
 _MOST_AT_ONCE = 4 * 2**20
 

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from executor.hosting.messages import Order, Report
 from executor.messages import Reservation, RoomAdded, RoomFreed
-from executor.remote.messages import Order, Report
 from executor.resources import Node, Request
 
 

@@ -13,14 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from executor.framing import keep_sealed, pack_sealed
-from executor.messages import DeathCause, Died, Emitted, Event, RoomAdded, RoomFreed
-from executor.platform import here
-from executor.processes.link import Link
-from executor.processes.meeting import MeetingPoints, variables
-from executor.processes.protocol import ANSWER, ARGUMENT, Load
-from executor.processes.servers import Source
-from executor.processes.site import LOG_CAP_BYTES, Seat, Site, Start
-from executor.remote.messages import (
+from executor.hosting.messages import (
     Answer,
     AskMeeting,
     AskStacks,
@@ -36,7 +29,14 @@ from executor.remote.messages import (
     Report,
     Stacks,
 )
-from executor.remote.prints import Prints
+from executor.hosting.prints import Prints
+from executor.messages import DeathCause, Died, Emitted, Event, RoomAdded, RoomFreed
+from executor.platform import here
+from executor.processes.link import Link
+from executor.processes.meeting import MeetingPoints, variables
+from executor.processes.protocol import ANSWER, ARGUMENT, Load
+from executor.processes.servers import Source
+from executor.processes.site import LOG_CAP_BYTES, Seat, Site, Start
 
 _LOOK_S = 0.5
 

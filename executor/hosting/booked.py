@@ -7,10 +7,10 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 
 from executor.errors import ExecutorClosedError
+from executor.hosting.bookings import Bookings
+from executor.hosting.fleet import Arrival, Arrive, Fleet, NodeLost, Reported
+from executor.hosting.messages import Freed, Order, Report
 from executor.messages import Reservation, RoomFreed
-from executor.remote.bookings import Bookings
-from executor.remote.fleet import Arrival, Arrive, Fleet, NodeLost, Reported
-from executor.remote.messages import Freed, Order, Report
 from executor.resources import Node, Request
 
 
@@ -24,6 +24,7 @@ class BookedFleet(Fleet):
         self._lock = threading.RLock()
         self._bookings = Bookings(nodes, gpus)
         self._arrive: Arrive = _nobody_listens
+        self._withdrawn: set[int] = set()
         self._closed = False
 
     @abstractmethod
@@ -33,6 +34,9 @@ class BookedFleet(Fleet):
     @abstractmethod
     def leave(self) -> None:
         """End the hosts and what carries messages to them."""
+
+    def settled(self, reservation_id: int) -> None:
+        """Nothing of a reservation is in use any more; called just before that is told."""
 
     def open(self, arrive: Arrive) -> None:
         self._arrive = arrive
@@ -64,8 +68,14 @@ class BookedFleet(Fleet):
             for node, free in self._bookings.release(number).items():
                 self.carry(node, free)
             settled = self._bookings.forgo(number)
-        if settled:
-            self._arrive([RoomFreed()])
+        if settled and (told := self._told_of([number])):
+            self._arrive(told)
+
+    def withdraw(self, reservation: Reservation) -> None:
+        """Release what nobody was told of; so nobody is told that it is free again, either."""
+        with self._lock:
+            self._withdrawn.add(reservation.reservation_id)
+        self.release(reservation)
 
     def send(self, node: str, order: Order) -> None:
         with self._lock:
@@ -75,6 +85,7 @@ class BookedFleet(Fleet):
     def hear(self, node: str, reports: Sequence[Report]) -> None:
         """What the host of `node` reports, in order."""
         arrivals: list[Arrival] = []
+        settled: list[int] = []
         with self._lock:
             if self._closed:
                 return
@@ -82,9 +93,20 @@ class BookedFleet(Fleet):
                 if not isinstance(report, Freed):
                     arrivals.append(Reported(node, report))
                 elif self._bookings.freed(node, report.reservation_id):
-                    arrivals.append(RoomFreed())
+                    settled.append(report.reservation_id)
+        arrivals += self._told_of(settled)
         if arrivals:
             self._arrive(arrivals)
+
+    def _told_of(self, settled: Sequence[int]) -> list[Arrival]:
+        told: list[Arrival] = []
+        for number in settled:
+            self.settled(number)
+            if number in self._withdrawn:
+                self._withdrawn.remove(number)
+            else:
+                told.append(RoomFreed())
+        return told
 
     def lose(self, node: str, why: str) -> None:
         """A node is gone; saying it twice does nothing."""
@@ -92,7 +114,7 @@ class BookedFleet(Fleet):
             if self._closed or all(known.name != node for known in self._bookings.nodes()):
                 return
             settled = self._bookings.lose(node)
-        self._arrive([NodeLost(node, why), *(RoomFreed() for _ in settled)])
+        self._arrive([NodeLost(node, why), *self._told_of(settled)])
 
     def close(self) -> None:
         with self._lock:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from executor.holdings import Holding, Holdings
+from executor.hosting.messages import Bundle, Free, Hold
 from executor.messages import Reservation
-from executor.remote.messages import Bundle, Free, Hold
 from executor.resources import Node, Request
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from executor.hosting.executor import RemoteExecutor
+from executor.hosting.messages import Order, Prepare
 from executor.interface import Channel
 from executor.messages import DeathCause, Died, Emitted, Returned
-from executor.remote.executor import RemoteExecutor
-from executor.remote.messages import Order, Prepare
 from executor.resources import Node, Request, Resources
 from tests.executor import programs
 from tests.executor.conversation import Conversation
@@ -69,6 +70,13 @@ def meet(channel: Channel, _: object) -> str:
             continue
 
 
+def stay(channel: Channel, _: object) -> None:
+    """Rank 0 says that it is there; all wait for ever."""
+    if channel.rank.number == 0:
+        channel.emit("here")
+    signal.pause()
+
+
 def test_a_lost_node_ends_its_calls_and_no_others(talk: Conversation, fleet: WatchedFleet) -> None:
     lost, kept = waiting_on(talk, "b"), waiting_on(talk, "a")
     fleet.cut("b")
@@ -105,7 +113,7 @@ def test_a_gang_ends_with_the_node_of_one_of_its_workers(
     talk: Conversation, fleet: WatchedFleet, lost_rank: int
 ) -> None:
     reservation = talk.reserve(APART)
-    call = talk.start(programs.Echo(), ["waiting"], on=reservation)
+    call = talk.start(Run(stay), on=reservation)
     talk.emission_of(call)
     fleet.cut(reservation.nodes[lost_rank])
     ending = talk.next_of(call)
