@@ -1,0 +1,238 @@
+"""What the head decides, by events: who is lost when, whose room is whose, and that nothing is held twice."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from executor.cluster import wire
+from executor.cluster.membership import Lease, Terms
+from executor.cluster.protos import cluster as pb
+from executor.cluster.state import HeadState, RefusedError, Sending, ToAgent, ToDriver
+from executor.holdings import Holding
+from executor.resources import Request, Resources
+
+ONE = Request((Resources.of(cpu=1),))
+TERMS = Terms(beat_s=1, lease_s=10, grace_s=2, driver_grace_s=60)
+
+
+def a_head(epoch: int = 1, now: float = 0.0) -> HeadState:
+    return HeadState("c", epoch, TERMS, now)
+
+
+def agent(host: str, incarnation: str, cpus: float = 2, **more: object) -> pb.AgentHello:
+    return pb.AgentHello(host=host, incarnation=incarnation, capacity=wire.resources(Resources.of(cpu=cpus)), **more)
+
+
+def granted(sendings: Iterable[Sending]) -> Holding | None:
+    (answer,) = (sending.message.answered for sending in sendings if isinstance(sending, ToDriver))
+    return wire.holding_of(answer.holding) if answer.HasField("holding") else None
+
+
+def kinds(sendings: Iterable[Sending]) -> list[str | None]:
+    return [sending.message.WhichOneof("what") for sending in sendings]
+
+
+def test_a_lease_counts_from_when_the_last_answered_beat_was_sent() -> None:
+    lease = Lease(10, now=0)
+    lease.sent(1, 3)
+    lease.sent(2, 5)
+    assert lease.ends_at() == 10
+    lease.answered(1)
+    assert lease.ends_at() == 13
+    lease.answered(2)
+    lease.answered(1)
+    assert lease.ends_at() == 15
+
+
+def test_where_no_head_runs_nobody_can_have_been_given_our_calls() -> None:
+    lease = Lease(10, now=0)
+    lease.refused(8)
+    assert lease.ends_at() == 18
+
+
+def test_an_agent_has_ended_its_calls_before_the_head_gives_them_to_others() -> None:
+    lease, head = Lease(TERMS.lease_s, now=0), a_head()
+    name, _ = head.agent_came(agent("a", "i"), now=0)
+    lease.sent(1, 4.0)
+    head.agent_spoke(name, 4.5)  # heard, but the answer is lost
+    lost_at = next(now for now in range(100) if head.tick(float(now)) is not None and name not in head.agents)
+    assert lease.ends_at() < lost_at
+
+
+def test_a_silent_node_is_lost_and_its_drivers_are_told_why() -> None:
+    head = a_head()
+    head.driver_came(pb.DriverHello(driver="d"), 0)
+    head.agent_came(agent("a", "i"), 0)
+    told = []
+    for second in range(1, 14):
+        head.driver_spoke("d", second)
+        told += head.tick(second)
+    (lost,) = [sending.message.lost for sending in told if sending.message.WhichOneof("what") == "lost"]
+    assert (lost.name, lost.why) == ("a", "it was silent for 12 s")
+    assert head.holdings.nodes() == ()
+
+
+def test_when_the_head_itself_stood_still_nobody_is_lost_for_it() -> None:
+    head = a_head()
+    head.agent_came(agent("a", "i"), 0)
+    head.tick(1)
+    head.tick(1000)
+    assert "a" in head.agents
+
+
+def test_a_machine_that_comes_again_is_another_node() -> None:
+    head = a_head()
+    assert head.agent_came(agent("a", "first"), 0)[0] == "a"
+    name, _ = head.agent_came(agent("a", "second", succeeds="first"), 1)
+    assert (name, list(head.agents)) == ("a-2", ["a-2"])
+    assert head.agent_came(agent("a", "second", name="a-2"), 2)[0] == "a-2", "after a broken connection it is the same"
+    with pytest.raises(RefusedError, match="given up"):
+        head.agent_came(agent("a", "first", name="a"), 3)
+
+
+def test_an_agent_of_another_cluster_or_of_a_newer_head_is_refused() -> None:
+    with pytest.raises(RefusedError, match="belongs to"):
+        a_head().agent_came(agent("a", "i", cluster="other"), 0)
+    with pytest.raises(RefusedError, match="older"):
+        a_head(epoch=2).agent_came(agent("a", "i", highest_epoch=3), 0)
+
+
+def test_the_room_of_a_driver_that_left_is_free_once_its_nodes_have_ended_its_calls() -> None:
+    head = a_head()
+    head.agent_came(agent("a", "i", cpus=1), 0)
+    for driver in ("d", "e"):
+        head.driver_came(pb.DriverHello(driver=driver), 0)
+    assert granted(head.asked("d", 1, ONE, 0)) is not None
+    assert granted(head.asked("e", 1, ONE, 0)) is None
+    ends = head.driver_leaves("d", "done")
+    assert [(type(end), end.message.WhichOneof("what")) for end in ends] == [(ToAgent, "end")]
+    assert granted(head.asked("e", 2, ONE, 0)) is None
+    assert kinds(head.session_ended("a", "d")) == ["freed"]
+    assert granted(head.asked("e", 3, ONE, 0)) is not None
+
+
+def test_a_driver_that_is_silent_for_its_grace_is_taken_for_gone() -> None:
+    head = a_head()
+    head.driver_came(pb.DriverHello(driver="d"), 0)
+    for second in range(1, 62):
+        head.tick(second)
+    assert "d" not in head.drivers
+
+
+def test_a_new_head_gives_nothing_away_until_it_knows_what_is_held() -> None:
+    before = a_head()
+    before.agent_came(agent("a", "i", cpus=1), 0)
+    before.driver_came(pb.DriverHello(driver="d"), 0)
+    held = granted(before.asked("d", 1, ONE, 0))
+    assert held is not None
+    head = a_head(epoch=2)
+    head.driver_came(pb.DriverHello(driver="e"), 0)
+    assert granted(head.asked("e", 1, ONE, 0)) is None, "no node is there, and yet it is not said to be for ever"
+    assert head.agent_came(agent("a", "i", cpus=1, name="a", drivers=["d"], cluster="c"), 1)[0] == "a"
+    assert granted(head.asked("e", 2, ONE, 1)) is None, "somebody holds something there"
+    head.driver_came(pb.DriverHello(driver="d", holdings=[wire.holding(held)], nodes=["a"]), 2)
+    assert granted(head.asked("e", 3, ONE, 2)) is None
+    head.given_back("d", held.reservation.reservation_id, 3)
+    assert granted(head.asked("e", 4, ONE, 3)) is not None
+
+
+def test_a_node_that_only_drivers_remember_is_awaited_and_then_lost() -> None:
+    head = a_head(epoch=2)
+    head.driver_came(pb.DriverHello(driver="d", nodes=["gone"]), 0)
+    told = []
+    for second in range(1, 14):
+        head.driver_spoke("d", second)
+        told += head.tick(second)
+    assert "lost" in kinds(told)
+
+
+def test_nothing_is_given_on_a_node_that_is_drained() -> None:
+    head = a_head()
+    head.agent_came(agent("a", "i"), 0)
+    head.agent_came(agent("b", "j"), 0)
+    head.driver_came(pb.DriverHello(driver="d"), 0)
+    assert kinds(head.drain("a", 60)) == ["draining"]
+    held = [granted(head.asked("d", number, ONE, 0)) for number in range(2)]
+    assert [one and one.reservation.nodes for one in held] == [("b",), ("b",)]
+    assert granted(head.asked("d", 3, ONE, 0)) is None
+
+
+class Crowd:
+    """Nodes and drivers that come, go, take and give back by chance; knows itself who holds what."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.head = a_head()
+        self.held: dict[str, dict[int, Holding]] = {}
+        self._steps = 0
+
+    def step(self) -> None:
+        self._steps += 1
+        actions = [self.node_comes, self.node_is_lost, self.driver_comes, self.driver_leaves, self.gives_back]
+        self.chance.choice([*actions, self.takes, self.takes, self.takes])()
+
+    def node_comes(self) -> None:
+        hello = agent(self.chance.choice("abc"), f"i{self._steps}", cpus=self.chance.randrange(1, 4))
+        self.head.agent_came(hello, self._steps)
+
+    def node_is_lost(self) -> None:
+        if self.head.agents:
+            self.head.lose(self.chance.choice(list(self.head.agents)), "chance", self._steps)
+
+    def driver_comes(self) -> None:
+        name = f"d{self._steps}"
+        self.head.driver_came(pb.DriverHello(driver=name, priority=self.chance.randrange(2)), self._steps)
+        self.held[name] = {}
+
+    def driver_leaves(self) -> None:
+        if self.held:
+            self.leave(self.chance.choice(list(self.held)))
+
+    def leave(self, driver: str) -> None:
+        del self.held[driver]
+        for sending in self.head.driver_leaves(driver, "chance"):
+            if isinstance(sending, ToAgent):
+                self.head.session_ended(sending.name, driver)
+
+    def gives_back(self) -> None:
+        holders = [driver for driver, holdings in self.held.items() if holdings]
+        if holders:
+            driver = self.chance.choice(holders)
+            reservation = self.chance.choice(list(self.held[driver]))
+            del self.held[driver][reservation]
+            self.head.given_back(driver, reservation, self._steps)
+
+    def takes(self) -> None:
+        if self.held:
+            driver = self.chance.choice(list(self.held))
+            bundles = (Resources.of(cpu=self.chance.randrange(1, 3)),) * self.chance.randrange(1, 3)
+            holding = granted(self.head.asked(driver, self._steps, Request(bundles), self._steps))
+            if holding is not None:
+                self.held[driver][holding.reservation.reservation_id] = holding
+
+    def check(self) -> None:
+        used: dict[str, Resources] = {}
+        for holding in (one for holdings in self.held.values() for one in holdings.values()):
+            reservation = holding.reservation
+            for bundle, node in zip(reservation.request.bundles, reservation.nodes, strict=True):
+                used[node] = used.get(node, Resources()) + bundle
+        free = self.head.holdings.free()
+        for node in self.head.holdings.nodes():
+            assert used.get(node.name, Resources()) + free[node.name] == node.capacity
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_room_is_never_held_twice_and_all_of_it_comes_back(chance: random.Random) -> None:
+    crowd = Crowd(chance)
+    for _ in range(chance.randrange(80)):
+        crowd.step()
+        crowd.check()
+    for driver in list(crowd.held):
+        crowd.leave(driver)
+    crowd.check()
