@@ -18,7 +18,8 @@ demo: $(VENV)/.runtime  ## see it work, in seconds
 test: $(VENV)/.dev $(VENV)/.system  ## every test but the long ones, two files at a time; ARGS="-k asha" narrows it
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-long: $(VENV)/.dev $(VENV)/.system  ## the tests that take minutes
+long: $(VENV)/.dev $(VENV)/.system  ## the tests that take minutes, those on Ray among them
+	$(BIN)/pip install -q -e '.[ray]'
 	$(BIN)/python -m pytest -m long $(ARGS)
 
 check: $(VENV)/.dev  ## style, types, who may import whom

@@ -9,7 +9,7 @@ from executor.interface import TrialExecutor
 from executor.local import LocalExecutor
 
 _KINDS = {"local": LocalExecutor}
-_CLUSTER, _DASK = "grpc://", "dask://"
+_CLUSTER, _DASK, _RAY = "grpc://", "dask://", "ray"
 
 
 def connect(address: str | TrialExecutor = "local", *, experiment: str = "", **options: Any) -> TrialExecutor:
@@ -17,7 +17,8 @@ def connect(address: str | TrialExecutor = "local", *, experiment: str = "", **o
 
     ``"local"`` is this machine; ``"grpc://HOST:PORT"`` a cluster of ours, also ``"grpc://NAME"`` by what it is called
     here, and ``"grpc://NAME?priority=2"`` to be given room before others; ``"dask://HOST:PORT"`` a Dask cluster, by its
-    scheduler. `experiment` is how we show among others.
+    scheduler; ``"ray"`` the Ray cluster that this process is connected to, or one on this machine, and
+    ``"ray:HOST:PORT"`` or ``"ray:auto"`` one that runs. `experiment` is how we show among others.
 
     Raises:
         ValueError: there is no such address, or options were given for an executor that is made already.
@@ -36,8 +37,12 @@ def connect(address: str | TrialExecutor = "local", *, experiment: str = "", **o
         from executor.engines.dask import DaskExecutor
 
         return DaskExecutor(address.removeprefix(_DASK), **options)
+    if address.partition(":")[0] == _RAY:
+        from executor.engines.ray import RayExecutor
+
+        return RayExecutor(address.partition(":")[2] or None, **options)
     if address not in _KINDS:
-        known = ", ".join(map(repr, [*_KINDS, f"{_CLUSTER}HOST:PORT", f"{_DASK}HOST:PORT"]))
+        known = ", ".join(map(repr, [*_KINDS, f"{_CLUSTER}HOST:PORT", f"{_DASK}HOST:PORT", _RAY]))
         raise ValueError(f"no executor at {address!r}: there is {known}; or pass an executor of your own")
     return _KINDS[address](**options)
 

@@ -7,7 +7,7 @@ the actor, so that one that dies leaves its neighbours alone.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from executor.engines.fleet import SiteFleet
@@ -26,11 +26,15 @@ _THEIRS = ("node:", "object_store_memory", "accelerator_type:")
 
 
 class RayFleet(SiteFleet):
-    """The nodes of the cluster that `ray`, the module, is connected to; also those that come later."""
+    """The nodes of the cluster that `ray`, the module, is connected to; also those that come later.
 
-    def __init__(self, ray: Any) -> None:
+    `usable` says of a node, as `ray.nodes()` shows it, whether we may run there.
+    """
+
+    def __init__(self, ray: Any, usable: Callable[[Mapping[str, Any]], bool] = lambda _: True) -> None:
         super().__init__()
         self._ray = ray
+        self._usable = usable
         self._sites: dict[str, Any] = {}
         self._hosts: dict[str, str] = {}
         self._groups: dict[int, Any] = {}
@@ -49,7 +53,7 @@ class RayFleet(SiteFleet):
 
     def _look(self) -> bool:
         """Have a site on each node that has none; whether there were any."""
-        nodes = [node for node in self._ray.nodes() if node["Alive"]]
+        nodes = [node for node in self._ray.nodes() if node["Alive"] and self._usable(node)]
         fresh = [node for node in nodes if node["NodeID"] not in self._sites]
         for node in fresh:
             if not self._done.is_set():
@@ -116,11 +120,15 @@ class RayFleet(SiteFleet):
 class RayExecutor(RemoteExecutor):
     """An executor on the Ray cluster that this process is connected to, at `address`, or on one that is started here.
 
+    `usable` says of a node, as `ray.nodes()` shows it, whether we may run there.
+
     Raises:
         ClusterError: Ray is not installed, or no cluster answers there.
     """
 
-    def __init__(self, address: str | None = None) -> None:
+    def __init__(
+        self, address: str | None = None, *, usable: Callable[[Mapping[str, Any]], bool] = lambda _: True
+    ) -> None:
         try:
             import ray
         except ImportError:
@@ -132,7 +140,7 @@ class RayExecutor(RemoteExecutor):
             except (ConnectionError, ValueError) as error:
                 raise ClusterError(f"no Ray cluster answers at {address or 'this machine'}: {error}") from None
             self._ray = ray
-        super().__init__(RayFleet(ray))
+        super().__init__(RayFleet(ray, usable))
 
     def close(self) -> None:
         super().close()
