@@ -143,6 +143,8 @@ class Line(Generic[Up, Down]):
             except grpc.RpcError as error:
                 _log.debug("the stream to the head broke: %s", error)
                 return _is_nobody(error)
+            except Exception:  # noqa: BLE001 - the line is to stay, whatever was said on it
+                _log.exception("what the head says makes no sense here")
             finally:
                 self._outbox = None
                 outbox.put(None)
