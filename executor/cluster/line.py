@@ -1,4 +1,4 @@
-"""One stream to the head, kept up: dialled again after it breaks, with a beat each second that says we are there."""
+"""One stream to the head, kept up: dialled again after it breaks, with a beat now and then that says we are there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAIL_BYTES = 2**20
 """How much is gathered into one message at most, but for the last that comes in."""
 
 _SHORTEST_S = 0.1
-_SILENT_BEATS = 4
+_SILENT_BEATS = 3
 
 CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", 64 * 2**20),
@@ -169,7 +169,7 @@ class Line(Generic[Up, Down]):
             number = next(self._beats)
             self._peer.beat(number)
             self.send(self._peer.up(beat=pb.Beat(number=number)))
-            if self._call is not None and clock.now() - self._heard_at > _SILENT_BEATS * self._beat_s + 1:
+            if self._call is not None and clock.now() - self._heard_at > _SILENT_BEATS * self._beat_s:
                 self.redial()  # the stream is there, and nobody at its other end
 
     def close(self, last: Up | None = None, within_s: float = 1.0) -> None:

@@ -15,7 +15,7 @@ from typing import Self
 class Terms:
     """How often agents and drivers say that they are there, and how long they may be silent."""
 
-    beat_s: float = 1.0
+    beat_s: float = 2.5
     lease_s: float = 10.0
     grace_s: float = 2.0
     """How much longer the head waits: for the processes to end, and for clocks that run unequally."""
@@ -30,8 +30,8 @@ class Terms:
 
     @classmethod
     def of_lease(cls, lease_s: float) -> Self:
-        """With ten beats to a lease, and a fifth of it as grace."""
-        return cls(beat_s=lease_s / 10, lease_s=lease_s, grace_s=lease_s / 5)
+        """With four beats to a lease, and a fifth of it as grace."""
+        return cls(beat_s=lease_s / 4, lease_s=lease_s, grace_s=lease_s / 5)
 
     @property
     def lost_after_s(self) -> float:

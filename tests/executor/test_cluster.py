@@ -23,7 +23,7 @@ from tests.executor.conversation import DEADLINE_S, Conversation
 from tests.executor.local_processes import gone_afterwards
 from tests.executor.local_programs import Run, end_as_told
 
-SHORT = Terms(beat_s=0.1, lease_s=1.0, grace_s=0.5, driver_grace_s=1.5)
+SHORT = Terms(beat_s=0.25, lease_s=1.0, grace_s=0.5, driver_grace_s=1.5)
 
 
 @pytest.fixture
