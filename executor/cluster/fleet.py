@@ -139,10 +139,7 @@ class ClusterFleet(Fleet):
             case "parcel":
                 self._hear(message.parcel)
             case "answered":
-                if (waiting := self._asked.get(message.answered.number)) is not None:
-                    waiting.put(message.answered)
-                elif message.answered.HasField("holding"):
-                    self._give_back(message.answered.holding.reservation_id)  # it came too late
+                self._take_answer(message.answered)
             case "freed":
                 self._arrive([RoomAdded()])
             case "joined":
@@ -153,6 +150,20 @@ class ClusterFleet(Fleet):
                 self._say_again(message.back.name)
             case "welcome":
                 self._take_welcome(message.welcome)
+
+    def _take_answer(self, answer: pb.Answered) -> None:
+        """Book what we are given before anything else is heard: what we say to have is what the head says we have."""
+        with self._lock:
+            waiting = self._asked.pop(answer.number, None)
+            if answer.HasField("holding"):
+                if waiting is None:
+                    self._give_back(answer.holding.reservation_id)  # it came too late
+                    return
+                holding = wire.holding_of(answer.holding)
+                reservation = holding.reservation
+                self._booked[reservation.reservation_id] = _Booked(holding, set(reservation.nodes))
+        if waiting is not None:
+            waiting.put(answer)
 
     def _take_welcome(self, welcome: pb.DriverWelcome) -> None:
         self._line.set_beat(welcome.beat_s)
@@ -272,18 +283,17 @@ class ClusterFleet(Fleet):
         if not answer.HasField("holding"):
             return None
         holding = wire.holding_of(answer.holding)
-        reservation = holding.reservation
-        with self._lock:
-            self._booked[reservation.reservation_id] = _Booked(holding, set(reservation.nodes))
         for node, hold in holds(holding).items():
             self.send(node, hold)
-        return reservation
+        return holding.reservation
 
     def _ask(self, request: Request) -> pb.Answered | None:
         """The head's answer; None when it cannot be reached just now."""
         with self._lock:
             if self._closed:
                 raise ExecutorClosedError("this executor was closed: open a new one")
+            if self._refusal:
+                raise ClusterError(self._refusal)
             if not self._connected:
                 return None
             number = next(self._numbers)
@@ -292,9 +302,10 @@ class ClusterFleet(Fleet):
         try:
             return waiting.get(timeout=_ANSWER_S)
         except queue.Empty:
-            return None
-        finally:
-            self._asked.pop(number, None)
+            with self._lock:
+                if self._asked.pop(number, None) is not None:
+                    return None
+            return waiting.get()  # it has come just now
 
     def _check_patience(self, why: str) -> None:
         now = time.monotonic()

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
@@ -92,15 +93,15 @@ class Home:
         self.authority = self._keyed("authority", lambda: new_authority(folder.name))
         self.head = self._keyed("head", lambda: new_head(self.authority))
         self.door = self._keyed("door", new_doorkeeper)
-        self._issue(Role.DRIVER, DRIVER_VALID_S)
+        self._issue_driver()
         self.names.epoch += 1
         self.keep_names()
 
     def _read_names(self) -> Names:
+        if not (self.folder / "names.json").exists():
+            return Names(secrets.token_hex(8))
         try:
             return Names(**json.loads(read_secret(self.folder / "names.json")))
-        except ClusterError:
-            return Names(secrets.token_hex(8))
         except (ValueError, TypeError) as error:
             raise ClusterError(f"{self.folder / 'names.json'} was changed: {error}") from None
 
@@ -108,22 +109,18 @@ class Home:
         """Write the names down."""
         write_secret(self.folder / "names.json", json.dumps(asdict(self.names)).encode())
 
-    def _keyed(self, name: str, make: object) -> Keyed:
+    def _keyed(self, name: str, make: Callable[[], Keyed]) -> Keyed:
         if not (self.folder / f"{name}.key").exists():
-            made: Keyed = make()  # type: ignore[operator]
+            made = make()
             write_secret(self.folder / f"{name}.crt", made.certificate)
             write_secret(self.folder / f"{name}.key", made.key)
         return Keyed(read_secret(self.folder / f"{name}.crt"), read_secret(self.folder / f"{name}.key"))
 
-    def _issue(self, role: Role, valid_s: float) -> None:
-        """Let this user be `role` on this machine without an invitation: the authority's key is his anyway."""
-        asked, key = request(role)
-        certificate = issue(self.authority, asked, role, f"{os.getuid()}-here", valid_s)
-        Credentials(self.authority.certificate, Keyed(certificate, key)).save(self.folder, role)
-
-    def issue_agent(self, valid_s: float) -> None:
-        """The same for a node on the head's own machine."""
-        self._issue(Role.AGENT, valid_s)
+    def _issue_driver(self) -> None:
+        """Let this user run experiments without an invitation: the authority's key is his anyway."""
+        asked, key = request(Role.DRIVER)
+        certificate = issue(self.authority, asked, Role.DRIVER, f"{os.getuid()}-here", DRIVER_VALID_S)
+        Credentials(self.authority.certificate, Keyed(certificate, key)).save(self.folder, Role.DRIVER)
 
     def denied(self) -> list[str]:
         """The serial numbers of certificates that were taken back, a line each in ``denied``."""

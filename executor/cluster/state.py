@@ -214,8 +214,14 @@ class HeadState:
         driver.known, driver.heard_at = True, now
         driver.owner, driver.experiment, driver.priority = hello.owner, hello.experiment, hello.priority
         gone = [name for name in hello.nodes if name not in self.agents and not self._may_come_back(now)]
+        offers: list[Sending] = []
         if fresh:
             self._take_holdings(driver, hello, now)
+        else:
+            # What was said while the connection broke may be lost: a grant, or that something was given back.
+            known = {one.reservation_id for one in hello.holdings}
+            for number in [number for number in driver.holdings if number not in known]:
+                offers += self.given_back(driver.driver, number, now)
         lost = [pb.NodeLost(name=name, why="it was lost while the driver was away") for name in gone]
         nodes = [wire.node(one.node, one.gpus) for one in self.agents.values() if one.node and not one.draining]
         welcome = pb.DriverWelcome(
@@ -230,6 +236,7 @@ class HeadState:
         return [
             ToDriver(driver.driver, pb.ToDriver(welcome=welcome)),
             *(ToAgent(name, back) for name in sorted(driver.nodes) if self._is_here(name)),
+            *offers,
         ]
 
     def _take_holdings(self, driver: Driver, hello: pb.DriverHello, now: float) -> None:

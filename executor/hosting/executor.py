@@ -77,8 +77,15 @@ class _Member:
     """A call, or one worker of a gang's call, between its start and its end."""
 
     node: str
-    log_path: str | None
     killed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """Where a process on a node prints to here, until its last word."""
+
+    node: str
+    path: str | None
 
 
 class RemoteExecutor(TrialExecutor):
@@ -92,7 +99,7 @@ class RemoteExecutor(TrialExecutor):
         self._held: dict[int, _Held] = {}
         self._calls: dict[str, _Held] = {}
         self._members: dict[str, _Member] = {}
-        self._prints: dict[str, str | None] = {}
+        self._logs: dict[str, _Log] = {}
         self._gangs = Gangs(self._end_member, self._cancel_member)
         self._gathering: dict[int, list[Begin]] = {}
         self._shipped: defaultdict[str, set[str]] = defaultdict(set)
@@ -201,8 +208,8 @@ class RemoteExecutor(TrialExecutor):
         self._fleet.send(reservation.nodes[0], AskMeeting(number))
 
     def _add(self, member: str, node: str, log_path: str | None) -> None:
-        self._members[member] = _Member(node, log_path)
-        self._prints[member] = log_path
+        self._members[member] = _Member(node)
+        self._logs[member] = _Log(node, log_path)
 
     def reply(self, call_id: str, seq: int, answer: object) -> None:
         sealed = seal(answer)
@@ -330,6 +337,7 @@ class RemoteExecutor(TrialExecutor):
     def _lose(self, node: str, why: str) -> Iterator[Event]:
         self._lost[node] = why
         self._shipped.pop(node, None)
+        self._logs = {call_id: log for call_id, log in self._logs.items() if log.node != node}
         for number, begins in list(self._gathering.items()):
             if any(self._members[begin.call_id].node == node for begin in begins):
                 del self._gathering[number]
@@ -382,15 +390,18 @@ class RemoteExecutor(TrialExecutor):
 
     def _print(self, call_id: str, text: bytes) -> None:
         """Add to the call's log here; what cannot be written is lost, as it would be on one machine."""
-        path = self._prints.get(call_id)
+        log = self._logs.get(call_id)
+        if log is None or not text:
+            self._logs.pop(call_id, None)
+            return
         try:
-            if path is None:
+            if log.path is None:
                 sys.stdout.flush()
                 os.write(1, text)
                 return
-            log = Path(path)
-            log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("ab") as file:
+            path = Path(log.path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as file:
                 file.write(text)
         except (OSError, ValueError) as error:
             _log.warning("call %s: what it printed cannot be kept: %s", call_id, error)

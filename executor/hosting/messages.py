@@ -123,7 +123,7 @@ Order = Prepare | Hold | Free | Begin | Answer | Cancel | Kill | AskStacks | Ask
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """What the call's process printed since it was last told."""
+    """What the call's process printed since it was last told; nothing once it is gone and prints no more."""
 
     call_id: str
     text: bytes = field(repr=False)

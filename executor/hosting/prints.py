@@ -64,10 +64,10 @@ class Prints:
         return [Printed(call_id, text)] if text else []
 
     def leave(self, process: int) -> list[Printed]:
-        """The process is gone: its last words."""
+        """The process is gone: its last words, and for each of its calls that nothing follows."""
         last: list[Printed] = []
         for call_id in self._calls.pop(process, []):
-            last += self.fresh_of(call_id)
+            last += [*self.fresh_of(call_id), Printed(call_id, b"")]
             with suppress(OSError):
                 self._followed.pop(call_id).path.unlink()
         return last

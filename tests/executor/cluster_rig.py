@@ -16,6 +16,7 @@ from executor.cluster.fleet import ClusterFleet
 from executor.cluster.head import SERVER_OPTIONS, Head, Household
 from executor.cluster.line import CHANNEL_OPTIONS
 from executor.cluster.membership import Terms
+from executor.cluster.protos import cluster as pb
 from executor.cluster.security.guard import OpenDoor
 from executor.cluster.state import HeadState
 from executor.devices import names
@@ -54,6 +55,12 @@ class Rig:
     def stop_head(self) -> None:
         self._loop.call_soon_threadsafe(self.head.stop)
         self._serving.result(10)
+
+    def dismiss(self, why: str) -> None:
+        """Have the head refuse its drivers for good."""
+        refused = pb.ToDriver(refused=pb.Refused(why=why, for_good=True))
+        for outbox in list(self.head._drivers.values()):
+            self._loop.call_soon_threadsafe(outbox.put_nowait, refused)
 
     def dial(self) -> grpc.Channel:
         return grpc.insecure_channel(f"127.0.0.1:{self.port}", options=CHANNEL_OPTIONS)

@@ -241,6 +241,17 @@ def test_large_arguments_and_values_arrive(rig: Rig, talk: Conversation) -> None
     assert unchanged
 
 
+def test_who_is_refused_for_good_is_told_so_instead_of_waiting_for_room(rig: Rig, talk: Conversation) -> None:
+    rig.join("a", {"cpu": 1})
+    joined(talk, "a")
+    call = talk.start(programs.Echo(), ["waiting"])
+    talk.emission_of(call)
+    rig.dismiss("the cluster was stopped")
+    assert isinstance(talk.next_of(call), Died)
+    with pytest.raises(ClusterError, match="was stopped"):
+        talk.executor.reserve(Request())
+
+
 def test_nobody_is_there() -> None:
     with pytest.raises(ClusterError, match="did not answer"):
         ClusterFleet(lambda: grpc.insecure_channel("127.0.0.1:9", options=CHANNEL_OPTIONS), within_s=0.5)

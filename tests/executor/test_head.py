@@ -151,6 +151,18 @@ def test_a_node_that_only_drivers_remember_is_awaited_and_then_lost() -> None:
     assert "lost" in kinds(told)
 
 
+def test_room_that_a_driver_does_not_know_to_have_is_free_when_it_comes_back() -> None:
+    head = a_head()
+    head.agent_came(agent("a", "i", cpus=2), 0)
+    head.driver_came(pb.DriverHello(driver="d"), 0)
+    known = granted(head.asked("d", 1, ONE, 0))
+    assert known is not None
+    head.asked("d", 2, ONE, 0)  # and the answer is lost with the connection
+    head.driver_came(pb.DriverHello(driver="d", holdings=[wire.holding(known)], nodes=["a"]), 1)
+    assert granted(head.asked("d", 3, ONE, 1)) is not None
+    assert granted(head.asked("d", 4, ONE, 1)) is None
+
+
 def test_nothing_is_given_on_a_node_that_is_drained() -> None:
     head = a_head()
     head.agent_came(agent("a", "i"), 0)

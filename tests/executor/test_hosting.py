@@ -145,6 +145,15 @@ def test_what_is_printed_there_without_a_log_is_printed_here(
     assert "over here" in capfd.readouterr().out
 
 
+def test_calls_whose_processes_are_gone_leave_nothing_behind_here(talk: Conversation) -> None:
+    reservation = talk.reserve()
+    for number in range(3):
+        talk.returned_by(talk.start(Run(lambda *_: print("some words")), number, on=reservation))
+    talk.executor.release(reservation)
+    talk.room_freed()
+    assert (talk.executor._logs, talk.executor._members, talk.executor._calls) == ({}, {}, {})
+
+
 def test_a_running_call_on_another_node_says_where_it_stands(talk: Conversation) -> None:
     emitted = waiting_on(talk, "b")
     assert "steps" in talk.executor.stacks(emitted.call_id) or "run" in talk.executor.stacks(emitted.call_id)

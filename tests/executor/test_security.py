@@ -7,6 +7,7 @@ import os
 import random
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -40,7 +41,7 @@ from executor.cluster.security.credentials import (
     read_secret,
     write_secret,
 )
-from executor.cluster.security.doorkeeper import knock
+from executor.cluster.security.doorkeeper import DRIVER_VALID_S, knock
 from executor.cluster.security.roles import ALLOWED, Role, identity, role_of
 from executor.cluster.security.tokens import VALID_S, Invitation, TokenRefusedError, Tokens
 from executor.errors import ClusterError
@@ -114,11 +115,12 @@ def code_of(refused: pytest.ExceptionInfo[grpc.RpcError]) -> grpc.StatusCode:
     return found
 
 
-@pytest.mark.parametrize("call", sorted(ALLOWED))
-@pytest.mark.parametrize("role", list(Role))
-def test_each_role_may_make_its_calls_and_no_others(served: Served, call: str, role: Role) -> None:
-    if call == "Stop" and role in ALLOWED[call]:
-        pytest.skip("it would")
+# But for that which would end the head; `audition cluster stop` has a test of its own.
+PAIRS = [(role, call) for call in sorted(ALLOWED) for role in Role if (role, call) != (Role.DRIVER, "Stop")]
+
+
+@pytest.mark.parametrize(("role", "call"), PAIRS)
+def test_each_role_may_make_its_calls_and_no_others(served: Served, role: Role, call: str) -> None:
     code = outcome(lambda: served.call(call, served.credentials(role)))
     allowed = code in (grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
     assert allowed == (role in ALLOWED[call])
@@ -204,7 +206,7 @@ def test_a_certificate_is_renewed_for_the_same_role(served: Served) -> None:
         )
         certified = renew(pb.RenewRequest(request=asked), timeout=10)
     assert certified.role == "viewer"
-    assert expires_at(certified.certificate) > 0
+    assert expires_at(certified.certificate) > time.time() + DRIVER_VALID_S - 60
 
 
 def test_tokens_are_good_once_and_not_for_long() -> None:

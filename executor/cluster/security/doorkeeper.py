@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 import ssl
 import time
@@ -25,6 +26,7 @@ AGENT_VALID_S = 48 * 3600.0
 DRIVER_VALID_S = 30 * 24 * 3600.0
 
 _METHOD = "/audition.cluster.v1.Doorkeeper/Enrol"
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _REFUSAL_S = 0.5
 _KNOCK_S = 10.0
 
@@ -58,7 +60,7 @@ class Doorkeeper:
             ClusterError: it is no request.
         """
         valid_s = AGENT_VALID_S if role is Role.AGENT else DRIVER_VALID_S
-        certificate = issue(self._authority, asked, role, name.replace("/", "-"), valid_s)
+        certificate = issue(self._authority, asked, role, _UNSAFE.sub("-", name), valid_s)
         return pb.Certified(
             certificate=certificate,
             authority=self._authority.certificate,
