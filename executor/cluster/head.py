@@ -111,10 +111,9 @@ class Head:
     async def _serve(self, stream: AsyncIterator[bytes], context: Any) -> AsyncIterator[pb.AgentHears]:
         await self._guard.admit(context, "Serve")
         mails = _decoded(stream, pb.AgentSays)
-        first = await anext(mails, None)
-        if first is None or not first.messages or first.messages[0].WhichOneof("what") != "hello":
+        hello = await _hello(mails)
+        if hello is None:
             return
-        hello = first.messages[0].hello
         try:
             self._check(hello.versions)
             name, sendings = self._state.agent_came(hello, clock.now())
@@ -164,10 +163,9 @@ class Head:
     async def _drive(self, stream: AsyncIterator[bytes], context: Any) -> AsyncIterator[pb.DriverHears]:
         await self._guard.admit(context, "Drive")
         mails = _decoded(stream, pb.DriverSays)
-        first = await anext(mails, None)
-        if first is None or not first.messages or first.messages[0].WhichOneof("what") != "hello":
+        hello = await _hello(mails)
+        if hello is None:
             return
-        hello = first.messages[0].hello
         try:
             self._check(hello.versions)
             sendings = self._state.driver_came(hello, clock.now())
@@ -178,9 +176,7 @@ class Head:
         name = hello.driver
         outbox = _replaced(self._drivers, name)
         self._send(sendings)
-        async for mail in _both(
-            mails, outbox, pb.DriverHears, lambda message: self._from_driver(name, outbox, message)
-        ):
+        async for mail in _both(mails, outbox, pb.DriverHears, partial(self._from_driver, name, outbox)):
             yield mail
         if self._drivers.get(name) is outbox:
             del self._drivers[name]
@@ -294,6 +290,14 @@ class Head:
 async def _decoded(stream: AsyncIterator[bytes], mail: Any) -> AsyncIterator[Any]:
     async for data in stream:
         yield mail.FromString(data)
+
+
+async def _hello(mails: AsyncIterator[Any]) -> Any:
+    """What a stream has to begin with; None when it begins with something else, or not at all."""
+    first = await anext(mails, None)
+    if first is None or not first.messages or first.messages[0].WhichOneof("what") != "hello":
+        return None
+    return first.messages[0].hello
 
 
 def _replaced(outboxes: dict[str, Outbox], name: str) -> Outbox:

@@ -49,6 +49,21 @@ def joined(talk: Conversation, *names: str) -> None:
         talk.executor.events(talk.executor.clock() + 0.05)
 
 
+@pytest.fixture
+def cable(rig: Rig, talk: Conversation) -> Iterator[Cable]:
+    """The way between the head and the agent of node ``far``, which has joined."""
+    cable = Cable(rig.port)
+    agent = Agent(
+        lambda: grpc.insecure_channel(f"127.0.0.1:{cable.port}", options=CHANNEL_OPTIONS),
+        Machine(Resources.of(cpu=1), host="far"),
+        "first",
+    )
+    joined(talk, "far")
+    yield cable
+    agent.close()
+    cable.close()
+
+
 def reserved(talk: Conversation, request: Request | None = None) -> object:
     """Room, as soon as there is some."""
     until = talk.executor.clock() + DEADLINE_S
@@ -103,14 +118,7 @@ def test_an_agent_that_stood_still_for_too_long_ends_its_calls_before_it_says_an
     joined(talk, "a-2")
 
 
-def test_an_agent_that_is_cut_off_ends_its_calls_and_comes_back_as_another_node(rig: Rig, talk: Conversation) -> None:
-    cable = Cable(rig.port)
-    agent = Agent(
-        lambda: grpc.insecure_channel(f"127.0.0.1:{cable.port}", options=CHANNEL_OPTIONS),
-        Machine(Resources.of(cpu=1), host="far"),
-        "first",
-    )
-    joined(talk, "far")
+def test_an_agent_that_is_cut_off_ends_its_calls_and_comes_back_as_another(talk: Conversation, cable: Cable) -> None:
     call = talk.start(Run(end_as_told))
     pid = talk.emission_of(call).payload
     with gone_afterwards(pid):
@@ -121,19 +129,10 @@ def test_an_agent_that_is_cut_off_ends_its_calls_and_comes_back_as_another_node(
     cable.heal()
     joined(talk, "far-2")
     assert talk.returned_by(talk.start(programs.Answer(), 5, on=reserved(talk))) == 5
-    agent.close()
-    cable.close()
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
-def test_an_agent_that_is_cut_off_one_way_is_lost_too(rig: Rig, talk: Conversation, direction: str) -> None:
-    cable = Cable(rig.port)
-    agent = Agent(
-        lambda: grpc.insecure_channel(f"127.0.0.1:{cable.port}", options=CHANNEL_OPTIONS),
-        Machine(Resources.of(cpu=1), host="far"),
-        "first",
-    )
-    joined(talk, "far")
+def test_an_agent_that_is_cut_off_one_way_is_lost_too(talk: Conversation, cable: Cable, direction: str) -> None:
     call = talk.start(Run(end_as_told))
     pid = talk.emission_of(call).payload
     with gone_afterwards(pid):
@@ -141,18 +140,9 @@ def test_an_agent_that_is_cut_off_one_way_is_lost_too(rig: Rig, talk: Conversati
         assert isinstance(talk.next_of(call), Died)
     cable.heal()
     joined(talk, "far-2")
-    agent.close()
-    cable.close()
 
 
-def test_calls_go_on_over_connections_that_break_all_the_time(rig: Rig, talk: Conversation) -> None:
-    cable = Cable(rig.port)
-    agent = Agent(
-        lambda: grpc.insecure_channel(f"127.0.0.1:{cable.port}", options=CHANNEL_OPTIONS),
-        Machine(Resources.of(cpu=1), host="far"),
-        "first",
-    )
-    joined(talk, "far")
+def test_calls_go_on_over_connections_that_break_all_the_time(talk: Conversation, cable: Cable) -> None:
     call = talk.start(programs.Follow(0))
     for number in range(12):
         emitted = talk.emission_of(call)
@@ -160,8 +150,6 @@ def test_calls_go_on_over_connections_that_break_all_the_time(rig: Rig, talk: Co
         cable.cut()
         talk.answer(emitted, number + 1)
     assert talk.returned_by(call, "stop") == "stopped"
-    agent.close()
-    cable.close()
 
 
 def test_a_driver_that_is_gone_without_a_word_loses_its_calls_and_its_room(rig: Rig, talk: Conversation) -> None:
