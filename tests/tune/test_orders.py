@@ -245,13 +245,31 @@ def test_a_trial_that_dies_on_its_way_out_becomes_the_copy_all_the_same(failure:
     assert bench.trial("t0").failures == 0
 
 
-def test_a_trial_that_fails_while_its_donor_is_asked_starts_again_as_it_was_and_then_becomes_the_copy() -> None:
+def test_a_trial_that_fails_while_its_donor_is_asked_waits_and_starts_as_the_copy() -> None:
     bench = two(make_plan(max_failures=1, retention=Retention(frequency=0)), t0_1=COPY)
     bench.report("t0")
     bench.fail("t0")
-    assert bench.start("t0").config == {"x": 0}
+    assert "t0" not in bench.experiment.waiting
     saved(bench, "t1")
-    assert bench.answer("t0") == Leave("last of 2, copies t1")
+    assert relaunched(bench).config == {"x": 9}
+
+
+def test_a_paused_trial_is_not_started_in_vain_while_its_donor_is_asked() -> None:
+    bench = two(t0_1=Pause(), t1_1={"t0": COPY})
+    pause(bench, "t0")
+    bench.report("t1", offers=True)
+    assert not bench.experiment.paused
+    bench.save("t1")
+    assert relaunched(bench).checkpoint == bench.trial("t1").checkpoint
+
+
+def test_a_paused_trial_goes_on_as_it_was_when_its_donor_goes_without_having_saved() -> None:
+    bench = two(t0_1=Pause(), t1_1={"t0": COPY})
+    pause(bench, "t0")
+    bench.report("t1")
+    assert not bench.experiment.paused
+    bench.end("t1")
+    assert relaunched(bench).config == {"x": 0}
 
 
 def test_a_trial_that_waits_becomes_the_copy_where_it_waits() -> None:

@@ -11,7 +11,7 @@ import pytest
 import tune
 from schedulers import PopulationBasedTraining, ResourceChangingScheduler
 
-EPOCHS = 6
+EPOCHS = 5
 
 
 def train(config: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ Save      saves if this report offers (of another's:  as before
           at the next that does), and goes on
 Pause     saves if it offers, leaves, is paused       as before
 Stop      leaves, is over                             is over at once
-Exploit   leaves without saving, becomes the copy,    becomes the copy at once, and goes on waiting
-          goes on at once, or with `pause` is paused
+Exploit   leaves without saving, becomes the copy,    becomes the copy, and goes on waiting; until then it
+          goes on at once, or with `pause` is paused  is not started
 Resize    saves, leaves, goes on at once with other   asks for the other resources when it starts next
           resources, or with those it had
 ========  ==========================================  ==========================================================
@@ -108,6 +108,7 @@ class Orders(Standing):
         commands = self._forget_copy(trial)
         trial.copy = Copy(exploit.donor, dict(exploit.config), exploit.reason, exploit.pause)
         self.copying[trial.trial_id] = trial
+        self._file(trial)
         donor = self.trials[exploit.donor]
         held = donor.checkpoint
         if held is not None and (held.iteration == donor.totals.iteration or not donor.state.live):
@@ -158,6 +159,7 @@ class Orders(Standing):
     def _forget_copy(self, trial: Trial) -> list[Command]:
         copy, trial.copy = trial.copy, None
         self.copying.pop(trial.trial_id, None)
+        self._file(trial)
         return self._let_go(copy.checkpoint) if copy is not None and copy.checkpoint is not None else []
 
     def copies_due(self) -> list[Exploited | ExploitDropped]:

@@ -29,7 +29,8 @@ class Standing:
 
     `waiting`, `paused` and `live` index the trials that are not over, oldest first. `displaced` are those that wait to
     go on at once: the run was interrupted while they ran, or they left to go on as another's copy or with other
-    resources. `leaving` are those whose time to end is running, `copying` those that shall become a copy.
+    resources. `leaving` are those whose time to end is running, `copying` those that shall become a copy: what such a
+    one would do before, it would do in vain, so while it does not run it is in none of the former.
     `resting` are pending too, but wait for their time before they may start again.
     """
 
@@ -137,20 +138,8 @@ class Standing:
         if trial.state is not TrialState.PENDING:
             trial.rests_until = None
         name, state = trial.trial_id, trial.state
-        for index, belongs in (
-            (self.waiting, state is TrialState.PENDING and trial.rests_until is None),
-            (self.resting, state is TrialState.PENDING and trial.rests_until is not None),
-            (self.paused, state is TrialState.PAUSED),
-            (self.live, state.live),
-        ):
-            if belongs:
-                index[name] = trial
-            else:
-                index.pop(name, None)
-        if state is TrialState.PENDING and (turn is Turn.INTERRUPTED or was is TrialState.SUSPENDING):
-            self.displaced[name] = trial
-        else:
-            self.displaced.pop(name, None)
+        trial.displaced = state is TrialState.PENDING and (turn is Turn.INTERRUPTED or was is TrialState.SUSPENDING)
+        self._file(trial)
         if state.final:
             self.just_ended.append(trial)
         if not state.live:
@@ -160,8 +149,23 @@ class Standing:
     def _wake(self, trial: Trial) -> None:
         """A trial that rested may start."""
         trial.rests_until = None
-        if self.resting.pop(trial.trial_id, None):
-            self.waiting[trial.trial_id] = trial
+        self._file(trial)
+
+    def _file(self, trial: Trial) -> None:
+        """Put a trial into the indexes where it belongs now, and nowhere else."""
+        startable, rests = trial.copy is None, trial.rests_until is not None
+        pending, paused = trial.state is TrialState.PENDING, trial.state is TrialState.PAUSED
+        for index, belongs in (
+            (self.waiting, pending and startable and not rests),
+            (self.resting, pending and startable and rests),
+            (self.paused, paused and startable),
+            (self.live, trial.state.live),
+            (self.displaced, trial.displaced and startable),
+        ):
+            if not belongs:
+                index.pop(trial.trial_id, None)
+            elif trial.trial_id not in index:
+                index[trial.trial_id] = trial
 
 
 def derive_seed(seed: int, number: int) -> int:

@@ -195,6 +195,7 @@ class Trial:
     timed_out: str = ""
     time_is_spent: bool = False
     told_to_leave: bool = False
+    displaced: bool = False
     save_due: bool = False
     copy: Copy | None = None
     request: Request | None = None
