@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import tune
@@ -9,6 +11,9 @@ from schedulers.base import Pause, TrialScheduler
 from searchers.variants import RandomSearch
 from tests.tune.trainables import counting, iterations
 from tune.callback import MOST_ERRORS
+from tune.cli.showing import Wanted, show_experiment
+from tune.machine.events import SwitchedOff
+from tune.machine.guard import MOST_STOPPER_ERRORS
 
 SPACE = {"config": {"x": tune.uniform(0, 1)}, "metric": "score", "mode": "max", "num_samples": 4, "seed": 2}
 
@@ -70,7 +75,52 @@ def test_a_scheduler_that_raises_again_and_again_is_asked_no_more_and_paused_tri
     results = run(counting, **SPACE, scheduler=Broken())
     assert [(one.state, iterations(one)) for one in results] == [("TERMINATED", [1, 2, 3, 4, 5, 6])] * 4
     assert caplog.text.count("\nZeroDivisionError: no decision") == 3
-    assert "raised 3 times with no decision in between and is not asked any more" in caplog.text
+    assert "the scheduler Broken raised 3 times in a row in on_trial_result and is not asked any more" in caplog.text
+
+
+class Undecided(TrialScheduler):
+    """Pauses every trial at its second result, and raises whenever it is to choose who goes on."""
+
+    def on_trial_result(self, trial, result):
+        return Pause("wait") if result["training_iteration"] == 2 else super().on_trial_result(trial, result)
+
+    def choose_trial_to_run(self, trials):
+        raise ZeroDivisionError("no choice")
+
+
+@pytest.mark.fault("F30")
+def test_a_scheduler_that_can_never_choose_keeps_no_trial_from_running_on(run, caplog):
+    results = run(counting, **SPACE, scheduler=Undecided())
+    assert [(one.state, iterations(one)) for one in results] == [("TERMINATED", [1, 2, 3, 4, 5, 6])] * 4
+    assert caplog.text.count("\nZeroDivisionError: no choice") == 3
+
+
+@pytest.mark.fault("F30")
+def test_a_stopper_that_raises_again_and_again_is_left_out_and_another_beside_it_is_not(run, caplog):
+    def unsure(trial_id, result):
+        raise ZeroDivisionError("no idea")
+
+    results = run(counting, config={"steps": 20}, stop=[{"training_iteration": 15}, unsure])
+    assert iterations(results[0]) == list(range(1, 16))
+    assert caplog.text.count("\nZeroDivisionError: no idea") == MOST_STOPPER_ERRORS
+
+
+@pytest.mark.fault("F29", "F30")
+def test_what_was_switched_off_is_kept_and_shown_until_the_run_goes_on(run, tmp_path, capsys):
+    results = run(counting, **SPACE, scheduler=Broken(), verbose=1)
+    told = "scheduler Broken was switched off: it raised ZeroDivisionError: no decision"
+    assert results.switched_off == [SwitchedOff("scheduler", "Broken", "ZeroDivisionError: no decision")]
+    assert told in repr(results)
+    assert f"<p>{told}</p>" in results._repr_html_()
+    assert re.search(rf"^\d\d:\d\d:\d\d {told}$", printed := capsys.readouterr().out, re.MULTILINE)
+    assert f"without   {told}" in printed
+    show_experiment(str(tmp_path / "e"), None, Wanted(), as_json=False)
+    assert told in capsys.readouterr().out
+
+    with pytest.raises(tune.SearcherError) as raised:
+        run(counting, **SPACE, search_alg=Failing(times=2), name="f")
+    assert raised.value.results.switched_off == [SwitchedOff("searcher", "", "ZeroDivisionError: no idea")]
+    assert tune.resume(tmp_path / "f", search_alg=RandomSearch(), verbose=0).switched_off == []
 
 
 @pytest.mark.fault("F31")

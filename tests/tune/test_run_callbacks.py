@@ -210,7 +210,7 @@ def test_a_scheduler_that_raises_lets_its_trials_go_on(run, caplog):
     results = run(counting, scheduler=Broken(), num_samples=2, metric="score", mode="max")
 
     assert [iterations(one) for one in results] == [[1, 2, 3, 4, 5, 6]] * 2
-    assert "t0: a policy raised" in caplog.text
+    assert "t0: the scheduler Broken raised in on_trial_result" in caplog.text
     assert "broken scheduler" in caplog.text
 
 

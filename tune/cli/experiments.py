@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from searchers.space import grid_axes
 from tune.errors import JournalCorruptError, NotAnExperimentError, TuneError, nearest
 from tune.job import STORAGE_VARIABLE
+from tune.machine.events import SwitchedOff
 from tune.machine.trial import TrialState
 from tune.storage import data, directory, journal
 from tune.storage.journal import DATABASE
@@ -37,6 +38,7 @@ class Overview:
     mode: str | None = None
     best: Result | None = None
     holder: Mapping[str, Any] = field(default_factory=dict)
+    switched_off: Sequence[SwitchedOff] = ()
     note: str = ""
 
     @property
@@ -125,6 +127,7 @@ def _read(path: Path) -> Overview:
         mode=grid.mode,
         best=_best(grid),
         holder=holder or {},
+        switched_off=grid.switched_off,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def as_data(one: Overview) -> dict[str, Any]:
         "metric": one.metric,
         "mode": one.mode,
         "best": best and {"trial_id": best.trial_id, "value": one.best_value, "config": best.config},
+        "switched_off": [asdict(off) for off in one.switched_off],
         "note": one.note,
     }
 

@@ -22,7 +22,7 @@ from tune.views import reading
 from tune.views.reading import TrialRecord
 from tune.views.result import Result
 from tune.views.snapshot import Snapshot
-from tune.views.wording import duration_text, lines_of, pairs_text, value_text
+from tune.views.wording import duration_text, lines_of, pairs_text, switched_off_text, value_text
 
 ROWS = 20
 
@@ -85,6 +85,7 @@ def _facts(told: Overview) -> list[tuple[str, str]]:
         ("best", best),
         ("searcher", _policy(recipe, "search_alg")),
         ("scheduler", _policy(recipe, "scheduler")),
+        *(("without", switched_off_text(off)) for off in told.switched_off),
         ("seed", str(facts.get("seed", ""))),
         ("started", f"{duration_text(max(0.0, time.time() - told.created))} ago" if told.created else ""),
         ("go on with", f"audition resume {told.path}" if told.state in ("interrupted", "unfinished") else ""),

@@ -92,6 +92,18 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchedOff:
+    """A `part` of the run raised too often and is asked, or told, nothing more until the experiment is taken up again.
+
+    `part` is ``scheduler``, ``stopper``, ``callback`` or ``searcher``, `name` its class, `why` what it raised last.
+    """
+
+    part: str
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class SpaceChanged:
     """The run goes on with another search space, of which the trials from number `first` on are.
 
@@ -298,7 +310,7 @@ class Reopened:
     restart: bool = False
 
 
-ExperimentEvent = Opened | SearchEnded | Closing | Finished | SpaceChanged
+ExperimentEvent = Opened | SearchEnded | Closing | Finished | SwitchedOff | SpaceChanged
 TrialEvent = (
     Suggested
     | Launched

@@ -99,7 +99,8 @@ class Experiment(State):
         self._fresh.append(Entry(self.time, wall, event, verdict, iteration, self._state(event)))
         others = {**others, **self._tell(event)}
         commands += self._consequences(event, wall)
-        return commands + self._carry_out(others, event, wall)
+        commands += self._carry_out(others, event, wall)
+        return commands + [each for off in self.policies.take_switched_off() for each in self.handle(off, time, wall)]
 
     def replay(self, entry: Entry) -> None:
         """Take in an entry read back; the policies are told what they were told then, and their answers dropped."""
@@ -177,6 +178,7 @@ class Experiment(State):
         for trial_id in [] if goes_on else [*self.waiting, *self.resting, *self.paused]:
             if not self.trials[trial_id].state.final:
                 yield Dismissed(trial_id)
+        yield from self.policies.take_switched_off()
         yield Finished()
 
     @property

@@ -18,6 +18,7 @@ from tune.machine.events import (
     Leave,
     Reported,
     SaveNow,
+    SwitchedOff,
 )
 from tune.machine.merit import NO_MERIT, merit_of
 from tune.machine.plan import Plan
@@ -31,7 +32,8 @@ class Standing:
     go on at once: the run was interrupted while they ran, or they left to go on as another's copy or with other
     resources. `leaving` are those whose time to end is running, `copying` those that shall become a copy: what such a
     one would do before, it would do in vain, so while it does not run it is in none of the former.
-    `resting` are pending too, but wait for their time before they may start again.
+    `resting` are pending too, but wait for their time before they may start again. `switched_off` are the policies and
+    callbacks that raised too often since the experiment was taken up.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -49,6 +51,7 @@ class Standing:
         self.closing: Closing | None = None
         self.search_over = False
         self.search_error = ""
+        self.switched_off: list[SwitchedOff] = []
         self.finished = False
         self.results = 0
         self.best: Trial | None = None

@@ -40,6 +40,7 @@ from tune.machine.events import (
     SpaceChanged,
     Start,
     Suggested,
+    SwitchedOff,
     Take,
     TimedOut,
     TrialEvent,
@@ -70,12 +71,15 @@ class State(Orders):
             case Opened():
                 # The searcher is asked again: it may have been mended, or the space that was exhausted has grown.
                 self.closing, self.finished, self.search_over, self.search_error = None, False, False, ""
+                self.switched_off = []  # the same: whatever raised is tried again
             case SearchEnded():
                 self.search_over, self.search_error = True, event.error
             case Closing():
                 return self._close(event)
             case Finished():
                 self.finished = True
+            case SwitchedOff():
+                self.switched_off.append(event)
             case SpaceChanged():
                 pass  # the searcher's to know, from its beginning
             case _:

@@ -208,6 +208,11 @@ class _Joined(Stopper):
         self._stoppers = stoppers
         self._want = [False for _ in stoppers]
 
+    @property
+    def parts(self) -> tuple[Stopper, ...]:
+        """The stoppers that are joined."""
+        return self._stoppers
+
     def bind(self, modes: Mapping[str, str]) -> None:
         for stopper in self._stoppers:
             stopper.bind(modes)

@@ -34,6 +34,7 @@ from tune.machine.events import (
     SearchEnded,
     SpaceChanged,
     Suggested,
+    SwitchedOff,
     TimedOut,
     Verdict,
 )
@@ -64,6 +65,7 @@ KINDS: dict[str, type[Event]] = {
     "dismissed": Dismissed,
     "reopened": Reopened,
     "space_changed": SpaceChanged,
+    "switched_off": SwitchedOff,
 }
 _NAMES = {kind: name for name, kind in KINDS.items()}
 _DECISIONS: dict[str, type[Decision]] = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import TextIO
 
-from tune.machine.events import Entry, Failure, Reported
+from tune.machine.events import Entry, Failure, Reported, SwitchedOff
 from tune.machine.experiment import Experiment
 from tune.machine.trial import AUTOMATIC, Trial
 from tune.views.tally import Change, Tally
-from tune.views.wording import duration_text, one_line, pairs_text, typed, value_text
+from tune.views.wording import duration_text, one_line, pairs_text, switched_off_text, typed, value_text
 
 _LONGEST_REASON = 300
 _MOST_METRICS = 3
@@ -29,6 +29,9 @@ class Lines:
 
     def show(self, entry: Entry, change: Change | None) -> None:
         """Write what `change` says, if anything."""
+        if isinstance(entry.event, SwitchedOff):
+            self._stream.write(f"{clock_of(entry.wall)} {switched_off_text(entry.event)}\n")
+            self._stream.flush()
         if change is None and self._every_result and isinstance(entry.event, Reported):
             change = Change(self._tally.experiment.trials[entry.event.trial_id], "reported")
         if change is not None:
@@ -44,8 +47,7 @@ class Lines:
 def change_line(change: Change, tally: Tally, wall: float, total: int | None) -> str:
     """``12:04:07 t54 stopped accuracy=0.984 iteration=9 3.9s lr=0.0022 | best t37 0.9871 | 59/100 (reason)``."""
     trial = change.trial
-    clock = time.strftime("%H:%M:%S", time.localtime(wall))
-    words = [clock, trial.trial_id, change.word]
+    words = [clock_of(wall), trial.trial_id, change.word]
     if change.word != "started":
         words += reached_words(tally.experiment, trial)
     parts = [" ".join([*words, pairs_text(tally.parameters(trial))]).rstrip()]
@@ -54,6 +56,11 @@ def change_line(change: Change, tally: Tally, wall: float, total: int | None) ->
     parts.append(f"{tally.ended}/{total}" if total is not None else f"{tally.ended} ended")
     told = failure_words(change.failure) if change.failure else one_line(change.reason)
     return " | ".join(parts) + (f" ({told})" if told else "")
+
+
+def clock_of(wall: float) -> str:
+    """The hour of the day, here: ``12:04:07``."""
+    return time.strftime("%H:%M:%S", time.localtime(wall))
 
 
 def reached_words(experiment: Experiment, trial: Trial) -> list[str]:

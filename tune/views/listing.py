@@ -13,7 +13,7 @@ from tune.views import ranking
 from tune.views.reading import TrialRecord
 from tune.views.snapshot import Snapshot
 from tune.views.varying import Varying
-from tune.views.wording import cut, duration_text, flatten, one_line, value_text
+from tune.views.wording import cut, duration_text, flatten, one_line, switched_off_text, value_text
 
 _WIDTH = 100
 _MOST_METRICS = 4
@@ -21,13 +21,14 @@ _MOST_METRICS = 4
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A title, columns, rows of cells, how many trials are not shown, and which columns are numbers."""
+    """A title, columns, rows of cells, how many trials are not shown, which columns are numbers, and what to know."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     left_out: int = 0
     numeric: frozenset[int] = frozenset()
+    remarks: tuple[str, ...] = ()
 
 
 def listing(snapshot: Snapshot, metric: str | None, mode: str | None, *, rows: int) -> Listing:
@@ -46,6 +47,7 @@ def listing(snapshot: Snapshot, metric: str | None, mode: str | None, *, rows: i
         tuple(tuple("" if value is None else _cell(value) for value in line) for line in cells),
         len(ordered) - len(shown),
         frozenset(at for at in range(len(columns)) if at and _numbers([line[at] for line in cells])),
+        tuple(map(switched_off_text, snapshot.switched_off)),
     )
 
 
@@ -65,7 +67,7 @@ def as_text(listing: Listing) -> str:
         told.append("  ".join(cells).rstrip())
     if listing.left_out:
         told.append(f"... and {listing.left_out} more")
-    return "\n".join(told)
+    return "\n".join([*told, *listing.remarks])
 
 
 def as_html(listing: Listing) -> str:
@@ -81,7 +83,8 @@ def as_html(listing: Listing) -> str:
     )
     more = f"<p>&hellip; and {listing.left_out} more</p>" if listing.left_out else ""
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if listing.rows else ""
-    return f"<div><p><strong>{escape(listing.title)}</strong></p>{table}{more}</div>"
+    remarks = "".join(f"<p>{escape(remark)}</p>" for remark in listing.remarks)
+    return f"<div><p><strong>{escape(listing.title)}</strong></p>{table}{more}{remarks}</div>"
 
 
 def _side(listing: Listing, at: int) -> str:

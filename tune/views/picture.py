@@ -212,6 +212,7 @@ def _failures(tally: Tally, width: int) -> list[Text]:
         others = f" and {kind.count - 1} more" if kind.count > 1 else ""
         told = f"{failure_words(kind.failure)}   {pairs_text(tally.parameters(kind.trial))}"
         lines.append(_fitted(Text.assemble((f"✗ {kind.trial.trial_id}{others} failed  ", "red"), told), width))
+    lines += [_fitted(Text(f"✗ {told}", "yellow"), width) for told in tally.switched_off[:_MOST_FAILURES]]
     return [*lines, Text()] if lines else []
 
 

@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tune.machine.events import Failure
+from tune.machine.events import Failure, SwitchedOff
 from tune.machine.trial import Totals, Trial
 from tune.storage import data, journal
 
@@ -200,6 +200,25 @@ def read_failures(connection: sqlite3.Connection) -> dict[str, Failure]:
     rows = connection.execute("SELECT trial, data FROM events WHERE kind = 'failed' ORDER BY position")
     failures = ((trial_id, Failure(**data.loads(text)["failure"])) for trial_id, text in rows)
     return {trial_id: failure for trial_id, failure in failures if failure.kind != "killed"}
+
+
+def read_switched_off(connection: sqlite3.Connection) -> list[SwitchedOff]:
+    """What the last run asks or told nothing more because it raised too often, in the order in which that happened."""
+    query = """
+    SELECT kind, data FROM events WHERE kind IN ('switched_off', 'search_ended')
+    AND position > (SELECT coalesce(max(position), 0) FROM events WHERE kind = 'opened') ORDER BY position
+    """
+    rows = ((kind, data.loads(text)) for kind, text in connection.execute(query))
+    return [
+        SwitchedOff(**content) if kind == "switched_off" else failed_search(content["error"])
+        for kind, content in rows
+        if kind == "switched_off" or content.get("error")
+    ]
+
+
+def failed_search(traceback: str) -> SwitchedOff:
+    """What a search that ended by an error is called among what was switched off."""
+    return SwitchedOff("searcher", "", traceback.strip().rpartition("\n")[2])
 
 
 def read_cut_short(connection: sqlite3.Connection) -> set[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from tune.errors import InvalidArgumentError, MetricNotReportedError, NoBestTrialError, TrialFailedError, nearest
+from tune.machine.events import SwitchedOff
 from tune.machine.trial import TrialState
 from tune.views import listing, ranking, reading, tables
 from tune.views.analysis import ExperimentNames
@@ -199,6 +200,15 @@ class ResultGrid(ExperimentNames):
     def errors(self) -> list[TrialFailedError]:
         """Why trials failed for good, one for each that did."""
         return [result.error for result in self if result.error is not None]
+
+    @property
+    def switched_off(self) -> list[SwitchedOff]:
+        """What raised so often that the last run went on without it: a scheduler, a stopper, a callback, the searcher.
+
+        Each has its `part`, its class's `name`, and `why`: what it raised last. To go on with all of them, mend it and
+        resume.
+        """
+        return list(self._snapshot.switched_off)
 
     @property
     def num_errors(self) -> int:

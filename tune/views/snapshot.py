@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tune.machine.events import Failure
+from tune.machine.events import Failure, SwitchedOff
 from tune.machine.trial import AUTOMATIC, TrialState
 from tune.storage import chain, journal, mark
 from tune.views import ranking, reading
@@ -86,6 +86,12 @@ class Snapshot:
         with reading.reading(self.directory) as connection:
             found = reading.read_failures(connection)
         return {trial.trial_id: found[trial.trial_id] for trial in self.trials if trial.state == TrialState.ERROR}
+
+    @cached_property
+    def switched_off(self) -> list[SwitchedOff]:
+        """What raised too often in the last run and was asked, or told, nothing more."""
+        with reading.reading(self.directory) as connection:
+            return reading.read_switched_off(connection)
 
     def values(self, metric: str) -> dict[str, list[float]]:
         """Every value of `metric` that counts, oldest first, of the trials that have any."""

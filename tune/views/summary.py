@@ -31,6 +31,7 @@ def summary(tally: Tally, directory: Path, total: int | None) -> list[str]:
         *_best(tally),
         _line("trials", _counts(tally, total)),
         *_failures(tally),
+        *_switched_off(tally),
         _line("results", place),
         _line("load", f"tune.ResultGrid({json.dumps(place, ensure_ascii=False)})"),
         *([_line("resume", f"audition resume {shlex.quote(place)}")] if resumable else []),
@@ -120,6 +121,10 @@ def _failures(tally: Tally) -> list[str]:
     told += f", {alike} more in the same way" if alike else ""
     told += f", {others} in other ways" if others else ""
     return [_line("failed", told), *(f"{_INDENT}{line}" for line in _tail(first.failure))]
+
+
+def _switched_off(tally: Tally) -> list[str]:
+    return [_line("" if at else "without", text) for at, text in enumerate(tally.switched_off)]
 
 
 def _tail(failure: Failure) -> list[str]:

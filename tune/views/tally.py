@@ -34,12 +34,15 @@ from tune.machine.events import (
     SearchEnded,
     SpaceChanged,
     Suggested,
+    SwitchedOff,
     TimedOut,
 )
 from tune.machine.experiment import Experiment
 from tune.machine.merit import NO_MERIT, Merit, merit_of
 from tune.machine.trial import Trial, TrialState
+from tune.views.reading import failed_search
 from tune.views.varying import Varying
+from tune.views.wording import switched_off_text
 
 _MOST_RECENT = 16
 _MOST_BEST = 8
@@ -87,6 +90,13 @@ class Tally:
         """How many trials will never run again."""
         return self.done + self.stopped + self.failed + self.dismissed
 
+    @property
+    def switched_off(self) -> list[str]:
+        """What the run goes on without, a sentence each."""
+        experiment = self.experiment
+        search = [failed_search(experiment.search_error)] if experiment.search_error else []
+        return [switched_off_text(off) for off in (*experiment.switched_off, *search)]
+
     def take(self, entry: Entry) -> Change | None:
         """Take in an entry; what changed about its trial, None when only numbers did."""
         event = entry.event
@@ -104,7 +114,7 @@ class Tally:
                 return Change(self.experiment.trials[event.trial_id], "unchanged", event.why)
             case Launched() | Ended() | Failed() | Interrupted() | Dismissed():
                 return self._change(entry, event, self.experiment.trials[event.trial_id])
-            case Opened() | SearchEnded() | Closing() | Finished() | SpaceChanged():
+            case Opened() | SearchEnded() | Closing() | Finished() | SwitchedOff() | SpaceChanged():
                 return None
             case Saved() | CheckpointRefused() | Overdue() | TimedOut() | Reopened() | Begun() | Rested():
                 return None

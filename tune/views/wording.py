@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tune.machine.events import SwitchedOff
+
 LONGEST_VALUE = 20
 
 
@@ -52,6 +54,11 @@ def clock_text(seconds: float) -> str:
 def pairs_text(values: Mapping[str, Any]) -> str:
     """Several values on one line: ``lr=0.0022 batch=64``."""
     return " ".join(f"{one_line(name)}={value_text(value)}" for name, value in values.items())
+
+
+def switched_off_text(off: SwitchedOff) -> str:
+    """``scheduler Broken was switched off: it raised KeyError: 'loss'``."""
+    return one_line(f"{' '.join(filter(None, (off.part, off.name)))} was switched off: it raised {off.why}")
 
 
 def cut(text: str, longest: int) -> str:
