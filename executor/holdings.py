@@ -25,6 +25,10 @@ class Holding:
         shares = self.gpus[bundle]
         return None if shares is None else ",".join(name for name, _ in shares)
 
+    def is_on(self, node: str) -> bool:
+        """Whether something of a node is held."""
+        return node in self.reservation.nodes
+
 
 class Holdings:
     """What is held on `nodes`, and what is free; `gpus` names the gpus of those nodes that have any.

@@ -109,6 +109,8 @@ class TrialExecutor(ABC):
     else the first that raised, with the tracebacks of all that raised. When rank 0 returns, the others are cancelled,
     and ended after `Call.grace_s`. Once the caller has cancelled the call only rank 0's end counts: then others may
     fail for having lost it.
+
+    Where somebody empties a node, `NodeDraining` says so to those who hold room there. Their calls go on.
     """
 
     real_time = True

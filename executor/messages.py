@@ -183,4 +183,12 @@ class RoomAdded:
     """There may be room that there was not before: a node has joined, or somebody else has given some back."""
 
 
-Event = Emitted | Returned | Raised | Died | RoomFreed | RoomAdded
+@dataclass(frozen=True, slots=True)
+class NodeDraining:
+    """A node is to be emptied: room on it is to be given back soon, and no more of it is given. `why` is a phrase."""
+
+    node: str
+    why: str
+
+
+Event = Emitted | Returned | Raised | Died | RoomFreed | RoomAdded | NodeDraining

@@ -40,6 +40,7 @@ class Crew:
         self._attempts: dict[str, tuple[str, int]] = {}
         self._rooms: dict[str, Reservation] = {}
         self._idle: list[Reservation] = []
+        self._given_up: set[int] = set()
         self._releasing = 0
         self._stacks: dict[str, str] = {}
         self._aside: ThreadPoolExecutor | None = None
@@ -94,10 +95,20 @@ class Crew:
         room = self._rooms.pop(call_id)
         if room.request.gang:
             shutil.rmtree(rendezvous(self._directory, trial_id, attempt), ignore_errors=True)
-        if self._reuse and in_order:
+        if self._reuse and in_order and room.reservation_id not in self._given_up:
             self._idle.append(room)
         else:
+            self._given_up.discard(room.reservation_id)
             self._release(room)
+
+    def leave_node(self, node: str) -> list[tuple[str, int]]:
+        """Keep no room on a node that is to be emptied; the attempts that run there still."""
+        for room in [room for room in self._idle if node in room.nodes]:
+            self._idle.remove(room)
+            self._release(room)
+        running = [call_id for call_id, room in self._rooms.items() if node in room.nodes]
+        self._given_up.update(self._rooms[call_id].reservation_id for call_id in running)
+        return [self._attempts[call_id] for call_id in running]
 
     def kill_all(self, reason: str) -> None:
         """End every call at once, whatever the journal does."""

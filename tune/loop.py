@@ -29,6 +29,7 @@ from tune.machine.events import (
     Ended,
     Entry,
     Event,
+    Evicted,
     Failed,
     Failure,
     Launched,
@@ -178,11 +179,9 @@ class Loop:
         self._commands += self._experiment.handle(event, self._now(), self._executor.wall_clock())
 
     def _take(self, event: messages.Event) -> None:
-        if isinstance(event, messages.RoomFreed):
-            self._crew.room_freed()
+        if isinstance(event, messages.RoomFreed | messages.RoomAdded | messages.NodeDraining):
+            self._take_of_room(event)
             return
-        if isinstance(event, messages.RoomAdded):
-            return  # who waits for room asks again after every event
         known = self._crew.attempt_of(event.call_id)
         if known is None:
             return
@@ -206,6 +205,18 @@ class Loop:
                 assert_never(event)
         self._crew.move_out(event.call_id, in_order=isinstance(event, messages.Returned))
         self._handle(following)
+
+    def _take_of_room(self, event: messages.RoomFreed | messages.RoomAdded | messages.NodeDraining) -> None:
+        match event:
+            case messages.RoomFreed():
+                self._crew.room_freed()
+            case messages.RoomAdded():
+                pass  # who waits for room asks again after every event
+            case messages.NodeDraining(node, why):
+                for trial_id, attempt in self._crew.leave_node(node):
+                    self._handle(Evicted(trial_id, attempt, why))
+            case _:
+                assert_never(event)
 
     def _death(self, call_id: str, cause: messages.DeathCause) -> Failure:
         return Failure(

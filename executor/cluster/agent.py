@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 
 _MOST_KEPT_BYTES = 64 * 2**20
 _FIRST_LEASE_S = 10.0
+_SHORTEST_DRAIN_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,8 @@ class Agent:
         self._lock = threading.RLock()
         self._served: dict[str, Served] = {}
         self._lease = Lease(_FIRST_LEASE_S, clock.now())
+        self._drain: pb.Drain | None = None
+        self._drain_since = 0.0
         self._line: Line[pb.FromAgent, pb.ToAgent] = Line(
             dial,
             Peer(
@@ -154,8 +157,16 @@ class Agent:
                 versions=versions_here(),
                 drivers=list(self._served),
                 highest_epoch=self._epoch,
+                drain=self._drain_left(),
             )
         return pb.FromAgent(hello=hello)
+
+    def _drain_left(self) -> pb.Drain | None:
+        """What a head that has just been started has to know: that we are to be emptied, and by when."""
+        if self._drain is None or not self._drain.deadline_s:
+            return self._drain
+        left_s = self._drain.deadline_s - (clock.now() - self._drain_since)
+        return pb.Drain(deadline_s=max(left_s, _SHORTEST_DRAIN_S))
 
     def _take(self, message: pb.ToAgent) -> None:
         match message.WhichOneof("what"):
@@ -170,6 +181,9 @@ class Agent:
                     served.say_again()
             case "end":
                 self._end(message.end.driver, message.end.why)
+            case "drain":
+                self._drain, self._drain_since = message.drain, clock.now()
+                _log.info("node %s is drained", self._name)
 
     def _welcomed(self, welcome: pb.AgentWelcome) -> None:
         with self._lock:

@@ -9,7 +9,7 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import grpc
@@ -24,7 +24,7 @@ from executor.holdings import Holding
 from executor.hosting.bookings import holds
 from executor.hosting.fleet import Arrival, Arrive, Fleet, NodeLost, Reported
 from executor.hosting.messages import Free, Freed, Order
-from executor.messages import Reservation, RoomAdded, RoomFreed
+from executor.messages import NodeDraining, Reservation, RoomAdded, RoomFreed
 from executor.resources import Node, Request
 
 _log = logging.getLogger(__name__)
@@ -80,6 +80,7 @@ class ClusterFleet(Fleet):
         self._lock = threading.RLock()
         self._nodes: dict[str, Node] = {}
         self._talks: dict[str, _Talk] = {}
+        self._draining: set[str] = set()
         self._booked: dict[int, _Booked] = {}
         self._numbers = itertools.count(1)
         self._asked: dict[int, queue.SimpleQueue[pb.Answered | None]] = {}
@@ -146,6 +147,8 @@ class ClusterFleet(Fleet):
                 self._join(wire_node(message.joined.node))
             case "lost":
                 self._lose(message.lost.name, message.lost.why)
+            case "draining":
+                self._leave([message.draining])
             case "back":
                 self._say_again(message.back.name)
             case "welcome":
@@ -175,6 +178,7 @@ class ClusterFleet(Fleet):
             names = list(self._talks)
         for name in names:
             self._say_again(name)
+        self._leave(welcome.draining)
         self._welcomed.set()
         self._arrive([RoomAdded()])
 
@@ -209,14 +213,26 @@ class ClusterFleet(Fleet):
     def _lose(self, name: str, why: str) -> None:
         with self._lock:
             self._nodes.pop(name, None)
+            self._draining.discard(name)
             talk = self._talks.pop(name, None)
+            is_ours = talk is not None or any(name in booked.left for booked in self._booked.values())
             settled = [
                 number for number, booked in list(self._booked.items()) if self._gave(booked, name) and booked.released
             ]
             for number in settled:
                 self._settle(number)
-        if talk is not None:
+        if is_ours:
             self._arrive([NodeLost(name, why), *(RoomFreed() for _ in settled)])
+
+    def _leave(self, draining: Sequence[pb.NodeDraining]) -> None:
+        """Nodes that are to be emptied, each told once."""
+        with self._lock:
+            fresh = [one for one in draining if one.name not in self._draining]
+            self._draining.update(one.name for one in fresh)
+            for one in draining:
+                self._nodes.pop(one.name, None)
+        if fresh:
+            self._arrive([NodeDraining(one.name, one.why) for one in fresh])
 
     def _gave(self, booked: _Booked, name: str) -> bool:
         """A node has nothing of it any more; whether that was the last."""
@@ -245,7 +261,7 @@ class ClusterFleet(Fleet):
     def send(self, node: str, order: Order) -> None:
         item = wire.encode_order(order)
         with self._lock:
-            if node not in self._nodes and node not in self._talks:
+            if not (node in self._nodes or node in self._talks or node in self._draining):
                 return
             talk = self._talks.get(node)
             if talk is None:

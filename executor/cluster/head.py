@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from executor.cluster import clock, wire
 from executor.cluster.line import MAIL_BYTES, gather_s
+from executor.cluster.members import Agent
 from executor.cluster.protos import cluster as pb
 from executor.cluster.security.guard import Guard
 from executor.cluster.security.roles import Role
@@ -234,10 +235,11 @@ class Head:
         nodes = [
             pb.NodeStatus(
                 name=agent.name,
-                state="draining" if agent.draining else "ready" if agent.name in self._agents else "silent",
+                state=self._state_of(agent),
                 capacity=wire.resources(agent.node.capacity) if agent.node else None,
                 free=wire.resources(free[agent.name]) if agent.name in free else None,
                 silent_s=now - agent.heard_at,
+                reservations=state.reservations_on(agent.name),
             )
             for agent in state.agents.values()
         ]
@@ -258,11 +260,22 @@ class Head:
             cluster=state.cluster, epoch=state.epoch, up_s=now - self._began, nodes=nodes, drivers=drivers
         )
 
+    def _state_of(self, agent: Agent) -> str:
+        if agent.name not in self._agents:
+            return "silent"
+        if not agent.draining:
+            return "ready"
+        return "drained" if self._state.is_empty(agent.name) else "draining"
+
     async def _drain(self, request: pb.DrainRequest, context: Any, role: Role) -> pb.DrainReply:
         if request.node not in self._state.agents:
             known = ", ".join(self._state.agents) or "none"
             await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no node {request.node!r}; there is: {known}")
-        self._send(self._state.drain(request.node, request.deadline_s))
+        if request.deadline_s < 0:
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT, f"deadline_s must be 0 or more, got {request.deadline_s:g}"
+            )
+        self._send(self._state.drain(request.node, request.deadline_s, clock.now()))
         return pb.DrainReply()
 
     async def _stop(self, request: pb.StopRequest, context: Any, role: Role) -> pb.StopReply:

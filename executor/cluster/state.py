@@ -8,13 +8,14 @@ in, with the time; what is to be sent comes out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from executor.cluster import wire
+from executor.cluster.members import Agent, Driver
 from executor.cluster.membership import Terms
 from executor.cluster.protos import cluster as pb
 from executor.errors import InfeasibleRequestError
-from executor.holdings import Holding, Holdings
+from executor.holdings import Holdings
 from executor.resources import Node, Request, Resources
 
 _CLAIM_S = 5.0
@@ -38,43 +39,6 @@ class ToDriver:
 
 
 Sending = ToAgent | ToDriver
-
-
-@dataclass(slots=True)
-class Agent:
-    """A node whose agent has said hello, now or, as far as drivers know, to the head before this one."""
-
-    name: str
-    incarnation: str
-    node: Node | None
-    gpus: tuple[str, ...]
-    heard_at: float
-    draining: bool = False
-
-
-@dataclass(slots=True)
-class Driver:
-    """Who holds room and has sessions with nodes."""
-
-    driver: str
-    heard_at: float
-    owner: str = ""
-    experiment: str = ""
-    priority: int = 0
-    known: bool = True
-    """False while only an agent has told of it: then what it holds is not known."""
-    holdings: dict[int, Holding] = field(default_factory=dict)
-    nodes: set[str] = field(default_factory=set)
-    waits_for: Request | None = None
-    waits_because: str = ""
-    claims_until: float = 0.0
-    """Until when room that it waits for is kept from who has more: it has to ask again when it is told of some."""
-    leaving: set[str] | None = None
-    """The nodes that have not ended its session yet, once it is to end."""
-
-    def held(self) -> Resources:
-        """All that it holds."""
-        return sum((one.reservation.request.total for one in self.holdings.values()), Resources())
 
 
 class RefusedError(Exception):
@@ -116,8 +80,7 @@ class HeadState:
             raise RefusedError("it was silent for too long, and its calls were given up")
         node = Node(hello.name or self._new_name(hello.host), wire.resources_of(hello.capacity))
         if before is None or before.node is None:
-            self._add(node, hello, now)
-            sendings += self._to_drivers(pb.ToDriver(joined=pb.NodeJoined(node=wire.node(node, tuple(hello.gpus)))))
+            sendings += self._add(node, hello, now)
         agent = self.agents[node.name]
         agent.heard_at = now
         sendings += self._sessions_of(agent, hello.drivers, now)
@@ -133,13 +96,17 @@ class HeadState:
         self.names[host] = count = self.names.get(host, 0) + 1
         return host if count == 1 else f"{host}-{count}"
 
-    def _add(self, node: Node, hello: pb.AgentHello, now: float) -> None:
+    def _add(self, node: Node, hello: pb.AgentHello, now: float) -> list[Sending]:
         gpus = tuple(hello.gpus)
-        self.agents[node.name] = Agent(node.name, hello.incarnation, node, gpus, now)
+        agent = self.agents[node.name] = Agent(node.name, hello.incarnation, node, gpus, now)
+        if hello.HasField("drain"):  # the head before us was told to
+            agent.draining, agent.ends_calls_at = True, _deadline(hello.drain, now)
+            return []
         self.holdings.add(node, gpus)
         for driver in self.drivers.values():
             for holding in driver.holdings.values():
                 self.holdings.take(holding, node.name)
+        return self._to_drivers(pb.ToDriver(joined=pb.NodeJoined(node=wire.node(node, gpus))))
 
     def _sessions_of(self, agent: Agent, drivers: Iterable[str], now: float) -> Iterator[Sending]:
         for name in drivers:
@@ -174,7 +141,7 @@ class HeadState:
     def lose(self, name: str, why: str, now: float) -> list[Sending]:
         """A node is no more."""
         agent = self.agents.pop(name)
-        if agent.node is not None and not agent.draining:
+        if agent.takes_calls:
             self.holdings.remove(name)
         sendings = self._to_drivers(pb.ToDriver(lost=pb.NodeLost(name=name, why=why)))
         for driver in list(self.drivers.values()):
@@ -184,18 +151,44 @@ class HeadState:
                 sendings += self._forget_if_left(driver)
         return sendings
 
-    def drain(self, name: str, deadline_s: float) -> list[Sending]:
-        """Give nothing more to a node, and have its drivers move what runs there.
+    def drain(self, name: str, deadline_s: float, now: float) -> list[Sending]:
+        """Give nothing more to a node, have its drivers move what runs there, and end the rest after `deadline_s`.
+
+        With 0 s nothing is ended. Saying it again sets another deadline.
 
         Raises:
             KeyError: there is no such node.
         """
         agent = self.agents[name]
-        if agent.draining or agent.node is None:
-            return []
-        agent.draining = True
-        self.holdings.remove(name)
-        return self._to_drivers(pb.ToDriver(draining=pb.NodeDraining(name=name, deadline_s=deadline_s)))
+        drain = pb.Drain(deadline_s=deadline_s)
+        sendings: list[Sending] = [ToAgent(name, pb.ToAgent(drain=drain))]
+        first = agent.takes_calls
+        agent.draining, agent.ends_calls_at = True, _deadline(drain, now)
+        if first:
+            self.holdings.remove(name)
+            sendings += self._to_drivers(pb.ToDriver(draining=_draining(agent)))
+        return sendings
+
+    def reservations_on(self, name: str) -> int:
+        """How many reservations hold something of a node."""
+        return sum(one.is_on(name) for driver in self.drivers.values() for one in driver.holdings.values())
+
+    def is_empty(self, name: str) -> bool:
+        """Whether nobody has anything of a node, as far as anybody can tell."""
+        return all(driver.known for driver in self._drivers_on(name)) and not self.reservations_on(name)
+
+    def _drivers_on(self, name: str) -> list[Driver]:
+        return [driver for driver in self.drivers.values() if name in driver.nodes]
+
+    def _clear(self, agent: Agent) -> list[Sending]:
+        """A drained node's time is up: what still runs there is ended, and its drivers told that it is lost."""
+        agent.ends_calls_at = None
+        why = f"node {agent.name} was drained, and its deadline has passed"
+        sendings: list[Sending] = []
+        for driver in self._drivers_on(agent.name):
+            sendings.append(ToAgent(agent.name, pb.ToAgent(end=pb.EndSession(driver=driver.driver, why=why))))
+            sendings.append(ToDriver(driver.driver, pb.ToDriver(lost=pb.NodeLost(name=agent.name, why=why))))
+        return sendings
 
     # ------------------------------------------------------------------------------------------------------ drivers
 
@@ -223,7 +216,8 @@ class HeadState:
             for number in [number for number in driver.holdings if number not in known]:
                 offers += self.given_back(driver.driver, number, now)
         lost = [pb.NodeLost(name=name, why="it was lost while the driver was away") for name in gone]
-        nodes = [wire.node(one.node, one.gpus) for one in self.agents.values() if one.node and not one.draining]
+        nodes = [wire.node(one.node, one.gpus) for one in self.agents.values() if one.node and one.takes_calls]
+        draining = [_draining(one) for one in self.agents.values() if one.draining and one.name in driver.nodes]
         welcome = pb.DriverWelcome(
             cluster=self.cluster,
             epoch=self.epoch,
@@ -231,6 +225,7 @@ class HeadState:
             beat_s=self.terms.beat_s,
             nodes=nodes,
             lost=lost,
+            draining=draining,
         )
         back = pb.ToAgent(back=pb.DriverBack(driver=driver.driver))
         return [
@@ -244,7 +239,7 @@ class HeadState:
             holding = wire.holding_of(message)
             driver.holdings[holding.reservation.reservation_id] = holding
             for name in set(holding.reservation.nodes):
-                if self._is_here(name):
+                if self._is_here(name) and self.agents[name].takes_calls:
                     self.holdings.take(holding, name)
         for name in hello.nodes:
             if name in self.agents:
@@ -259,7 +254,7 @@ class HeadState:
 
     def _is_here(self, name: str) -> bool:
         agent = self.agents.get(name)
-        return agent is not None and agent.node is not None and not agent.draining
+        return agent is not None and agent.node is not None
 
     def driver_spoke(self, driver: str, now: float) -> None:
         """Anything was heard of it."""
@@ -376,6 +371,10 @@ class HeadState:
         for agent in list(self.agents.values()):
             if now - agent.heard_at > self.terms.lost_after_s:
                 sendings += self.lose(agent.name, f"it was silent for {self.terms.lost_after_s:g} s", now)
+        for agent in self.agents.values():
+            is_due = agent.ends_calls_at is not None and now >= agent.ends_calls_at
+            if is_due and all(driver.known for driver in self._drivers_on(agent.name)):
+                sendings += self._clear(agent)
         for driver in list(self.drivers.values()):
             if driver.leaving is None and now - driver.heard_at > self.terms.driver_grace_s:
                 why = f"its driver was silent for {self.terms.driver_grace_s:g} s"
@@ -389,3 +388,11 @@ class HeadState:
         return [
             ToDriver(name, message) for name, driver in self.drivers.items() if driver.known and driver.leaving is None
         ]
+
+
+def _deadline(drain: pb.Drain, now: float) -> float | None:
+    return now + drain.deadline_s if drain.deadline_s else None
+
+
+def _draining(agent: Agent) -> pb.NodeDraining:
+    return pb.NodeDraining(name=agent.name, why=f"node {agent.name} is drained")

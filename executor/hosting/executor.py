@@ -42,6 +42,7 @@ from executor.messages import (
     Died,
     Emitted,
     Event,
+    NodeDraining,
     Raised,
     RemoteError,
     Reservation,
@@ -325,7 +326,7 @@ class RemoteExecutor(TrialExecutor):
 
     def _told_of(self, arrival: Arrival | Event) -> Iterator[Event]:
         match arrival:
-            case RoomFreed() | RoomAdded():
+            case RoomFreed() | RoomAdded() | NodeDraining():
                 yield arrival
             case NodeLost(node, why):
                 yield from self._lose(node, why)
@@ -381,7 +382,7 @@ class RemoteExecutor(TrialExecutor):
 
     def _ended(self, event: Event) -> Event:
         """A call's last event, or a worker's of its gang; what was killed died of that, whatever it still said."""
-        if isinstance(event, Emitted | RoomFreed | RoomAdded):
+        if isinstance(event, Emitted | RoomFreed | RoomAdded | NodeDraining):
             return event
         member = self._members.pop(event.call_id, None)
         if member is not None and member.killed is not None and not isinstance(event, Died):

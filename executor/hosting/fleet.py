@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from executor.hosting.messages import Order, Report
-from executor.messages import Reservation, RoomAdded, RoomFreed
+from executor.messages import NodeDraining, Reservation, RoomAdded, RoomFreed
 from executor.resources import Node, Request
 
 
@@ -27,7 +27,7 @@ class NodeLost:
     why: str
 
 
-Arrival = Reported | NodeLost | RoomFreed | RoomAdded
+Arrival = Reported | NodeLost | NodeDraining | RoomFreed | RoomAdded
 
 Arrive = Callable[[Sequence[Arrival]], None]
 

@@ -30,7 +30,7 @@ from executor.hosting.messages import (
     Stacks,
 )
 from executor.hosting.prints import Prints
-from executor.messages import DeathCause, Died, Emitted, Event, RoomAdded, RoomFreed
+from executor.messages import DeathCause, Died, Emitted, Event, NodeDraining, RoomAdded, RoomFreed
 from executor.platform import here
 from executor.processes.link import Link
 from executor.processes.meeting import MeetingPoints, variables
@@ -169,7 +169,7 @@ class Host:
         return taken
 
     def _told(self, event: Event) -> list[Report]:
-        assert not isinstance(event, RoomFreed | RoomAdded)
+        assert not isinstance(event, RoomFreed | RoomAdded | NodeDraining)
         return [event] if isinstance(event, Emitted) else [*self._prints.fresh_of(event.call_id), event]
 
     def close(self) -> None:

@@ -7,7 +7,18 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from executor.interface import Prepared, Program, TrialExecutor
-from executor.messages import Call, Died, Emitted, Event, Raised, Reservation, Returned, RoomAdded, RoomFreed
+from executor.messages import (
+    Call,
+    Died,
+    Emitted,
+    Event,
+    NodeDraining,
+    Raised,
+    Reservation,
+    Returned,
+    RoomAdded,
+    RoomFreed,
+)
 from executor.resources import Request
 
 DEADLINE_S = 60.0
@@ -123,7 +134,7 @@ class Conversation:
         self._unread += [event for event in self.events(until) if not isinstance(event, RoomAdded)]
 
     def _check(self, event: Event) -> None:
-        if isinstance(event, RoomAdded):
+        if isinstance(event, RoomAdded | NodeDraining):
             return
         if isinstance(event, RoomFreed):
             self._freed += 1

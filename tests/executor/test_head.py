@@ -168,10 +168,61 @@ def test_nothing_is_given_on_a_node_that_is_drained() -> None:
     head.agent_came(agent("a", "i"), 0)
     head.agent_came(agent("b", "j"), 0)
     head.driver_came(pb.DriverHello(driver="d"), 0)
-    assert kinds(head.drain("a", 60)) == ["draining"]
+    assert kinds(head.drain("a", 60, 0)) == ["drain", "draining"]
     held = [granted(head.asked("d", number, ONE, 0)) for number in range(2)]
     assert [one and one.reservation.nodes for one in held] == [("b",), ("b",)]
     assert granted(head.asked("d", 3, ONE, 0)) is None
+
+
+def drained_under(driver: str, *, deadline_s: float) -> tuple[HeadState, Holding]:
+    """A head whose only node is drained while a driver holds room there."""
+    head = a_head()
+    head.agent_came(agent("a", "i"), 0)
+    head.driver_came(pb.DriverHello(driver=driver), 0)
+    held = granted(head.asked(driver, 1, ONE, 0))
+    assert held is not None
+    head.drain("a", deadline_s, 0)
+    return head, held
+
+
+def test_a_drained_node_is_empty_once_the_last_driver_has_given_its_room_back() -> None:
+    head, held = drained_under("d", deadline_s=0)
+    assert (head.reservations_on("a"), head.is_empty("a")) == (1, False)
+    head.given_back("d", held.reservation.reservation_id, 1)
+    assert (head.reservations_on("a"), head.is_empty("a")) == (0, True)
+
+
+def test_what_runs_on_a_drained_node_at_its_deadline_is_ended_and_only_then() -> None:
+    head, _ = drained_under("d", deadline_s=8)
+    head.agent_spoke("a", 7)
+    assert kinds(head.tick(7.9)) == []
+    assert kinds(head.tick(8)) == ["end", "lost"]
+    assert kinds(head.tick(9)) == []
+    assert "a" in head.agents
+
+
+def test_a_node_without_a_deadline_is_drained_for_as_long_as_it_takes() -> None:
+    head, _ = drained_under("d", deadline_s=0)
+    for second in range(50):
+        head.agent_spoke("a", second)
+        head.driver_spoke("d", second)
+        assert kinds(head.tick(second)) == []
+
+
+def test_a_driver_that_was_away_is_told_what_is_drained_when_it_comes_back() -> None:
+    head, held = drained_under("d", deadline_s=0)
+    hello = pb.DriverHello(driver="d", holdings=[wire.holding(held)], nodes=["a"])
+    welcome = head.driver_came(hello, 1)[0].message.welcome
+    assert ([one.name for one in welcome.draining], list(welcome.nodes)) == (["a"], [])
+
+
+def test_a_head_that_starts_again_goes_on_draining() -> None:
+    head = a_head(epoch=2)
+    head.driver_came(pb.DriverHello(driver="d"), 0)
+    told = head.agent_came(agent("a", "i", name="a", drain=pb.Drain(deadline_s=5)), 0)[1]
+    assert "joined" not in kinds(told)
+    assert granted(head.asked("d", 1, ONE, 0)) is None
+    assert head.agents["a"].ends_calls_at == 5
 
 
 class Crowd:

@@ -94,6 +94,36 @@ def test_no_secret_is_in_a_command_line_or_a_log(cluster: Cluster, tmp_path: Pat
     assert not any(secret in text for text in shown for secret in (token, token.partition(".")[2], "PRIVATE KEY"))
 
 
+def test_a_drained_node_is_left_by_its_trials_which_go_on_elsewhere(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.join("a", cpus=2)
+    driver = on(cluster, tmp_path)
+    driver.wait_for(["t0-waits", "t1-waits"])
+    cluster.join("b", cpus=2)
+    assert cluster.run("drain", "a").splitlines()[-1] == "node a is empty"
+    assert ended(driver, tmp_path) == [[1, 2, 3, 4, 5, 6]] * 2
+    for trial in tune.ResultGrid(tmp_path / "e"):
+        attempts = trial.metrics_dataframe["iterations_since_restore"].tolist()
+        assert attempts == [1, 2, 3, 1, 2, 3], "it went on from the report after which it left"
+    assert sorted(mark.name for mark in driver.marks.glob("t?.*")) == ["t0.1", "t0.2", "t1.1", "t1.2"]
+
+
+def test_a_trial_that_never_reports_is_ended_at_the_deadline_of_its_drained_node(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.join("a")
+    settings = {"num_samples": 1, "executor": cluster.address, "max_infra_failures": 0}
+    driver = Driver(tmp_path, "stubborn", config={}, **settings)
+    driver.wait_for(["t0-waits"])
+    cluster.join("b")
+    (driver.marks / "t0-waits").unlink()
+    cluster.run("drain", "a", "--no-wait")
+    found = as_json(cluster.run("status", "--json"))
+    assert [(node["state"], node["reservations"]) for node in found["nodes"]] == [("draining", 1), ("ready", 0)]
+    assert cluster.run("drain", "a", "--deadline-s", "0.3").splitlines()[-1] == "node a is empty"
+    driver.wait_for(["t0-waits"])  # on the other node, and nobody was charged
+    driver.kill()
+
+
 @pytest.mark.fault("F26")
 def test_a_port_that_is_taken_is_said(cluster: Cluster) -> None:
     with pytest.raises(AssertionError, match="taken"):

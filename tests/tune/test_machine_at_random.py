@@ -24,6 +24,7 @@ from tune.machine.events import (
     Ended,
     Entry,
     Event,
+    Evicted,
     Exploited,
     Failed,
     Failure,
@@ -282,6 +283,13 @@ class AnyLife(RuleBasedStateMachine):
     def fail(self, data: st.DataObject, failure: Failure) -> None:
         name = data.draw(st.sampled_from(sorted(self.workers)))
         self.end(name, failure=failure)
+
+    @precondition(lambda self: self.workers)
+    @rule(data=st.data(), dice=DICE)
+    def drain(self, data: st.DataObject, dice: int) -> None:
+        if dice < 3:
+            name = data.draw(st.sampled_from(sorted(self.workers)))
+            self.happen(Evicted(name, self.workers[name].attempt, "its node is drained"))
 
     @precondition(lambda self: any(one.seq == 0 for one in self.workers.values()))
     @rule(data=st.data())

@@ -16,6 +16,7 @@ from tune.machine.events import (
     Closing,
     Decided,
     DeleteCheckpoint,
+    Evicted,
     ExploitDropped,
     Exploited,
     Failure,
@@ -451,3 +452,37 @@ def test_copies_and_resources_are_facts_when_read_back() -> None:
         resumed.replay(entry)
     assert resumed.trials["t0"].config == {"x": 9}
     assert resumed.trials["t1"].wished == bench.trial("t1").wished is not None
+
+
+# A node that is emptied.
+
+EMPTIED = "node gpu1 is drained"
+
+
+def test_a_trial_whose_node_is_drained_saves_at_its_next_report_and_goes_on_elsewhere_first() -> None:
+    bench = Bench()
+    bench.start()
+    bench.report()
+    (nudge,) = bench.happen(Evicted("t0", 1, EMPTIED))
+    assert isinstance(nudge, Nudge)
+    assert isinstance(bench.answer(offers=True), SaveNow)
+    assert only(Reply, bench.save()).answer == Leave(EMPTIED)
+    bench.end(by_order=True)
+    assert bench.experiment.wanted().trial_id == "t0"
+    assert (bench.start().checkpoint.iteration, bench.trial().failures, bench.trial().infra_failures) == (2, 0, 0)
+
+
+def test_nobody_is_charged_for_a_trial_that_is_ended_with_its_drained_node() -> None:
+    bench = Bench()
+    bench.start()
+    bench.happen(Evicted("t0", 1, EMPTIED))
+    bench.fail(failure=Failure("died", "node gpu1 was lost: its deadline has passed"))
+    assert (bench.state(), bench.trial().failures, bench.trial().infra_failures) == ("PENDING", 0, 0)
+
+
+def test_a_trial_told_to_stop_stops_though_its_node_is_drained() -> None:
+    bench = two(t0_1=Stop("enough"))
+    bench.report()
+    bench.happen(Evicted("t0", 1, EMPTIED))
+    bench.end(by_order=True)
+    assert bench.state() == "TERMINATED"

@@ -105,14 +105,18 @@ def drain(
     node: Annotated[str, typer.Argument(help="The node's name.")],
     name: Name = None,
     *,
-    deadline_s: Annotated[float, typer.Option(help="Seconds until it will be gone.")] = 300.0,
+    deadline_s: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Seconds after which what still runs there is ended; never by default."),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Whether to stay until the node is empty.")] = True,
     debug: Debug = False,
 ) -> None:
-    """Give nothing more to a node."""
+    """Empty a node: it gets nothing more, and its trials save at their next report and go on elsewhere."""
     with ending(debug):
         from tune.cli import clusters
 
-        clusters.drain(node, name, deadline_s)
+        clusters.drain(node, name, deadline_s, wait=wait)
 
 
 @app.command()

@@ -29,6 +29,7 @@ from tune.views.wording import duration_text
 
 _READY_S = 15.0
 _LOOK_S = 0.05
+_DRAIN_LOOK_S = 0.2
 
 
 def start(name: str, host: str, port: int, offer: Offer | None, terms: Terms, *, foreground: bool) -> None:
@@ -143,8 +144,10 @@ def show_status(name: str | None, *, as_json: bool) -> None:
     if not found.nodes:
         typer.echo("no nodes: `audition cluster invite` prints the line by which one joins")
     else:
-        rows = [[node.name, node.state, _shown(node.capacity), _shown(node.free)] for node in found.nodes]
-        print_table(("node", "state", "has", "free"), rows)
+        rows = [
+            [node.name, node.state, node.reservations, _shown(node.capacity), _shown(node.free)] for node in found.nodes
+        ]
+        print_table(("node", "state", "reservations", "has", "free"), rows)
     if found.drivers:
         typer.echo()
         print_table(
@@ -179,6 +182,7 @@ def _as_data(found: pb.StatusReply) -> dict[str, Any]:
                 "capacity": wire.resources_of(node.capacity).as_dict(),
                 "free": wire.resources_of(node.free).as_dict(),
                 "silent_s": node.silent_s,
+                "reservations": node.reservations,
             }
             for node in found.nodes
         ],
@@ -198,10 +202,22 @@ def _as_data(found: pb.StatusReply) -> dict[str, Any]:
     }
 
 
-def drain(node: str, name: str | None, deadline_s: float) -> None:
-    """Give nothing more to a node."""
-    client.ask(_folder(name), "Drain", pb.DrainRequest(node=node, deadline_s=deadline_s), pb.DrainReply)
-    typer.echo(f"node {node} gets nothing more to run")
+def drain(node: str, name: str | None, deadline_s: float | None, *, wait: bool) -> None:
+    """Give nothing more to a node, have its trials go on elsewhere, and stay until it is empty."""
+    folder = _folder(name)
+    client.ask(folder, "Drain", pb.DrainRequest(node=node, deadline_s=deadline_s or 0.0), pb.DrainReply)
+    typer.echo(f"node {node} gets nothing more to run, and its trials go on elsewhere from their next report on")
+    left = None
+    while wait and (found := next((one for one in client.status(folder).nodes if one.name == node), None)):
+        if found.state == "drained":
+            typer.echo(f"node {node} is empty")
+            return
+        if found.reservations != left:
+            left = found.reservations
+            typer.echo(f"{left} {'reservation is' if left == 1 else 'reservations are'} left on it")
+        time.sleep(_DRAIN_LOOK_S)
+    if wait:
+        typer.echo(f"node {node} is gone")
 
 
 def stop(name: str | None) -> None:

@@ -218,6 +218,15 @@ class ResizeDropped:
 
 
 @dataclass(frozen=True, slots=True)
+class Evicted:
+    """The node that an attempt runs on is to be emptied: it shall save at its next report, and go on elsewhere."""
+
+    trial_id: str
+    attempt: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Saved:
     """A checkpoint that was asked for is complete."""
 
@@ -321,6 +330,7 @@ TrialEvent = (
     | Exploited
     | ExploitDropped
     | ResizeDropped
+    | Evicted
     | Saved
     | CheckpointRefused
     | Ended

@@ -29,6 +29,7 @@ And where something else is under way:
   nor while any copy keeps it. A trial that is its own donor saves what it has reached.
 * A trial that dies on its way out has left: what was decided holds. One that ends by itself, or for good, is over, and
   lets go of what it held for a copy.
+* A trial whose node is drained suspends as one that is told to: it saves if it offers, leaves, and goes on elsewhere.
 * `Resize` needs a report with a checkpoint, and one bundle; otherwise the trial goes on, which is said once. Resources
   that cannot be had when it starts are dropped with a reason, and it starts with those it had.
 """
@@ -41,7 +42,16 @@ from typing import assert_never
 from executor.resources import Request, Resources
 from schedulers.base import Continue, Decision, Exploit, Pause, Resize, Save, Stop
 from tune.machine import retention
-from tune.machine.events import CheckpointRef, Command, Decided, ExploitDropped, Exploited, Nudge, ResizeDropped
+from tune.machine.events import (
+    CheckpointRef,
+    Command,
+    Decided,
+    Evicted,
+    ExploitDropped,
+    Exploited,
+    Nudge,
+    ResizeDropped,
+)
 from tune.machine.standing import Standing
 from tune.machine.trial import Copy, Trial, TrialState, Turn
 
@@ -49,7 +59,9 @@ from tune.machine.trial import Copy, Trial, TrialState, Turn
 class Orders(Standing):
     """Carries decisions out on the standing of an experiment."""
 
-    def _apply_order(self, trial: Trial, event: Decided | Exploited | ExploitDropped | ResizeDropped) -> list[Command]:
+    def _apply_order(
+        self, trial: Trial, event: Decided | Exploited | ExploitDropped | ResizeDropped | Evicted
+    ) -> list[Command]:
         match event:
             case Decided():
                 return self._decide(trial, event.decision)
@@ -60,6 +72,10 @@ class Orders(Standing):
             case ResizeDropped():
                 trial.wished = None
                 return []
+            case Evicted():
+                self._move(trial, Turn.TOLD_TO_SUSPEND)
+                trial.reason = trial.reason or event.why
+                return [Nudge(trial.trial_id, trial.attempt)]
             case _:
                 assert_never(event)
 

@@ -17,6 +17,7 @@ from tune.machine.events import (
     Dismissed,
     Ended,
     Event,
+    Evicted,
     ExperimentEvent,
     ExploitDropped,
     Exploited,
@@ -95,7 +96,7 @@ class State(Orders):
                 assert verdict is not None
                 assert result is not None
                 return self._report(trial, event, verdict, result)
-            case Decided() | Exploited() | ExploitDropped() | ResizeDropped():
+            case Decided() | Exploited() | ExploitDropped() | ResizeDropped() | Evicted():
                 return self._apply_order(trial, event)
             case Saved():
                 commands = self._keep_saved(trial, event.checkpoint)

@@ -16,6 +16,7 @@ from tune.machine.events import (
     Ended,
     Entry,
     Event,
+    Evicted,
     ExploitDropped,
     Exploited,
     Failed,
@@ -110,6 +111,8 @@ class Tally:
                 self.varying.add(event.config)
                 words = f"copies {event.donor} as of iteration {event.checkpoint.iteration}"
                 return Change(self.experiment.trials[event.trial_id], "changed", words)
+            case Evicted():
+                return Change(self.experiment.trials[event.trial_id], "moves", event.why)
             case ExploitDropped() | ResizeDropped():
                 return Change(self.experiment.trials[event.trial_id], "unchanged", event.why)
             case Launched() | Ended() | Failed() | Interrupted() | Dismissed():

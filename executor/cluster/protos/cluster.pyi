@@ -192,7 +192,7 @@ class FromAgent(_message.Message):
     def __init__(self, hello: _Optional[_Union[AgentHello, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., parcel: _Optional[_Union[Parcel, _Mapping]] = ..., ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., leaving: _Optional[_Union[Leaving, _Mapping]] = ...) -> None: ...
 
 class AgentHello(_message.Message):
-    __slots__ = ("cluster", "host", "incarnation", "name", "succeeds", "capacity", "gpus", "versions", "drivers", "highest_epoch")
+    __slots__ = ("cluster", "host", "incarnation", "name", "succeeds", "capacity", "gpus", "versions", "drivers", "highest_epoch", "drain")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
@@ -203,6 +203,7 @@ class AgentHello(_message.Message):
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     DRIVERS_FIELD_NUMBER: _ClassVar[int]
     HIGHEST_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_FIELD_NUMBER: _ClassVar[int]
     cluster: str
     host: str
     incarnation: str
@@ -213,7 +214,8 @@ class AgentHello(_message.Message):
     versions: Versions
     drivers: _containers.RepeatedScalarFieldContainer[str]
     highest_epoch: int
-    def __init__(self, cluster: _Optional[str] = ..., host: _Optional[str] = ..., incarnation: _Optional[str] = ..., name: _Optional[str] = ..., succeeds: _Optional[str] = ..., capacity: _Optional[_Union[Resources, _Mapping]] = ..., gpus: _Optional[_Iterable[str]] = ..., versions: _Optional[_Union[Versions, _Mapping]] = ..., drivers: _Optional[_Iterable[str]] = ..., highest_epoch: _Optional[int] = ...) -> None: ...
+    drain: Drain
+    def __init__(self, cluster: _Optional[str] = ..., host: _Optional[str] = ..., incarnation: _Optional[str] = ..., name: _Optional[str] = ..., succeeds: _Optional[str] = ..., capacity: _Optional[_Union[Resources, _Mapping]] = ..., gpus: _Optional[_Iterable[str]] = ..., versions: _Optional[_Union[Versions, _Mapping]] = ..., drivers: _Optional[_Iterable[str]] = ..., highest_epoch: _Optional[int] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ...) -> None: ...
 
 class Leaving(_message.Message):
     __slots__ = ()
@@ -226,20 +228,28 @@ class SessionEnded(_message.Message):
     def __init__(self, driver: _Optional[str] = ...) -> None: ...
 
 class ToAgent(_message.Message):
-    __slots__ = ("welcome", "beat", "parcel", "end", "back", "refused")
+    __slots__ = ("welcome", "beat", "parcel", "end", "back", "refused", "drain")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     BEAT_FIELD_NUMBER: _ClassVar[int]
     PARCEL_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
     BACK_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_FIELD_NUMBER: _ClassVar[int]
     welcome: AgentWelcome
     beat: Beat
     parcel: Parcel
     end: EndSession
     back: DriverBack
     refused: Refused
-    def __init__(self, welcome: _Optional[_Union[AgentWelcome, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., parcel: _Optional[_Union[Parcel, _Mapping]] = ..., end: _Optional[_Union[EndSession, _Mapping]] = ..., back: _Optional[_Union[DriverBack, _Mapping]] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ...) -> None: ...
+    drain: Drain
+    def __init__(self, welcome: _Optional[_Union[AgentWelcome, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., parcel: _Optional[_Union[Parcel, _Mapping]] = ..., end: _Optional[_Union[EndSession, _Mapping]] = ..., back: _Optional[_Union[DriverBack, _Mapping]] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ...) -> None: ...
+
+class Drain(_message.Message):
+    __slots__ = ("deadline_s",)
+    DEADLINE_S_FIELD_NUMBER: _ClassVar[int]
+    deadline_s: float
+    def __init__(self, deadline_s: _Optional[float] = ...) -> None: ...
 
 class AgentWelcome(_message.Message):
     __slots__ = ("cluster", "name", "epoch", "lease_s", "beat_s")
@@ -366,20 +376,22 @@ class ToDriver(_message.Message):
     def __init__(self, welcome: _Optional[_Union[DriverWelcome, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., parcel: _Optional[_Union[Parcel, _Mapping]] = ..., answered: _Optional[_Union[Answered, _Mapping]] = ..., joined: _Optional[_Union[NodeJoined, _Mapping]] = ..., lost: _Optional[_Union[NodeLost, _Mapping]] = ..., back: _Optional[_Union[NodeBack, _Mapping]] = ..., freed: _Optional[_Union[RoomFreed, _Mapping]] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ..., draining: _Optional[_Union[NodeDraining, _Mapping]] = ...) -> None: ...
 
 class DriverWelcome(_message.Message):
-    __slots__ = ("cluster", "epoch", "lease_s", "beat_s", "nodes", "lost")
+    __slots__ = ("cluster", "epoch", "lease_s", "beat_s", "nodes", "lost", "draining")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     LEASE_S_FIELD_NUMBER: _ClassVar[int]
     BEAT_S_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     LOST_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
     cluster: str
     epoch: int
     lease_s: float
     beat_s: float
     nodes: _containers.RepeatedCompositeFieldContainer[Node]
     lost: _containers.RepeatedCompositeFieldContainer[NodeLost]
-    def __init__(self, cluster: _Optional[str] = ..., epoch: _Optional[int] = ..., lease_s: _Optional[float] = ..., beat_s: _Optional[float] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., lost: _Optional[_Iterable[_Union[NodeLost, _Mapping]]] = ...) -> None: ...
+    draining: _containers.RepeatedCompositeFieldContainer[NodeDraining]
+    def __init__(self, cluster: _Optional[str] = ..., epoch: _Optional[int] = ..., lease_s: _Optional[float] = ..., beat_s: _Optional[float] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., lost: _Optional[_Iterable[_Union[NodeLost, _Mapping]]] = ..., draining: _Optional[_Iterable[_Union[NodeDraining, _Mapping]]] = ...) -> None: ...
 
 class Answered(_message.Message):
     __slots__ = ("number", "holding", "infeasible")
@@ -412,12 +424,12 @@ class NodeBack(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class NodeDraining(_message.Message):
-    __slots__ = ("name", "deadline_s")
+    __slots__ = ("name", "why")
     NAME_FIELD_NUMBER: _ClassVar[int]
-    DEADLINE_S_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
     name: str
-    deadline_s: float
-    def __init__(self, name: _Optional[str] = ..., deadline_s: _Optional[float] = ...) -> None: ...
+    why: str
+    def __init__(self, name: _Optional[str] = ..., why: _Optional[str] = ...) -> None: ...
 
 class RoomFreed(_message.Message):
     __slots__ = ()
@@ -723,18 +735,20 @@ class StatusReply(_message.Message):
     def __init__(self, cluster: _Optional[str] = ..., epoch: _Optional[int] = ..., up_s: _Optional[float] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., drivers: _Optional[_Iterable[_Union[DriverStatus, _Mapping]]] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("name", "state", "capacity", "free", "silent_s")
+    __slots__ = ("name", "state", "capacity", "free", "silent_s", "reservations")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     CAPACITY_FIELD_NUMBER: _ClassVar[int]
     FREE_FIELD_NUMBER: _ClassVar[int]
     SILENT_S_FIELD_NUMBER: _ClassVar[int]
+    RESERVATIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: str
     capacity: Resources
     free: Resources
     silent_s: float
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., capacity: _Optional[_Union[Resources, _Mapping]] = ..., free: _Optional[_Union[Resources, _Mapping]] = ..., silent_s: _Optional[float] = ...) -> None: ...
+    reservations: int
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., capacity: _Optional[_Union[Resources, _Mapping]] = ..., free: _Optional[_Union[Resources, _Mapping]] = ..., silent_s: _Optional[float] = ..., reservations: _Optional[int] = ...) -> None: ...
 
 class DriverStatus(_message.Message):
     __slots__ = ("driver", "owner", "experiment", "priority", "reservations", "holds", "connected", "waits_for")
