@@ -18,7 +18,6 @@ from executor.connect import connect
 from executor.interface import Program, TrialExecutor
 from executor.resources import Request
 from tune.asking import Asking, AskingAside, AskingInline
-from tune.callback import Dispatcher
 from tune.crew import Crew
 from tune.errors import (
     InvalidArgumentError,
@@ -34,6 +33,7 @@ from tune.machine.events import Event
 from tune.machine.experiment import Experiment
 from tune.machine.policies import Policies
 from tune.machine.trial import TrialState
+from tune.notices import Notices, NoticesAside, NoticesAtOnce, Telling
 from tune.reopening import Foreign, Reopening, compare
 from tune.storage import chain, data, directory, journal, mark, recipe
 from tune.storage.checkpoints import FOLDER
@@ -100,8 +100,9 @@ def conduct(
         with contextlib.closing(_journal(job, executor, staging)) as written:
             crew = Crew(executor, program, job.directory, reuse=job.tune.reuse_actors, logs=job.run.log_to_file)
             asking = _asking(policies, executor)
-            loop = Loop(experiment, executor, written, crew, _observers(job, experiment, staging), asking)
-            with _interruptible(loop):
+            loop = Loop(experiment, executor, written, crew, [staging.observer] if staging else [], asking)
+            notices = _notices(job, experiment, loop, executor)
+            with _interruptible(loop), contextlib.closing(notices) if notices else contextlib.nullcontext():
                 loop.open(_amending(job, reopening or Reopening(), foreign) if resume else None)
                 with _shown(job, experiment) as watch:
                     if watch is not None:
@@ -274,13 +275,20 @@ def _asking(policies: Policies, executor: TrialExecutor) -> Asking:
     return AskingInline(policies)
 
 
-def _observers(job: Job, experiment: Experiment, staging: Staging | None) -> list[Observer]:
-    observers = [staging.observer] if staging else []
-    if job.run.callbacks:
-        dispatcher = Dispatcher(experiment, job.run.callbacks)
-        dispatcher.setup(str(job.directory), job.name)
-        observers.append(dispatcher)
-    return observers
+def _notices(job: Job, experiment: Experiment, loop: Loop, executor: TrialExecutor) -> Notices | None:
+    """What tells the job's callbacks of the run; they know already that it begins."""
+    if not job.run.callbacks:
+        return None
+    telling = Telling(job.run.callbacks, experiment.trials.values(), loop.post)
+    notices: Notices = NoticesAtOnce(telling, experiment)
+    if executor.real_time:
+        notices = NoticesAside(
+            telling, experiment, on_leaving=loop.close, hurried=lambda: loop.interrupts >= _AT_ONCE - 1
+        )
+    notices.setup(str(job.directory), job.name)
+    loop.observe(notices)
+    loop.before_end(notices.catch_up)
+    return notices
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from queue import SimpleQueue
 from typing import Any, assert_never
 
 from executor import messages
@@ -81,6 +82,8 @@ class Loop:
         self._commands: list[Command] = []
         self._warned = False
         self._error: Exception | None = None
+        self._before_end: list[Callable[[], None]] = []
+        self._posted: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._interrupts = 0
         self._interrupts_taken = 0
         self._clock_at_start = executor.clock() - experiment.time
@@ -106,6 +109,9 @@ class Loop:
             if not self._open:
                 self.open()
             self._go_round()
+            for call in self._before_end:
+                call()
+            self._take_posted()
             for last in self._experiment.ending():
                 self._handle(last)
             self._commit()
@@ -131,11 +137,31 @@ class Loop:
             self._asking.deliver()
             for due in self._experiment.due(self._now()):
                 self._handle(due)
+            self._take_posted()
             self._take_interrupts()
 
     def observe(self, observer: Observer) -> None:
         """Tell `observer` every entry from now on."""
         self._observers.append(observer)
+
+    def post(self, event: Event) -> None:
+        """Have `event` taken in soon; safe from any thread."""
+        self._posted.put(partial(self._handle, event))
+        self._executor.wake()
+
+    def close(self, reason: str) -> None:
+        """Have running trials save and stop, and the run end; safe from any thread."""
+        self._posted.put(partial(self._suspend, reason))
+        self._executor.wake()
+
+    def before_end(self, call: Callable[[], None]) -> None:
+        """Call `call` when nothing is left to do, before that is journaled."""
+        self._before_end.append(call)
+
+    @property
+    def interrupts(self) -> int:
+        """How often the run was asked to end."""
+        return self._interrupts
 
     def interrupt(self) -> int:
         """Ask running trials to save and stop; a second time ends them at once. Safe in a signal handler.
@@ -260,6 +286,10 @@ class Loop:
 
         self._asking.parameter(trial_id, name, domain, give)
 
+    def _take_posted(self) -> None:
+        while not self._posted.empty():
+            self._posted.get()()
+
     def _take_interrupts(self) -> None:
         while self._interrupts_taken < self._interrupts:
             self._interrupts_taken += 1
@@ -309,7 +339,11 @@ class Loop:
     def _give_up(self, error: Exception, reason: str) -> None:
         """End the run in good order, and then by `error`."""
         self._error = error
-        self._handle(Closing(reason, keep=True))
+        self._suspend(reason)
+
+    def _suspend(self, reason: str) -> None:
+        if self._experiment.closing is None:
+            self._handle(Closing(reason, keep=True))
 
     def _take_room(self, wanted: Wanted) -> Reservation | None:
         assert wanted.request is not None

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 import tune
 from schedulers.base import Pause, TrialScheduler
 from searchers.variants import RandomSearch
-from tests.tune.trainables import counting, iterations
-from tune.callback import MOST_ERRORS
+from tests.tune.trainables import counting, iterations, wait_for
 from tune.cli.showing import Wanted, show_experiment
 from tune.machine.events import SwitchedOff
 from tune.machine.guard import MOST_STOPPER_ERRORS
+from tune.notices import MOST_ERRORS
 
 SPACE = {"config": {"x": tune.uniform(0, 1)}, "metric": "score", "mode": "max", "num_samples": 4, "seed": 2}
 
@@ -127,6 +128,51 @@ def test_what_was_switched_off_is_kept_and_shown_until_the_run_goes_on(run, tmp_
 def test_a_callback_that_raises_ends_nothing_and_is_given_up_in_the_end(run, caplog):
     told = []
     results = run(counting, **SPACE, callbacks=[Noisy(told)])
+    assert results.switched_off == [SwitchedOff("callback", "Noisy", "ZeroDivisionError: no matter")]
     assert [one.state for one in results] == ["TERMINATED"] * 4
     assert len(told) == MOST_ERRORS
     assert "callback Noisy raised for the 10th time and is told nothing more" in caplog.text
+
+
+class Blocked(tune.Callback):
+    """Comes back from its first hook when a trial has left the mark ``over``."""
+
+    def __init__(self, mark):
+        self.mark = mark
+        self.told = []
+
+    def on_trial_start(self, *, trial, **rest):
+        wait_for(self.mark)
+        self.told.append((trial.state, trial.last_result))
+
+    def on_trial_complete(self, *, trial, trials, **rest):
+        self.told.append((trial.state, trial.last_result["step"], [one.state for one in trials]))
+
+
+@pytest.mark.fault("F31")
+def test_a_callback_that_blocks_holds_up_no_trial_and_hears_of_each_event_as_it_was(run, tmp_path):
+    blocked = Blocked(tmp_path / "over")
+
+    def train(config):
+        for step in range(3):
+            tune.report({"step": step})
+        Path(tmp_path, "over").touch()
+
+    run(train, callbacks=[blocked])
+    assert blocked.told == [("RUNNING", None), ("TERMINATED", 2, ["TERMINATED"])]
+
+
+@pytest.mark.fault("F31")
+def test_a_callback_that_blocks_holds_up_no_timer(run, tmp_path):
+    blocked = Blocked(tmp_path / "over")
+
+    def train(config):
+        try:
+            for step in range(10**9):
+                tune.report({"step": step})
+        finally:
+            Path(tmp_path, "over").touch()
+
+    results = run(train, callbacks=[blocked], time_budget_s=0.5)
+    assert results[0].reason == "the time budget of 0.5 s is spent"
+    assert [told[0] for told in blocked.told] == ["RUNNING", "TERMINATED"]
