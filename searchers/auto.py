@@ -146,9 +146,7 @@ class AutoSearch(Searcher):
             return [self._variants()], f"the grid of {axes} as it was asked for, other parameters at random"
         columns = Encoding(space).columns
         size = Cells(space).size
-        ending = f"; the space has {size:,} configurations, each is run at most once" if size is not None else ""
-        if context.outcome_constraints:
-            return [self._optuna()], "Optuna's TPE, which learns to keep constraints on outcomes"
+        ending = f"; the space has {_counted(size, 'configuration')}, each is run at most once" if size else ""
         metrics = names(self.metric) or context.metrics
         if not metrics:
             return [self._own(SobolSearch)], f"a Sobol sequence, since there is no metric to learn from{ending}"
@@ -186,7 +184,13 @@ class AutoSearch(Searcher):
 
     def _model_and_tpe(self, num_samples: int, parameters: int, ending: str) -> tuple[list[Searcher], str]:
         searchers = [self._own(GaussianProcessSearch), self._own(TPESearch)]
-        why = f"a Gaussian process, since {parameters} parameters are few enough to model, and TPE every third time"
+        are = "is" if parameters == 1 else "are"
+        few = f"{_counted(parameters, 'parameter')} {are} few enough to model"
+        why = f"a Gaussian process, since {few}, and TPE every third time"
         if num_samples < 0 or num_samples > _MOST_MODELLED:
             why += f"; after {_MOST_MODELLED} trials TPE alone, whose suggestions stay cheap"
         return searchers, why + ending
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

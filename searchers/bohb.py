@@ -5,12 +5,13 @@ Falkner, Klein and Hutter, BOHB: Robust and Efficient Hyperparameter Optimizatio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from searchers.base import SearchContext
 from searchers.model import ModelSearch
-from searchers.objectives import Names, finite_values
+from searchers.objectives import Names
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 _SAMPLES = 64  # N_s
 _LEAST_BANDWIDTH = 1e-3
 
+_Merit = tuple[float, float]
+"""How far an observation breaks the constraints, and its loss: the first of two in order is the better one."""
+
 
 class BOHBSearch(ModelSearch):
     """Suggests for a scheduler that runs trials on several budgets, such as HyperBand or ASHA.
@@ -32,7 +36,8 @@ class BOHBSearch(ModelSearch):
     best by l(x) / g(x) of N_s points that are drawn from l with its bandwidths times b_w.
 
     What budgets below that of the model have seen is forgotten: it will not be asked for again. A failed trial is
-    overlooked.
+    overlooked. Observations that break a constraint on outcomes are worse than all that keep them, the more the further
+    they do.
 
     Args:
         space, metric, mode, points_to_evaluate, seed, evaluated_rewards, skip_duplicate: See `ModelSearch`.
@@ -77,7 +82,7 @@ class BOHBSearch(ModelSearch):
         self.top_n_percent, self.random_fraction = top_n_percent, random_fraction
         self.bandwidth_factor = bandwidth_factor
         self._units: dict[str, Vector] = {}
-        self._losses_on: dict[float, dict[str, float]] = {}
+        self._merits_on: dict[float, dict[str, _Merit]] = {}
 
     def bind(self, context: SearchContext) -> None:
         from searchers.axes import Axes
@@ -91,14 +96,14 @@ class BOHBSearch(ModelSearch):
     @property
     def model_budget(self) -> float | None:
         """The largest budget with enough trials for a model; None when there is none yet."""
-        enough = [budget for budget, losses in self._losses_on.items() if len(losses) >= self._least_points + 2]
+        enough = [budget for budget, merits in self._merits_on.items() if len(merits) >= self._least_points + 2]
         return max(enough, default=None)
 
     def propose(self, generator: Generator, trial_id: str) -> Array:
         budget = self.model_budget
         if budget is None or generator.random() < self.random_fraction:
             return generator.random((_SAMPLES, len(self.encoding.columns)))
-        return self._best_by_ratio(self._losses_on[budget], generator)
+        return self._best_by_ratio(self._merits_on[budget], generator)
 
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         super().on_trial_add(trial_id, config)
@@ -106,33 +111,33 @@ class BOHBSearch(ModelSearch):
             self._units[trial_id] = self.encoding.encode(config)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        values = finite_values(result, self.context.metrics)
-        if trial_id not in self._units or values is None:
+        losses, excesses = self.outcome(result)
+        if trial_id not in self._units or losses is None:
             return
         budget, least = float(result.get(self.time_attr, 1)), self.model_budget
         if least is None or budget >= least:
-            self._losses_on.setdefault(budget, {})[trial_id] = self._losses(values)[0]
+            broken = math.fsum(max(excess, 0.0) for excess in excesses)
+            self._merits_on.setdefault(budget, {})[trial_id] = broken, losses[0]
         if (reached := self.model_budget) is not None and reached != least:
-            self._losses_on = {on: losses for on, losses in self._losses_on.items() if on >= reached}
+            self._merits_on = {on: merits for on, merits in self._merits_on.items() if on >= reached}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         super().on_trial_complete(trial_id, result, error)
         if result is not None and not error:
             self.on_trial_result(trial_id, result)
         elif self._units.pop(trial_id, None) is not None:
-            for losses in self._losses_on.values():
-                losses.pop(trial_id, None)
+            for merits in self._merits_on.values():
+                merits.pop(trial_id, None)
 
-    def _best_by_ratio(self, losses: Mapping[str, float], generator: Generator) -> Array:
+    def _best_by_ratio(self, merits: Mapping[str, _Merit], generator: Generator) -> Array:
         import numpy
 
         from searchers.parzen import ParzenEstimator
 
-        units = numpy.array([self._units[trial_id] for trial_id in losses])
-        order = numpy.argsort(list(losses.values()), kind="stable")
-        good_count = max(self._least_points, int(self.top_n_percent / 100 * len(order)))
-        bad_count = max(self._least_points, len(order) - good_count)
-        good, bad = units[order[:good_count]], units[order[-bad_count:]]
+        units = numpy.array([self._units[trial_id] for trial_id in sorted(merits, key=merits.__getitem__)])
+        good_count = max(self._least_points, int(self.top_n_percent / 100 * len(units)))
+        bad_count = max(self._least_points, len(units) - good_count)
+        good, bad = units[:good_count], units[-bad_count:]
         ones, widths = numpy.ones(len(good)), self._widths(good)
         wide = ParzenEstimator(self._axes, good, ones, widths * self.bandwidth_factor, prior=0)
         points = wide.sample(generator, _SAMPLES)

@@ -25,8 +25,8 @@ class EvolutionSearch(ModelSearch):
     The first `population_size` trials are drawn at random. A mutation draws another option for a choice, with new
     values for the parameters of that option, and moves a number by a normal step of `step` times its range, at least to
     the next value where values are counted. With several objectives the best of a sample is one that none of the others
-    dominates. As trials run in parallel, the population is what has finished, and the cost of a suggestion does not
-    depend on how much that is.
+    dominates, and what breaks constraints on outcomes loses to what does less. As trials run in parallel, the
+    population is what has finished, and the cost of a suggestion does not depend on how much that is.
 
     Args:
         space, metric, mode, points_to_evaluate, seed, evaluated_rewards, skip_duplicate: See `ModelSearch`.
@@ -79,14 +79,14 @@ class EvolutionSearch(ModelSearch):
 
         from searchers.pareto import best_rows
 
-        units, losses = self.observations.units, self.observations.losses
-        if len(losses) < self.population_size:
+        history = self.observations.history
+        if len(history.units) < self.population_size:
             return generator.random((16, len(self.encoding.columns)))
-        units, losses = units[-self.population_size :], losses[-self.population_size :]
+        population = history.at(slice(-self.population_size, None))
         children = []
         for _ in range(16):  # the first that was not tried before is taken
             sample = generator.choice(self.population_size, self.sample_size, replace=False)
-            parent = units[sample[best_rows(losses[sample], 1)[0]]]
+            parent = population.units[sample[best_rows(population.at(sample), 1)[0]]]
             children.append(self._mutated(parent, generator))
         return numpy.array(children)
 

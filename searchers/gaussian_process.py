@@ -1,7 +1,7 @@
 """Bayesian optimisation with a Gaussian process: for expensive trials and few parameters, numeric or mixed.
 
 Snoek, Larochelle and Adams, Practical Bayesian Optimization of Machine Learning Algorithms, NeurIPS 2012 (Matérn 5/2
-with a lengthscale for each parameter). The acquisition: `searchers.expected_improvement`. Running trials are taken to
+with a lengthscale for each parameter). The acquisition: `searchers.acquisition`. Running trials are taken to
 come to what the model expects of them, the kriging believer: Ginsbourger, Le Riche and Carraro, Kriging Is Well-Suited
 to Parallelize Optimization, 2010.
 """
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
     from searchers.observations import Array
-    from searchers.regression import Hyperparameters
+    from searchers.surrogate import Thetas
 
 
 class GaussianProcessSearch(ModelSearch):
     """The point of which the model expects the most improvement, after a scrambled Sobol sequence to begin with.
+
+    Each constraint on outcomes has a model of its own; the improvement counts as far as it is likely to keep them all.
 
     The worst quarter of the losses is compressed logarithmically before the model sees it: how bad a bad configuration
     is says little about where the good ones are. Four of five suggestions look near the best only. An unordered choice
@@ -80,7 +82,7 @@ class GaussianProcessSearch(ModelSearch):
             )
         self._surrogate = Surrogate(self.encoding.columns, self.most_trials)
         self._fitted_at = 0
-        self._theta: Hyperparameters | None = None
+        self._thetas: Thetas | None = None
 
     @property
     def startup_trials(self) -> int:
@@ -95,24 +97,18 @@ class GaussianProcessSearch(ModelSearch):
         if len(self.observations) < max(self.startup_trials, 2):
             first = sobol(len(self.encoding.columns), trial_number(trial_id), self.rng("sobol").getrandbits(32))
             return numpy.vstack([first, generator.random((15, first.shape[0]))])
-        return self._surrogate.best_points(
-            self.observations.units,
-            self.observations.losses[:, 0],
-            self.observations.running,
-            self._hyperparameters(),
-            generator,
-            self.n_candidates,
-        )
+        known = self.observations
+        thetas = self._hyperparameters()
+        return self._surrogate.best_points(known.history, known.running, thetas, generator, self.n_candidates)
 
-    def _hyperparameters(self) -> Hyperparameters:
+    def _hyperparameters(self) -> Thetas:
         """Those of the longest history at which they were to be sought, each search starting from the one before."""
         due = self._fitted_at
         while (due := _next_fit(due, max(self.startup_trials, 2))) <= len(self.observations):
-            units, losses = self.observations.first(due)
-            self._theta = self._surrogate.fit(units, losses[:, 0], self._theta)
+            self._thetas = self._surrogate.fit(self.observations.first(due), self._thetas)
             self._fitted_at = due
-        assert self._theta is not None
-        return self._theta
+        assert self._thetas is not None
+        return self._thetas
 
 
 def _next_fit(last: int, first: int) -> int:

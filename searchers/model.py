@@ -15,7 +15,8 @@ from searchers.blas import one_thread
 from searchers.choices import holds_domain
 from searchers.constraints import is_allowed, mistakes_in_points
 from searchers.foreign import adopt
-from searchers.objectives import Names, agree_on_objectives, finite_values
+from searchers.objectives import Names, agree_on_objectives, finite_values, refuse_unconstrained
+from searchers.outcomes import excesses_of
 from searchers.points import read_points
 from searchers.resolution import resolve
 from searchers.seen import Seen
@@ -37,7 +38,8 @@ class ModelSearch(Searcher):
 
     How a trial ended counts so: by its last value, also when it was stopped early; not at all when it failed or has no
     finite value. One that is paused counts with the value that it had then, for good: those that a scheduler promotes
-    are few, and all are compared alike.
+    are few, and all are compared alike. What breaks a constraint on outcomes teaches where not to look, and is never
+    among the best while anything keeps them; without the constraint's metric a result is not learned from.
 
     In a finite space no configuration is suggested that was run before, failed ones included, unless `skip_duplicate`
     is False; when all have been, the search is finished. A space is finite when all its parameters are on a grid or
@@ -94,11 +96,6 @@ class ModelSearch(Searcher):
         from searchers.observations import Observations
 
         metrics, modes = self._objectives(context)
-        if context.outcome_constraints:
-            raise ValueError(
-                f"{type(self).__name__} does not learn which outcomes break a constraint: take search_alg='auto' or "
-                "OptunaSearch"
-            )
         space = self._agreed_space(context.space)
         seed = context.seed if self.seed is None else self.seed
         super().bind(replace(context, space=space, metrics=metrics, modes=modes, seed=seed))
@@ -112,7 +109,7 @@ class ModelSearch(Searcher):
         allowed = partial(is_allowed, self.context.constraints)
         self._seen = Seen(space if self.skip_duplicate else {}, allowed)
         self._signs = [1.0 if mode == "min" else -1.0 for mode in modes]
-        self.observations = Observations(len(self.encoding.columns), len(modes))
+        self.observations = Observations(len(self.encoding.columns), len(modes), len(context.outcome_constraints))
         self._points = read_points(space, self.points_to_evaluate)
         if mistakes := list(mistakes_in_points(self.context.constraints, space, self._points)):
             raise ValueError("; ".join(mistakes))
@@ -165,8 +162,15 @@ class ModelSearch(Searcher):
 
     def _end(self, trial_id: str, result: Mapping[str, Any] | None) -> None:
         if trial_id in self.observations:
-            values = None if result is None else finite_values(result, self.context.metrics)
-            self.observations.complete(trial_id, values and self._losses(values))
+            self.observations.complete(trial_id, *self.outcome(result or {}))
+
+    def outcome(self, result: Mapping[str, Any]) -> tuple[list[float] | None, list[float]]:
+        """The losses in `result`, and how far it exceeds each constraint; None and none unless all are known."""
+        values = finite_values(result, self.context.metrics)
+        excesses = excesses_of(self.context.outcome_constraints, result)
+        if values is None or excesses is None:
+            return None, []
+        return [sign * value for sign, value in zip(self._signs, values, strict=True)], excesses
 
     def _add(self, trial_id: str, units: Vector, config: Mapping[str, Any]) -> None:
         self.observations.add(trial_id, units)
@@ -176,9 +180,6 @@ class ModelSearch(Searcher):
         if not self.needs_metric and self.metric is None:
             return context.metrics, context.modes
         return agree_on_objectives(context, self.metric, self.mode)
-
-    def _losses(self, values: Sequence[float]) -> list[float]:
-        return [sign * value for sign, value in zip(self._signs, values, strict=True)]
 
     def _agreed_space(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         if self.space is not None and not isinstance(self.space, Mapping):
@@ -212,12 +213,14 @@ class ModelSearch(Searcher):
         return resolve(self.context.space, rng, point)
 
     def _learn_evaluated(self) -> None:
+        if self.evaluated_rewards:
+            refuse_unconstrained(self.context)
         for index, (point, rewards) in enumerate(zip(self._points, self.evaluated_rewards, strict=False)):
             rewarded = dict(
                 zip(self.context.metrics, rewards if isinstance(rewards, Sequence) else [rewards], strict=False)
             )
-            values = finite_values(rewarded, self.context.metrics)
-            if values is None:
+            losses, _ = self.outcome(rewarded)
+            if losses is None:
                 raise ValueError(f"evaluated_rewards[{index}] must be a finite number for each metric, not {rewards!r}")
             try:
                 units = self.encoding.encode(point)
@@ -226,4 +229,4 @@ class ModelSearch(Searcher):
                     f"points_to_evaluate[{index}] was evaluated, so it must be complete: {error}"
                 ) from None
             self._add(f"evaluated/{index}", units, point)
-            self.observations.complete(f"evaluated/{index}", self._losses(values))
+            self.observations.complete(f"evaluated/{index}", losses)

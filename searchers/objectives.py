@@ -48,7 +48,21 @@ def refuse_several(searcher: str, context: SearchContext, metrics: Sequence[str]
         told = ", ".join(map(str, context.outcome_constraints))
         raise ValueError(
             f"{searcher} knows no constraints on outcomes, and there are {told}: take a searcher that does, such as"
-            " OptunaSearch()"
+            " 'auto' or OptunaSearch()"
+        )
+
+
+def refuse_unconstrained(context: SearchContext) -> None:
+    """For values known already, which say nothing of constraints on outcomes.
+
+    Raises:
+        ValueError: the run has constraints.
+    """
+    if context.outcome_constraints:
+        told = ", ".join(sorted({one.metric for one in context.outcome_constraints}))
+        raise ValueError(
+            f"evaluated_rewards does not say what {told} came to, which outcome_constraints are about: give whole"
+            " results by warm_start=[(configuration, result), ...]"
         )
 
 

@@ -21,7 +21,8 @@ from searchers.constraints import is_allowed, mistakes_in_points
 from searchers.define import DefineByRun, DrawnTrial, ask_all
 from searchers.domain import Domain
 from searchers.foreign import adopt
-from searchers.objectives import Names, agree_on_objectives, finite_values, refuse_several
+from searchers.objectives import Names, agree_on_objectives, finite_values, refuse_several, refuse_unconstrained
+from searchers.outcomes import excesses_of
 from searchers.points import merged, read_points
 from searchers.resolution import NOTHING, draw, resolve_with
 from searchers.seen import Seen
@@ -256,10 +257,10 @@ class OptunaSearch(Searcher):
 
     def _outcome(self, result: Mapping[str, Any]) -> tuple[list[float] | None, dict[str, float]]:
         """The values that Optuna is told, None unless all are known, and how far the constraints are exceeded."""
-        values = finite_values(result, self.context.metrics)
-        excesses = {str(one): one.excess(result) for one in self.context.outcome_constraints}
-        known = {text: excess for text, excess in excesses.items() if excess is not None}
-        return (values, known) if len(known) == len(excesses) else (None, {})
+        values, constraints = finite_values(result, self.context.metrics), self.context.outcome_constraints
+        if (excesses := excesses_of(constraints, result)) is None:
+            return None, {}
+        return values, {str(one): excess for one, excess in zip(constraints, excesses, strict=True)}
 
     def _read_points(self) -> Sequence[Mapping[str, Any]]:
         if self._is_define_by_run:
@@ -295,6 +296,8 @@ class OptunaSearch(Searcher):
         return self._notes.pop(trial_id, None)
 
     def _learn_evaluated(self) -> None:
+        if self.evaluated_rewards:
+            refuse_unconstrained(self.context)
         if self.evaluated_rewards and self._is_define_by_run and self._define is None:
             raise ValueError("evaluated_rewards needs a search space: what an objective will ask for is not known yet")
         for index, (point, rewards) in enumerate(zip(self._points, self.evaluated_rewards, strict=False)):

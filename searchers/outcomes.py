@@ -68,6 +68,13 @@ def violation(constraints: Sequence[OutcomeConstraint], result: Mapping[str, Any
     return math.fsum(math.inf if excess is None else max(excess, 0.0) for excess in excesses)
 
 
+def excesses_of(constraints: Sequence[OutcomeConstraint], result: Mapping[str, Any]) -> list[float] | None:
+    """How far `result` is beyond each bound; None when one cannot be told."""
+    excesses = [constraint.excess(result) for constraint in constraints]
+    known = [excess for excess in excesses if excess is not None]
+    return known if len(known) == len(excesses) else None
+
+
 def _read(text: Any) -> OutcomeConstraint:
     about = repr(text)
     if not isinstance(text, str):

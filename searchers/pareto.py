@@ -1,7 +1,9 @@
 """Which of several trials are best when there is more than one objective.
 
 Non-domination rank and crowding distance: Deb, Pratap, Agarwal and Meyarivan, A Fast and Elitist Multiobjective Genetic
-Algorithm: NSGA-II, IEEE Transactions on Evolutionary Computation 6(2), 2002.
+Algorithm: NSGA-II, IEEE Transactions on Evolutionary Computation 6(2), 2002. What breaks a constraint is compared by
+how far it does, after all that keeps it: Deb, An efficient constraint handling method for genetic algorithms, CMAME
+186, 2000.
 """
 
 from __future__ import annotations
@@ -10,21 +12,27 @@ import numpy
 from numpy.typing import NDArray
 
 from searchers.axes import Indices
-from searchers.observations import Array
+from searchers.observations import Array, History
 
 
-def best_rows(losses: Array, count: int) -> Indices:
-    """The `count` best rows, best first: the lowest loss, or whole fronts, and of the last one the least crowded."""
+def best_rows(history: History, count: int) -> Indices:
+    """The `count` best rows, best first: the lowest loss, or whole fronts, and of the last one the least crowded.
+
+    Rows that break constraints come after all that keep them, those that break them least first.
+    """
+    losses, violations = history.losses, history.violations
     if losses.shape[1] == 1:
-        return numpy.argsort(losses[:, 0], kind="stable")[:count]
+        return numpy.lexsort((losses[:, 0], violations))[:count]
     chosen: list[int] = []
-    left = numpy.arange(len(losses))
+    left = numpy.flatnonzero(violations == 0)
     while len(chosen) < count and len(left):
         on_front = front(losses[left])
         members = left[on_front]
         by_distance = numpy.argsort(-crowding_distance(losses[members]), kind="stable")
         chosen.extend(members[by_distance].tolist())
         left = left[~on_front]
+    broken = numpy.flatnonzero(violations)
+    chosen.extend(broken[numpy.argsort(violations[broken], kind="stable")].tolist())
     return numpy.array(chosen[:count], dtype=numpy.intp)
 
 

@@ -1,18 +1,24 @@
-"""A Gaussian process over encoded configurations, and where it expects the most improvement."""
+"""Gaussian processes over encoded configurations, and where they promise most.
+
+There is one of the losses, and one for each constraint on outcomes: of how far trials are beyond its bound, on the
+scale of Eriksson and Poloczek, Scalable Constrained Bayesian Optimization, AISTATS 2021, which tells small excesses
+apart.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy
 from numpy.random import Generator
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from searchers.acquisition import Acquisition, Limit
 from searchers.axes import Axes
 from searchers.encoding import Column
-from searchers.expected_improvement import log_expected_improvement, log_expected_improvement_gradient
-from searchers.observations import Array
+from searchers.observations import Array, History
+from searchers.pareto import best_rows
 from searchers.regression import GaussianProcess, Hyperparameters, fit
 
 _REFINED = 2
@@ -23,6 +29,10 @@ _LOCAL_SHARE = 0.8
 
 _CLOSE = 1e-5
 """A place this near to one that was tried, in shares of each range, has nothing new to say."""
+
+
+Thetas = tuple[Hyperparameters, ...]
+"""The hyperparameters of the losses' process, then those of each constraint's."""
 
 
 class Surrogate:
@@ -36,37 +46,23 @@ class Surrogate:
         self._first = numpy.concatenate([[0], numpy.cumsum(sizes)[:-1]]).astype(int)
         self._smooth = numpy.array(self._axes.smooth, dtype=int)
 
-    def fit(self, units: Array, losses: Array, start: Hyperparameters | None) -> Hyperparameters:
+    def fit(self, history: History, start: Thetas | None) -> Thetas:
         """Hyperparameters for this history, sought from `start` and, while there is little, from the prior's middle."""
-        rows = self._seen(losses)
-        features, values = self._features(units[rows]), standardised(compressed(losses[rows]))
-        squares = numpy.zeros((len(self._axes.columns), len(rows), len(rows)))
+        seen = self._seen(history)
+        features = self._features(seen.units)
+        squares = numpy.zeros((len(self._axes.columns), len(features), len(features)))
         for feature, owner in enumerate(self._owner):
             squares[owner] += (features[:, None, feature] - features[None, :, feature]) ** 2
-        typical = Hyperparameters.typical(len(squares))
-        found = [fit(squares, values, begin) for begin in (start, typical) if begin is not None]
-        return min(found, key=lambda pair: pair[1])[0]
+        modelled = [_modelled_losses(seen), *(values for values, _ in _modelled_excesses(seen))]
+        starts = start or (None,) * len(modelled)
+        return tuple(_best_fit(squares, values, begin) for values, begin in zip(modelled, starts, strict=True))
 
-    def best_points(
-        self,
-        units: Array,
-        losses: Array,
-        running: Array,
-        theta: Hyperparameters,
-        generator: Generator,
-        count: int,
-    ) -> Array:
-        """Points of the unit cube, those first of which the most improvement is expected."""
-        rows = self._seen(losses)
-        units, values = units[rows], standardised(compressed(losses[rows]))
-        process = self._process(self._features(units), values, theta)
-        if len(running):
-            believed = self._features(running)
-            values = numpy.concatenate([values, process.predict(believed)[0]])
-            process = self._process(numpy.vstack([self._features(units), believed]), values, theta)
-        # Not the least value: of a function that is rough, or noise, that one was lucky.
-        least = float(process.predict(self._features(units))[0].min())
-        best = units[numpy.argsort(values[: len(units)], kind="stable")[:5]]
+    def best_points(self, history: History, running: Array, thetas: Thetas, generator: Generator, count: int) -> Array:
+        """Points of the unit cube, those first that promise most."""
+        seen = self._seen(history)
+        units = seen.units
+        acquisition = self._acquisition(seen, running, thetas)
+        best = units[best_rows(seen, 5)]
         low, high = self._box(best[0], generator)
         anywhere = low + (high - low) * generator.random((count, units.shape[1]))
         near = self._near(best, generator, count // 2)
@@ -74,25 +70,42 @@ class Surrogate:
         known = numpy.vstack([units, running])
         candidates = self._axes.without_inactive(self._axes.snap(numpy.vstack([anywhere, near])))
         candidates = self._unlike(candidates, known)
-        score = log_expected_improvement(*process.predict(self._features(candidates)), least)
+        score = acquisition.score(self._features(candidates))
         order = numpy.argsort(-score, kind="stable")
-        refined = [self._refined(process, candidates[row], least, low, high) for row in order[: 8 * _REFINED : 8]]
+        refined = [self._refined(acquisition, candidates[row], low, high) for row in order[: 8 * _REFINED : 8]]
         refined.sort(key=lambda pair: -pair[1])
         points = numpy.vstack([point for point, _ in refined] + [candidates[order[:64]]])
         return self._unlike(points, known)
 
-    def _seen(self, losses: Array) -> NDArray[numpy.intp]:
-        """The rows that the model sees: all, or a third of the most that it may see by value and the rest by age."""
-        if len(losses) <= self._most_trials:
-            return numpy.arange(len(losses))
-        newest = numpy.arange(len(losses) - self._most_trials * 2 // 3, len(losses))
-        older = numpy.arange(newest[0])
-        best = older[numpy.argsort(losses[older], kind="stable")[: self._most_trials - len(newest)]]
-        return numpy.sort(numpy.concatenate([best, newest]))
+    def _seen(self, history: History) -> History:
+        """What the models see: all, or a third of the most that they may see by value and the rest by age."""
+        ended = len(history.units)
+        if ended <= self._most_trials:
+            return history
+        newest = numpy.arange(ended - self._most_trials * 2 // 3, ended)
+        best = best_rows(history.at(slice(newest[0])), self._most_trials - len(newest))
+        return history.at(numpy.sort(numpy.concatenate([best, newest])))
 
-    def _process(self, features: Array, values: Array, theta: Hyperparameters) -> GaussianProcess:
+    def _acquisition(self, seen: History, running: Array, thetas: Thetas) -> Acquisition:
+        features, believed = self._features(seen.units), self._features(running)
+        process = self._process(features, believed, _modelled_losses(seen), thetas[0])
+        keeps = seen.violations == 0
+        # Not the least value: of a function that is rough, or noise, that one was lucky.
+        least = float(process.predict(features[keeps])[0].min()) if keeps.any() else None
+        limits = [
+            Limit(self._process(features, believed, values, theta), bound)
+            for (values, bound), theta in zip(_modelled_excesses(seen), thetas[1:], strict=True)
+        ]
+        return Acquisition(process, least, limits)
+
+    def _process(self, features: Array, believed: Array, values: Array, theta: Hyperparameters) -> GaussianProcess:
+        """A process that saw `values`, and takes what it then expects at the `believed` points for seen as well."""
         spread = Hyperparameters(theta.lengthscales[self._owner], theta.signal, theta.noise)
-        return GaussianProcess(features, values, spread)
+        process = GaussianProcess(features, values, spread)
+        if not len(believed):
+            return process
+        expected = process.predict(believed)[0]
+        return GaussianProcess(numpy.vstack([features, believed]), numpy.concatenate([values, expected]), spread)
 
     def _features(self, units: Array) -> Array:
         features = numpy.where(numpy.isnan(units), 0.5, units)[:, self._owner]
@@ -134,23 +147,19 @@ class Surrogate:
         moved[:, unordered] = anywhere[:, unordered]
         return numpy.where(is_moved, moved, centres)
 
-    def _refined(
-        self, process: GaussianProcess, point: Array, least: float, low: Array, high: Array
-    ) -> tuple[Array, float]:
-        """`point` moved uphill along the numbers that are no grid, and the logarithm of the expected improvement."""
+    def _refined(self, acquisition: Acquisition, point: Array, low: Array, high: Array) -> tuple[Array, float]:
+        """`point` moved uphill along the numbers that are no grid, and its score there."""
         free = self._smooth[~numpy.isnan(point[self._smooth])]
         features = self._features(point[None, :])[0]
         places = self._first[free]
 
         def loss(x: Array) -> tuple[float, Array]:
             features[places] = x
-            mean, sigma, mean_slope, sigma_slope = process.predict_with_gradients(features)
-            value, slope = log_expected_improvement_gradient(mean, sigma, mean_slope, sigma_slope, least)
-            return -value, -slope[places]
+            score, slope = acquisition.score_with_gradient(features)
+            return -score, -slope[places]
 
         if not len(free):
-            score = log_expected_improvement(*process.predict(features[None, :]), least)
-            return point, float(score[0])
+            return point, float(acquisition.score(features[None, :])[0])
         found: Any = minimize(
             loss,
             point[free],
@@ -162,6 +171,24 @@ class Surrogate:
         moved = point.copy()
         moved[free] = found.x
         return moved, -float(found.fun)
+
+
+def _best_fit(squares: Array, values: Array, start: Hyperparameters | None) -> Hyperparameters:
+    typical = Hyperparameters.typical(len(squares))
+    found = [fit(squares, values, begin) for begin in (start, typical) if begin is not None]
+    return min(found, key=lambda pair: pair[1])[0]
+
+
+def _modelled_losses(seen: History) -> Array:
+    return standardised(compressed(seen.losses[:, 0]))
+
+
+def _modelled_excesses(seen: History) -> Iterator[tuple[Array, float]]:
+    """For each constraint the excesses as they are modelled, and the bound on that scale."""
+    for excesses in seen.excesses.T:
+        scaled = numpy.sign(excesses) * numpy.log1p(numpy.abs(excesses))
+        middle, spread = float(scaled.mean()), float(scaled.std()) or 1.0
+        yield (scaled - middle) / spread, -middle / spread
 
 
 def compressed(losses: Array) -> Array:

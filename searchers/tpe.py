@@ -25,7 +25,8 @@ class TPESearch(ModelSearch):
     """Of the points that the good trials make likely, the one that the bad ones make least likely: argmax l(x) / g(x).
 
     The finished trials are split: the best γ n, at most `most_good`, are the good ones (l), the others the bad ones
-    (g). With several objectives the best are whole non-dominated fronts, and of the last one the least crowded. Running
+    (g). With several objectives the best are whole non-dominated fronts, and of the last one the least crowded. What
+    breaks a constraint on outcomes is worse than all that keeps them, by how far (`searchers.pareto`). Running
     trials count as bad (the constant liar), so that parallel trials spread; failed ones are overlooked. `n_candidates`
     points are drawn from l.
 
@@ -82,7 +83,7 @@ class TPESearch(ModelSearch):
         self._axes = Axes(self.encoding.columns)
 
     def propose(self, generator: Generator, trial_id: str) -> Array:
-        if len(self.observations.losses) < self.n_startup_trials:
+        if len(self.observations.history.losses) < self.n_startup_trials:
             return generator.random((self.n_candidates, len(self.encoding.columns)))
         good, bad = self._densities()
         points = good.sample(generator, self.n_candidates)
@@ -96,10 +97,11 @@ class TPESearch(ModelSearch):
         from searchers.pareto import best_rows
         from searchers.parzen import ParzenEstimator, neighbour_widths, ramp
 
-        units, losses = self.observations.units, self.observations.losses
-        count = min(math.ceil(self.gamma * len(losses)), self.most_good)
-        is_good = numpy.zeros(len(losses), dtype=bool)
-        is_good[best_rows(losses, count)] = True
+        history = self.observations.history
+        units = history.units
+        count = min(math.ceil(self.gamma * len(units)), self.most_good)
+        is_good = numpy.zeros(len(units), dtype=bool)
+        is_good[best_rows(history, count)] = True
         good = units[is_good]
         bad = numpy.vstack([units[~is_good], self.observations.running])[-self.most_bad :]
         return (

@@ -21,6 +21,7 @@ BRANCHES = {"m": choice([{"a": uniform(0, 1), "b": uniform(0, 1)}, {"c": uniform
         (FLOATS, 1, 100, "a Gaussian process, since 3 parameters are few enough to model"),
         (FLOATS, 1, 1000, "a Gaussian process, .*; after 300 trials TPE alone"),
         (FLOATS, 1, -1, "a Gaussian process, .*; after 300 trials TPE alone"),
+        ({"x": uniform(0, 1)}, 1, 100, "a Gaussian process, since 1 parameter is few enough to model"),
         (FLOATS, 2, 100, "TPE, since there are 2 metrics"),
         (FLOATS, 0, 100, "a Sobol sequence, since there is no metric"),
         (BRANCHES, 1, 100, "TPE, since 3 of 4 parameters are conditional"),

@@ -32,7 +32,7 @@ def test_smaller_budgets_are_forgotten() -> None:
         for number in range(4):
             report(searcher, number, budget, number)
     report(searcher, 4, 3, 0)
-    assert list(searcher._losses_on) == [9]
+    assert list(searcher._merits_on) == [9]
 
 
 def test_a_failed_trial_is_overlooked() -> None:
@@ -69,4 +69,4 @@ def test_it_has_rays_name_and_learns_at_the_end_too() -> None:
         searcher.on_trial_add(f"t{number}", {"x": number / 10})
         searcher.on_trial_complete(f"t{number}", {"acc": number, "epoch": 5})
     assert searcher.model_budget == 5
-    assert min(searcher._losses_on[5].values()) == -3
+    assert min(searcher._merits_on[5].values()) == (0, -3)

@@ -111,9 +111,10 @@ def test_running_trials_are_not_suggested_again() -> None:
 def test_the_model_sees_a_bounded_number_of_trials() -> None:
     searcher = bound(GaussianProcessSearch(most_trials=12, n_startup_trials=4), {"x": uniform(0, 1)})
     run(searcher, lambda config: float(config["x"]), 30)
-    seen = searcher._surrogate._seen(searcher.observations.losses[:, 0])
-    assert len(seen) == 12
-    assert list(seen[-8:]) == list(range(22, 30))
+    history = searcher.observations.history
+    seen = searcher._surrogate._seen(history)
+    assert len(seen.units) == 12
+    assert seen.units[-8:].tolist() == history.units[22:].tolist()
 
 
 def test_results_that_do_not_differ_are_no_obstacle() -> None:

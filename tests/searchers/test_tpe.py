@@ -120,7 +120,7 @@ def test_with_two_objectives_the_front_is_good() -> None:
         assert isinstance(config, dict)
         searcher.on_trial_add(f"t{number}", config)
         searcher.on_trial_complete(f"t{number}", {"a": (config["x"] - 1) ** 2, "b": -((config["x"] - 2) ** 2)})
-    late = searcher.observations.units[50:, 0] * 3
+    late = searcher.observations.history.units[50:, 0] * 3
     assert ((late > 0.9) & (late < 2.1)).mean() > 0.8
 
 
