@@ -25,6 +25,7 @@ from executor.errors import ClusterError
 _log = logging.getLogger(__name__)
 
 _LAST_WORDS_S = 0.2
+_TICK_S = 0.5
 
 SERVICE = "audition.cluster.v1.Cluster"
 
@@ -222,7 +223,7 @@ class Head:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(self._state.terms.beat_s / 2)
+            await asyncio.sleep(min(_TICK_S, self._state.terms.beat_s / 2))
             for sending in self._state.tick(clock.now()):
                 _log.info("%s", sending)
                 self._send([sending])

@@ -85,6 +85,29 @@ def test_when_the_head_itself_stood_still_nobody_is_lost_for_it() -> None:
     assert "a" in head.agents
 
 
+def test_of_a_thousand_nodes_those_are_lost_that_fall_silent_and_no_others() -> None:
+    head = a_head()
+    head.driver_came(pb.DriverHello(driver="d"), 0)
+    names = [head.agent_came(agent(f"host{number}", f"i{number}"), 0)[0] for number in range(1000)]
+    held = [granted(head.asked("d", number, ONE, 0)) for number in range(2000)]
+    assert None not in held
+    silent = set(names[::7])
+    lost: dict[str, int] = {}
+    for second in range(1, 41):
+        for name in names:
+            if name not in silent:
+                head.agent_spoke(name, second)
+        head.driver_spoke("d", second)
+        for sending in head.tick(second):
+            lost[sending.message.lost.name] = second
+    assert set(lost) == silent
+    assert set(lost.values()) == {13}
+    for holding in held:
+        assert holding is not None
+        head.given_back("d", holding.reservation.reservation_id, 41)
+    assert head.holdings.free() == {name: Resources.of(cpu=2) for name in names if name not in silent}
+
+
 def test_a_machine_that_comes_again_is_another_node() -> None:
     head = a_head()
     assert head.agent_came(agent("a", "first"), 0)[0] == "a"
