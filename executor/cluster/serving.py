@@ -147,23 +147,25 @@ class Offer:
 def serve_agent(folder: Path, offer: Offer, incarnation: str, succeeds: str) -> int:
     """Be a node's agent until a signal ends it, or the head will not have it; the exit code."""
     place = Place.load(folder)
-    ended = threading.Event()
-    code = 0
+    codes: list[int] = []
+    # A lock would not do: where a thread of gRPC's takes the signal, who waits for a lock does not wake up.
+    waiting = here.poller()
+    waiting.wake_on_signals()
 
     def gone(why: str) -> None:
-        nonlocal code
         _log.warning("this node leaves: %s", why)
-        code = NO_MORE
-        ended.set()
+        codes.append(NO_MORE)
+        waiting.wake()
 
     dial = dialer(place.address, lambda: Credentials.load(folder, Role.AGENT))
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: codes.append(0))
     agent = Agent(dial, offer.machine(place.host, place.port), incarnation, succeeds=succeeds, gone=gone)
-    while not ended.wait(_RENEW_LOOK_S):
+    while not codes:
         renew(folder, Role.AGENT)
+        waiting.poll(_RENEW_LOOK_S)
     agent.close()
-    return code
+    return codes[0]
 
 
 NO_MORE = 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
@@ -48,6 +49,14 @@ def test_trials_of_a_node_whose_agent_is_killed_go_on_from_their_checkpoints(clu
     os.kill(cluster.agent_of("a"), signal.SIGKILL)
     cluster.wait(lambda found: [node.name for node in found.nodes] == ["a-2"])
     assert ended(driver, tmp_path) == [[1, 2, 3, 4, 5, 6]] * 2
+
+
+def test_a_node_leaves_when_it_is_told_to_whichever_thread_takes_the_signal(cluster: Cluster) -> None:
+    cluster.join("a")
+    agent = cluster.agent_of("a")
+    other = next(int(task.name) for task in Path(f"/proc/{agent}/task").iterdir() if int(task.name) != agent)
+    assert ctypes.CDLL(None).tgkill(agent, other, signal.SIGTERM) == 0
+    cluster.wait(lambda found: not found.nodes)
 
 
 @pytest.mark.fault("F11")
