@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,7 +13,13 @@ _KINDS = {"local": LocalExecutor}
 _CLUSTER, _DASK, _RAY = "grpc://", "dask://", "ray"
 
 
-def connect(address: str | TrialExecutor = "local", *, experiment: str = "", **options: Any) -> TrialExecutor:
+def connect(
+    address: str | TrialExecutor = "local",
+    *,
+    experiment: str = "",
+    runtime_env: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> TrialExecutor:
     """The executor at `address`, made with `options`; one that is made already is passed through.
 
     ``"local"`` is this machine; ``"grpc://HOST:PORT"`` a cluster of ours, also ``"grpc://NAME"`` by what it is called
@@ -20,14 +27,24 @@ def connect(address: str | TrialExecutor = "local", *, experiment: str = "", **o
     scheduler; ``"ray"`` the Ray cluster that this process is connected to, or one on this machine, and
     ``"ray:HOST:PORT"`` or ``"ray:auto"`` one that runs. `experiment` is how we show among others.
 
+    `runtime_env` is code and variables that are sent along to other machines, each package once to a node:
+    ``{"working_dir": ".", "py_modules": ["../lib"], "env_vars": {"KEY": "value"}, "excludes": ["*.bin"]}``.
+
     Raises:
-        ValueError: there is no such address, or options were given for an executor that is made already.
+        ValueError: there is no such address, options were given for an executor that is made already, or `runtime_env`
+            cannot be sent.
         ClusterError: there are no credentials for the cluster here, or its head does not answer or refuses us.
     """
     if isinstance(address, TrialExecutor):
+        if runtime_env is not None:
+            raise ValueError("the executor is made already, so it cannot take a runtime_env")
         if options:
             raise ValueError(f"the executor is made already, so it cannot take {', '.join(options)}")
         return address
+    if address not in _KINDS and runtime_env is not None:
+        from executor.hosting.runtime_env import RuntimeEnv
+
+        options["runtime_env"] = RuntimeEnv.of(runtime_env)
     if address.startswith(_CLUSTER):
         from executor.cluster.client import open_cluster  # gRPC takes 60 ms to import
 

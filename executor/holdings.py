@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from executor.devices import Devices, Shares
@@ -65,8 +65,8 @@ class Holdings:
         """What is free on each node."""
         return self._room.free()
 
-    def reserve(self, request: Request) -> Holding | None:
-        """Hold room for `request`, all of it or none; None when it does not fit just now.
+    def reserve(self, request: Request, avoid: Collection[str] = ()) -> Holding | None:
+        """Hold room for `request` on nodes not in `avoid`, all of it or none; None when it does not fit just now.
 
         Raises:
             InfeasibleRequestError: it would not fit even if everything were idle.
@@ -74,7 +74,7 @@ class Holdings:
         for bundle in request.bundles:
             if bundle["gpu"] > 1 and bundle["gpu"] % 1:
                 raise InfeasibleRequestError(f"more than one gpu must be whole ones, got {bundle['gpu']:g}")
-        nodes = self._room.reserve(request)
+        nodes = self._room.reserve(request, avoid)
         if nodes is None:
             return None
         gpus = self._take_gpus(request, nodes)

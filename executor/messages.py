@@ -75,7 +75,8 @@ class RemoteError:
     """An exception as text: safe to keep and to show, whatever its class.
 
     `traceback` has the user's own frames only, `where` the innermost of them as ``file:line in function``; `log_tail`
-    the last lines that the process printed; `rank` which worker of a gang it was.
+    the last lines that the process printed; `rank` which worker of a gang it was; `unloaded` says that the program
+    did not even begin, since it could not be loaded where it was to run.
     """
 
     type_name: str
@@ -84,6 +85,7 @@ class RemoteError:
     where: str = ""
     log_tail: str = ""
     rank: int | None = None
+    unloaded: bool = False
 
     def as_json(self) -> str:
         """All of it as text."""

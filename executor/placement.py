@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from executor.assignment import able, assign
 from executor.errors import InfeasibleRequestError
@@ -50,12 +50,26 @@ class Room:
         """What is free on each node."""
         return dict(self._free)
 
-    def reserve(self, request: Request) -> tuple[str, ...] | None:
+    def reserve(self, request: Request, avoid: Collection[str] = ()) -> tuple[str, ...] | None:
         """A node for each bundle of `request`, taken from what is free; None when it does not fit just now.
+
+        Nodes in `avoid` are left out.
 
         Raises:
             InfeasibleRequestError: it would not fit even if every node were idle.
         """
+        names = self._reserve_beside(request, avoid) if avoid else self._reserve(request)
+        for bundle, name in zip(request.bundles, names or (), strict=names is not None):
+            self._free[name] -= bundle
+        return names
+
+    def _reserve_beside(self, request: Request, avoid: Collection[str]) -> tuple[str, ...] | None:
+        capacity = {name: room for name, room in self._capacity.items() if name not in avoid}
+        if assign(request, capacity) is None:
+            raise InfeasibleRequestError(why_infeasible(request, capacity))
+        return assign(request, {name: self._free[name] for name in capacity})
+
+    def _reserve(self, request: Request) -> tuple[str, ...] | None:
         if request in self._refused:  # nothing was given back since it last did not fit
             return None
         if request not in self._feasible:
@@ -63,9 +77,6 @@ class Room:
         names = self._first_fit(request) if len(request.bundles) == 1 else assign(request, self._free)
         if names is None:
             self._refused.add(request)
-            return None
-        for bundle, name in zip(request.bundles, names, strict=True):
-            self._free[name] -= bundle
         return names
 
     def take(self, request: Request, nodes: Sequence[str]) -> None:

@@ -161,6 +161,17 @@ def of_place(run: RunConfig, name: Any) -> Iterator[str]:
         yield f"callbacks must be a list of tune.Callback objects, got {run.callbacks!r}"
 
 
+def of_environment(run: RunConfig) -> Iterator[str]:
+    """What is sent along to other machines, and whether it can be."""
+    if run.runtime_env is None:
+        return
+    from executor.hosting.runtime_env import mistakes_in  # only here, for the sake of the time to import us
+
+    yield from mistakes_in(run.runtime_env)
+    if not isinstance(run.executor, str):
+        yield "runtime_env belongs to an executor that is made already: executor.connect(ADDRESS, runtime_env=...)"
+
+
 def of_resources(resources: Any) -> Iterator[str]:
     """Whether they can be read; None says nothing."""
     mistakes: list[str] = []

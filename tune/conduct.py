@@ -90,7 +90,8 @@ def conduct(
         log.warning("%s", remark)
     experiment = Experiment(job.plan(), policies)
     with _claimed(job), _held(job, resume), _tidied(job), _executor(job) as executor:
-        program = executor.prepare(staging.program if staging else _program(job, experiment))
+        variables = (job.run.runtime_env or {}).get("env_vars")
+        program = executor.prepare(staging.program if staging else _program(job, experiment), environment=variables)
         _check_feasible(executor, experiment.plan.request)
         if resume:
             _read_back(job, experiment)
@@ -146,7 +147,8 @@ def _tidied(job: Job) -> Iterator[None]:
 def _executor(job: Job) -> Iterator[TrialExecutor]:
     """The executor the job names; closed at the end unless the caller made it."""
     given = job.run.executor
-    executor = connect(given, experiment=job.directory.name)
+    sent = {} if job.run.runtime_env is None else {"runtime_env": job.run.runtime_env}
+    executor = connect(given, experiment=job.directory.name, **sent)
     try:
         yield executor
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -58,6 +58,7 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
     callbacks: Sequence[Callback] | None = None,
     durability: str = "process",
     executor: Any = "local",
+    runtime_env: Mapping[str, Any] | None = None,
     **unknown: Any,
 ) -> ResultGrid:
     """Run `trainable` with configurations drawn from `config`, and return all that was found.
@@ -103,7 +104,9 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
         log_to_file: what trials print goes to ``logs/`` instead of to this process's own output.
         callbacks: told what happens.
         durability: ``"process"`` survives the death of any process, ``"power"`` also that of the machine.
-        executor: where trials run: ``"local"`` or an executor.
+        executor: where trials run: ``"local"``, the address of a cluster, or an executor.
+        runtime_env: code and variables for trials on other machines: ``{"working_dir": ".", "py_modules": ["../lib"],
+            "env_vars": {...}, "excludes": ["*.bin"]}``; code is sent once to each node.
         **unknown: refused, each with the keyword that is probably meant.
 
     Raises:
@@ -145,6 +148,7 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
             log_to_file=log_to_file,
             durability=durability,
             executor=executor,
+            runtime_env=runtime_env,
         ),
         resources_per_trial,
     )

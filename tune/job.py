@@ -98,6 +98,7 @@ class Job:
             *checks.of_failures(self.run.failure_config),
             *checks.of_checkpoints(self.run.checkpoint_config),
             *checks.of_place(self.run, self.name),
+            *checks.of_environment(self.run),
             *checks.of_resources(self.resources),
             *checks.of_gang(self.fitted, self.trainable_name, self.resources),
             *checks.of_space(self.space),

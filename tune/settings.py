@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -74,7 +74,12 @@ class FailureConfig:
 
 @dataclass(kw_only=True)
 class RunConfig:
-    """Where a run lives and how it behaves. `storage_path` is the directory that holds the experiment's own, `name`."""
+    """Where a run lives and how it behaves. `storage_path` is the directory that holds the experiment's own, `name`.
+
+    `runtime_env` is what trials on other machines need of this one: ``working_dir``, a folder that is sent along and in
+    which they work; ``py_modules``, folders of packages or files that they import; ``env_vars``; and ``excludes``,
+    patterns of files that are not sent. Trials on this machine have all of it but the variables already.
+    """
 
     name: str | None = None
     storage_path: str | os.PathLike[str] | None = None
@@ -86,3 +91,4 @@ class RunConfig:
     log_to_file: bool = True
     durability: str = "process"
     executor: Any = "local"
+    runtime_env: Mapping[str, Any] | None = None

@@ -15,6 +15,7 @@ from executor.cluster.security.credentials import Credentials, cluster_folder, k
 from executor.cluster.security.roles import Role
 from executor.errors import ClusterError
 from executor.hosting.executor import RemoteExecutor
+from executor.hosting.runtime_env import RuntimeEnv
 
 _ASK_S = 10.0
 
@@ -48,6 +49,7 @@ def open_cluster(
     experiment: str = "",
     priority: int = 0,
     patience_s: float = 60.0,
+    runtime_env: RuntimeEnv | None = None,
 ) -> RemoteExecutor:
     """An executor on the cluster that is served at ``HOST:PORT``, or that has that name on this machine.
 
@@ -59,7 +61,7 @@ def open_cluster(
     """
     folder = folder_of(target)
     dial = dialer(Place.load(folder).address, lambda: Credentials.load(folder, Role.DRIVER))
-    return RemoteExecutor(ClusterFleet(dial, Identity(experiment, priority), patience_s=patience_s))
+    return RemoteExecutor(ClusterFleet(dial, Identity(experiment, priority), patience_s=patience_s), runtime_env)
 
 
 def ask(folder: Path, call: str, asked: Any, reply: Any) -> Any:

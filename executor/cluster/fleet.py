@@ -9,7 +9,7 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import grpc
@@ -288,8 +288,8 @@ class ClusterFleet(Fleet):
 
     # ------------------------------------------------------------------------------------------------------------ room
 
-    def reserve(self, request: Request) -> Reservation | None:
-        answer = self._ask(request)
+    def reserve(self, request: Request, avoid: Collection[str] = ()) -> Reservation | None:
+        answer = self._ask(request, avoid)
         if answer is None:
             return None
         if answer.infeasible:
@@ -303,7 +303,7 @@ class ClusterFleet(Fleet):
             self.send(node, hold)
         return holding.reservation
 
-    def _ask(self, request: Request) -> pb.Answered | None:
+    def _ask(self, request: Request, avoid: Collection[str]) -> pb.Answered | None:
         """The head's answer; None when it cannot be reached just now."""
         with self._lock:
             if self._closed:
@@ -314,7 +314,7 @@ class ClusterFleet(Fleet):
                 return None
             number = next(self._numbers)
             waiting = self._asked[number] = queue.SimpleQueue()
-            self._line.send(pb.FromDriver(ask=pb.Ask(number=number, request=wire.request(request))))
+            self._line.send(pb.FromDriver(ask=pb.Ask(number=number, request=wire.request(request), avoid=avoid)))
         try:
             return waiting.get(timeout=_ANSWER_S)
         except queue.Empty:

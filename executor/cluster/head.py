@@ -199,7 +199,7 @@ class Head:
                 outbox.put_nowait(pb.ToDriver(beat=message.beat))
             case "ask":
                 request = wire.request_of(message.ask.request)
-                self._send(self._state.asked(name, message.ask.number, request, now))
+                self._send(self._state.asked(name, message.ask.number, request, now, message.ask.avoid))
             case "give_back":
                 self._send(self._state.given_back(name, message.give_back.reservation_id, now))
             case "goodbye":

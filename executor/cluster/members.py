@@ -41,6 +41,8 @@ class Driver:
     holdings: dict[int, Holding] = field(default_factory=dict)
     nodes: set[str] = field(default_factory=set)
     waits_for: Request | None = None
+    avoids: frozenset[str] = frozenset()
+    """The nodes on which that is not to be."""
     waits_because: str = ""
     claims_until: float = 0.0
     """Until when room that it waits for is kept from who has more: it has to ask again when it is told of some."""

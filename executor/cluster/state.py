@@ -7,7 +7,7 @@ in, with the time; what is to be sent comes out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from executor.cluster import wire
@@ -280,13 +280,14 @@ class HeadState:
 
     # --------------------------------------------------------------------------------------------------------- room
 
-    def asked(self, driver: str, number: int, request: Request, now: float) -> list[Sending]:
-        """A driver asks for room."""
+    def asked(self, driver: str, number: int, request: Request, now: float, avoid: Iterable[str] = ()) -> list[Sending]:
+        """A driver asks for room, on nodes not in `avoid`."""
         found = self.drivers[driver]
+        found.avoids = frozenset(avoid)
         found.claims_until = now + _CLAIM_S
         answer = pb.Answered(number=number)
         try:
-            holding = None if self._must_wait(found, request, now) else self.holdings.reserve(request)
+            holding = None if self._must_wait(found, request, now) else self.holdings.reserve(request, found.avoids)
         except InfeasibleRequestError as error:
             found.waits_for, found.waits_because = request, str(error)
             if not self._may_come_back(now):
@@ -324,7 +325,7 @@ class HeadState:
             first = other.priority > driver.priority
         else:
             first = self._share(other) < self._share(driver)
-        return first and self._fits(other.waits_for)
+        return first and self._fits(other.waits_for, other.avoids)
 
     def _share(self, driver: Driver) -> float:
         """The largest part that it holds of what there is of a kind (dominant share, Ghodsi et al. 2011)."""
@@ -332,9 +333,9 @@ class HeadState:
         held = driver.held()
         return max((held[kind] / everything[kind] for kind in held if everything[kind]), default=0.0)
 
-    def _fits(self, request: Request) -> bool:
+    def _fits(self, request: Request, avoid: Collection[str]) -> bool:
         try:
-            holding = self.holdings.reserve(request)
+            holding = self.holdings.reserve(request, avoid)
         except InfeasibleRequestError:
             return False
         if holding is None:

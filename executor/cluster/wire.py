@@ -11,6 +11,7 @@ from executor.devices import Shares
 from executor.framing import Sealed
 from executor.holdings import Holding
 from executor.hosting import messages as hosting
+from executor.hosting.packages import Package
 from executor.messages import (
     DeathCause,
     Died,
@@ -46,10 +47,21 @@ def _order(order: hosting.Order) -> pb.Order:
             return pb.Order(cancel=pb.Cancel(call_id=call_id))
         case hosting.Kill(call_id, reason):
             return pb.Order(kill=pb.Kill(call_id=call_id, reason=reason))
+        case _:
+            return _order_beside(order)
+
+
+def _order_beside(order: hosting.AskStacks | hosting.AskMeeting | hosting.AskPackages | hosting.Ship) -> pb.Order:
+    """What is about no call's life."""
+    match order:
         case hosting.AskStacks(number, call_id, timeout_s):
             return pb.Order(ask_stacks=pb.AskStacks(number=number, call_id=call_id, timeout_s=timeout_s))
         case hosting.AskMeeting(number):
             return pb.Order(ask_meeting=pb.AskMeeting(number=number))
+        case hosting.AskPackages(digests):
+            return pb.Order(ask_packages=pb.AskPackages(digests=digests))
+        case hosting.Ship(package):
+            return pb.Order(ship=pb.Ship(digest=package.digest, content=package.content))
         case _:
             assert_never(order)
 
@@ -76,11 +88,21 @@ def decode_order(data: bytes) -> hosting.Order:
             return hosting.Cancel(order.cancel.call_id)
         case "kill":
             return hosting.Kill(order.kill.call_id, order.kill.reason)
+        case _:
+            return _decoded_beside(order)
+
+
+def _decoded_beside(order: pb.Order) -> hosting.Order:
+    match order.WhichOneof("what"):
         case "ask_stacks":
             asked = order.ask_stacks
             return hosting.AskStacks(asked.number, asked.call_id, asked.timeout_s)
         case "ask_meeting":
             return hosting.AskMeeting(order.ask_meeting.number)
+        case "ask_packages":
+            return hosting.AskPackages(tuple(order.ask_packages.digests))
+        case "ship":
+            return hosting.Ship(Package(order.ship.digest, order.ship.content))
         case _:
             raise ValueError("an order of a kind that is not known here: driver and node differ in their version")
 
@@ -108,6 +130,8 @@ def _report(report: hosting.Report) -> pb.Report:
             return pb.Report(stacks=pb.Stacks(number=number, text=_text(text)))
         case hosting.Meeting(number, address, port):
             return pb.Report(meeting=pb.Meeting(number=number, address=address, port=port))
+        case hosting.Stocked(missing, problem):
+            return pb.Report(stocked=pb.Stocked(missing=missing, problem=_text(problem)))
         case _:
             assert_never(report)
 
@@ -137,6 +161,8 @@ def decode_report(data: bytes) -> hosting.Report:
             return hosting.Stacks(report.stacks.number, report.stacks.text)
         case "meeting":
             return hosting.Meeting(report.meeting.number, report.meeting.address, report.meeting.port)
+        case "stocked":
+            return hosting.Stocked(tuple(report.stocked.missing), report.stocked.problem)
         case _:
             raise ValueError("a report of a kind that is not known here: driver and node differ in their version")
 
@@ -229,6 +255,8 @@ def _prepare(order: hosting.Prepare) -> pb.Prepare:
         arguments=map(_text, around.arguments),
         folder=_text(around.folder),
         sources={_text(name): pb.Lines(lines=map(_text, lines)) for name, lines in around.sources.items()},
+        modules=order.modules,
+        package=order.folder,
     )
 
 
@@ -239,7 +267,15 @@ def _prepared(prepare: pb.Prepare) -> hosting.Prepare:
         prepare.folder,
         {name: list(lines.lines) for name, lines in prepare.sources.items()},
     )
-    return hosting.Prepare(prepare.digest, prepare.program, tuple(prepare.preload), dict(prepare.environment), around)
+    return hosting.Prepare(
+        prepare.digest,
+        prepare.program,
+        tuple(prepare.preload),
+        dict(prepare.environment),
+        around,
+        tuple(prepare.modules),
+        prepare.package,
+    )
 
 
 def _bundle(bundle: hosting.Bundle) -> pb.Bundle:

@@ -16,6 +16,7 @@ from executor.engines.site import Site
 from executor.errors import ClusterError
 from executor.hosting.executor import RemoteExecutor
 from executor.hosting.messages import Report
+from executor.hosting.runtime_env import RuntimeEnv
 from executor.messages import RoomAdded
 from executor.resources import Node, Resources
 
@@ -88,7 +89,7 @@ class DaskExecutor(RemoteExecutor):
         ClusterError: Dask is not installed, or no scheduler answers there.
     """
 
-    def __init__(self, target: Any) -> None:
+    def __init__(self, target: Any, *, runtime_env: RuntimeEnv | None = None) -> None:
         try:
             import distributed as dask
         except ImportError:
@@ -99,7 +100,7 @@ class DaskExecutor(RemoteExecutor):
                 target = self._own = dask.Client(target, set_as_default=False)  # type: ignore[no-untyped-call]
             except OSError as error:
                 raise ClusterError(f"no Dask scheduler answers at {target}: {error}") from None
-        super().__init__(DaskFleet(target))
+        super().__init__(DaskFleet(target), runtime_env)
 
     def close(self) -> None:
         super().close()

@@ -7,7 +7,7 @@ the actor, so that one that dies leaves its neighbours alone.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from executor.engines.fleet import SiteFleet
@@ -15,6 +15,7 @@ from executor.engines.site import Site
 from executor.errors import ClusterError
 from executor.hosting.executor import RemoteExecutor
 from executor.hosting.messages import Report
+from executor.hosting.runtime_env import RuntimeEnv
 from executor.messages import Reservation, RoomAdded
 from executor.resources import Node, Request, Resources
 
@@ -74,9 +75,9 @@ class RayFleet(SiteFleet):
         self._sites[name], self._hosts[name] = site, f"node:{address}"
         self.settle(Node(name, Resources.of(amounts)), surveyed.gpus)
 
-    def reserve(self, request: Request) -> Reservation | None:
+    def reserve(self, request: Request, avoid: Collection[str] = ()) -> Reservation | None:
         """Hold room in our books and in Ray's; none when others use it there."""
-        reservation = super().reserve(request)
+        reservation = super().reserve(request, avoid)
         if reservation is None:
             return None
         theirs = {ours: ray for ray, ours in _KINDS.items()}
@@ -127,7 +128,11 @@ class RayExecutor(RemoteExecutor):
     """
 
     def __init__(
-        self, address: str | None = None, *, usable: Callable[[Mapping[str, Any]], bool] = lambda _: True
+        self,
+        address: str | None = None,
+        *,
+        usable: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+        runtime_env: RuntimeEnv | None = None,
     ) -> None:
         try:
             import ray
@@ -140,7 +145,7 @@ class RayExecutor(RemoteExecutor):
             except (ConnectionError, ValueError) as error:
                 raise ClusterError(f"no Ray cluster answers at {address or 'this machine'}: {error}") from None
             self._ray = ray
-        super().__init__(RayFleet(ray, usable))
+        super().__init__(RayFleet(ray, usable), runtime_env)
 
     def close(self) -> None:
         super().close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from executor.errors import ExecutorClosedError
 from executor.hosting.bookings import Bookings
@@ -50,11 +50,11 @@ class BookedFleet(Fleet):
         with self._lock:
             self._bookings.join(node, gpus)
 
-    def reserve(self, request: Request) -> Reservation | None:
+    def reserve(self, request: Request, avoid: Collection[str] = ()) -> Reservation | None:
         with self._lock:
             if self._closed:
                 raise ExecutorClosedError("this executor was closed: open a new one")
-            booked = self._bookings.reserve(request)
+            booked = self._bookings.reserve(request, avoid)
             if booked is None:
                 return None
             reservation, holds = booked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from executor.holdings import Holding, Holdings
@@ -37,13 +37,13 @@ class Bookings:
         """There is one more node."""
         self._holdings.add(node, gpus)
 
-    def reserve(self, request: Request) -> tuple[Reservation, dict[str, Hold]] | None:
+    def reserve(self, request: Request, avoid: Collection[str] = ()) -> tuple[Reservation, dict[str, Hold]] | None:
         """Hold room, and what each node is to be told; None when it does not fit just now.
 
         Raises:
             InfeasibleRequestError: it would not fit even if everything were idle.
         """
-        holding = self._holdings.reserve(request)
+        holding = self._holdings.reserve(request, avoid)
         if holding is None:
             return None
         reservation = holding.reservation

@@ -9,17 +9,15 @@ import queue
 import sys
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import assert_never
 
-from executor.errors import ExecutorClosedError
+from executor.errors import ExecutorClosedError, InfeasibleRequestError
 from executor.framing import Sealed, opened, seal
 from executor.gang import Gangs, log_of, ranks_of
-from executor.hosting.fleet import Arrival, Fleet, NodeLost
+from executor.hosting.fleet import Arrival, Fleet, NodeLost, Reported
 from executor.hosting.messages import (
     Answer,
     AskMeeting,
@@ -33,8 +31,10 @@ from executor.hosting.messages import (
     Printed,
     Report,
     Stacks,
-    Surroundings,
+    Stocked,
 )
+from executor.hosting.runtime_env import RuntimeEnv
+from executor.hosting.shipping import Shipping
 from executor.interface import Prepared, Program, TrialExecutor
 from executor.messages import (
     Call,
@@ -50,14 +50,14 @@ from executor.messages import (
     RoomAdded,
     RoomFreed,
 )
-from executor.pickling import dump
 from executor.platform import here
-from executor.processes.servers import sources_without_files
 from executor.resources import Node, Request
 
 _log = logging.getLogger(__name__)
 
 _STACKS_LATE_S = 5.0
+_LACKING = frozenset(("ModuleNotFoundError", "ImportError"))
+_REMEDY = "install it there, or send it along by runtime_env={'py_modules': [...]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +90,19 @@ class _Log:
 
 
 class RemoteExecutor(TrialExecutor):
-    """Runs each call in a worker process on one of a fleet's nodes; programs are sent to a node once."""
+    """Runs each call in a worker process on one of a fleet's nodes; programs are sent to a node once.
 
-    def __init__(self, fleet: Fleet) -> None:
+    So is the code of `runtime_env`, by its content: a node that had it before is sent nothing. A node that lacks what a
+    program imports is left out from then on.
+
+    Raises:
+        ValueError: that code is too large, or there is none.
+        OSError: it cannot be read.
+    """
+
+    def __init__(self, fleet: Fleet, runtime_env: RuntimeEnv | None = None) -> None:
         self._fleet = fleet
+        self._shipping = Shipping(fleet.send, runtime_env or RuntimeEnv())
         self._lock = threading.RLock()
         self._poller = here.poller()
         self._arrived: list[Arrival | Event] = []
@@ -103,7 +112,6 @@ class RemoteExecutor(TrialExecutor):
         self._logs: dict[str, _Log] = {}
         self._gangs = Gangs(self._end_member, self._cancel_member)
         self._gathering: dict[int, list[Begin]] = {}
-        self._shipped: defaultdict[str, set[str]] = defaultdict(set)
         self._lost: dict[str, str] = {}
         self._numbers = itertools.count(1)
         self._asked: dict[int, queue.SimpleQueue[str]] = {}
@@ -121,23 +129,20 @@ class RemoteExecutor(TrialExecutor):
 
     def prepare(self, program: Program, *, environment: Mapping[str, str] | None = None) -> Prepared:
         self._check_open()
-        pickled, preload = dump(program), tuple(program.preload())
-        code = blake2b(pickled, digest_size=16)
-        code.update(repr((preload, sorted((environment or {}).items()))).encode())
-        shipment = Prepare(code.hexdigest(), pickled, preload, dict(environment or {}), _surroundings())
+        shipment = self._shipping.shipment(program, environment or {})
         for node in self._fleet.nodes():
-            self._ship(node.name, shipment)
+            with self._lock:
+                self._shipping.ship(node.name, shipment)
         return _Prepared(program, shipment.digest, shipment)
-
-    def _ship(self, node: str, shipment: Prepare) -> None:
-        with self._lock:
-            if shipment.digest not in self._shipped[node]:
-                self._shipped[node].add(shipment.digest)
-                self._fleet.send(node, shipment)
 
     def reserve(self, request: Request) -> Reservation | None:
         self._check_open()
-        reservation = self._fleet.reserve(request)
+        try:
+            reservation = self._fleet.reserve(request, tuple(self._shipping.unfit))
+        except InfeasibleRequestError as error:
+            if not self._shipping.unfit:
+                raise
+            raise InfeasibleRequestError(f"{error}. Left out: {'; '.join(self._shipping.unfit.values())}") from None
         if reservation is not None:
             with self._lock:
                 self._held[reservation.reservation_id] = _Held(reservation)
@@ -168,6 +173,9 @@ class RemoteExecutor(TrialExecutor):
             if lost is not None:
                 self._tell(Died(call.call_id, _lost_with(lost, self._lost[lost])))
                 return
+            if unfit := next((node for node in reservation.nodes if node in self._shipping.unfit), None):
+                self._tell(Died(call.call_id, DeathCause(killed=self._shipping.unfit[unfit])))
+                return
             held.call_id = call.call_id
             self._calls[call.call_id] = held
             self._start(prepared.shipment, reservation, call, argument)
@@ -195,18 +203,18 @@ class RemoteExecutor(TrialExecutor):
         )
         if not reservation.request.gang:
             self._add(call.call_id, reservation.nodes[0], call.log_path)
-            self._ship(reservation.nodes[0], shipment)
-            self._fleet.send(reservation.nodes[0], begin)
+            self._shipping.ship(reservation.nodes[0], shipment)
+            self._shipping.send(reservation.nodes[0], begin)
             return
         begins = []
         ranks = ranks_of(reservation)
         for member, rank, node in zip(self._gangs.open(call, ranks), ranks, reservation.nodes, strict=True):
             self._add(member, node, log_of(call.log_path, rank))
-            self._ship(node, shipment)
+            self._shipping.ship(node, shipment)
             begins.append(replace(begin, call_id=member, bundle=rank.number, fresh=True, rank=rank))
         number = next(self._numbers)
         self._gathering[number] = begins
-        self._fleet.send(reservation.nodes[0], AskMeeting(number))
+        self._shipping.send(reservation.nodes[0], AskMeeting(number))
 
     def _add(self, member: str, node: str, log_path: str | None) -> None:
         self._members[member] = _Member(node)
@@ -216,7 +224,7 @@ class RemoteExecutor(TrialExecutor):
         sealed = seal(answer)
         with self._lock:
             if not self._closed and (member := self._members.get(call_id)):
-                self._fleet.send(member.node, Answer(call_id, seq, sealed))
+                self._shipping.send(member.node, Answer(call_id, seq, sealed))
 
     def cancel(self, call_id: str) -> None:
         with self._lock:
@@ -226,7 +234,7 @@ class RemoteExecutor(TrialExecutor):
 
     def _cancel_member(self, member: str) -> None:
         if found := self._members.get(member):
-            self._fleet.send(found.node, Cancel(member))
+            self._shipping.send(found.node, Cancel(member))
 
     def kill(self, call_id: str, reason: str) -> None:
         with self._lock:
@@ -244,7 +252,7 @@ class RemoteExecutor(TrialExecutor):
                     begins.remove(begin)
                     self._tell(Died(member, DeathCause(killed=reason)))
                     return
-        self._fleet.send(found.node, Kill(member, reason))
+        self._shipping.send(found.node, Kill(member, reason))
 
     def stacks(self, call_id: str, *, timeout_s: float = 5.0) -> str:
         """Where the call's process stands right now, all its threads, the innermost frames first; for people to read.
@@ -259,7 +267,7 @@ class RemoteExecutor(TrialExecutor):
                 return f"call {call_id!r} is not running"
             number = next(self._numbers)
             answer = self._asked[number] = queue.SimpleQueue()
-            self._fleet.send(member.node, AskStacks(number, call_id, timeout_s))
+            self._shipping.send(member.node, AskStacks(number, call_id, timeout_s))
         try:
             return answer.get(timeout=timeout_s + _STACKS_LATE_S)
         except queue.Empty:
@@ -314,6 +322,9 @@ class RemoteExecutor(TrialExecutor):
                     answer.put(report.text)
             elif isinstance(report, Meeting):
                 self._gather(report)
+            elif isinstance(arrival, Reported) and isinstance(report, Stocked):
+                with self._lock:
+                    self._shipping.hear(arrival.node, report)
             else:
                 self._arrived.append(arrival)
         self._poller.wake()
@@ -322,7 +333,7 @@ class RemoteExecutor(TrialExecutor):
         with self._lock:
             for begin in self._gathering.pop(meeting.number, ()):
                 node = self._members[begin.call_id].node
-                self._fleet.send(node, replace(begin, meeting=(meeting.address, meeting.port)))
+                self._shipping.send(node, replace(begin, meeting=(meeting.address, meeting.port)))
 
     def _told_of(self, arrival: Arrival | Event) -> Iterator[Event]:
         match arrival:
@@ -337,7 +348,7 @@ class RemoteExecutor(TrialExecutor):
 
     def _lose(self, node: str, why: str) -> Iterator[Event]:
         self._lost[node] = why
-        self._shipped.pop(node, None)
+        self._shipping.lose(node)
         self._logs = {call_id: log for call_id, log in self._logs.items() if log.node != node}
         for number, begins in list(self._gathering.items()):
             if any(self._members[begin.call_id].node == node for begin in begins):
@@ -359,10 +370,13 @@ class RemoteExecutor(TrialExecutor):
             case Returned(call_id, value):
                 if call_id in self._members:
                     yield from self._opened(report, value)
+            case Raised(call_id, error) if call_id in self._members and error.unloaded and error.type_name in _LACKING:
+                why = self._shipping.leave_out(self._members[call_id].node, f"{error.message} ({_REMEDY})")
+                yield self._ended(Died(call_id, DeathCause(killed=why)))
             case Raised() | Died():
                 if report.call_id in self._members:
                     yield self._ended(report)
-            case Freed() | Stacks() | Meeting():
+            case Freed() | Stacks() | Meeting() | Stocked():
                 pass
             case _:
                 assert_never(report)
@@ -372,7 +386,7 @@ class RemoteExecutor(TrialExecutor):
             value = opened(sealed)
         except Exception as error:  # noqa: BLE001 - whatever the class of a value raises when it is loaded
             text = f"what the program sent cannot be loaded here: {error}"
-            self._fleet.send(self._members[event.call_id].node, Kill(event.call_id, text))
+            self._shipping.send(self._members[event.call_id].node, Kill(event.call_id, text))
             yield self._ended(Raised(event.call_id, RemoteError(type(error).__name__, text, text)))
             return
         if isinstance(event, Emitted):
@@ -410,9 +424,3 @@ class RemoteExecutor(TrialExecutor):
 
 def _lost_with(node: str, why: str) -> DeathCause:
     return DeathCause(lost=f"node {node} was lost: {why}")
-
-
-def _surroundings() -> Surroundings:
-    folder = str(Path.cwd())
-    path = tuple(entry or folder for entry in sys.path)
-    return Surroundings(path, tuple(sys.argv), folder, sources_without_files())

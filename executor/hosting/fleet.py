@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from executor.hosting.messages import Order, Report
@@ -48,8 +48,8 @@ class Fleet(ABC):
         """The nodes there are just now. A node that was lost and came back has another name."""
 
     @abstractmethod
-    def reserve(self, request: Request) -> Reservation | None:
-        """Hold room, all of it or none; None when it does not fit just now, or nobody can tell.
+    def reserve(self, request: Request, avoid: Collection[str] = ()) -> Reservation | None:
+        """Hold room on nodes not in `avoid`, all or none; None when it does not fit just now, or nobody can tell.
 
         Raises:
             InfeasibleRequestError: it would not fit even if everything were idle.

@@ -16,6 +16,7 @@ from executor.framing import keep_sealed, pack_sealed
 from executor.hosting.messages import (
     Answer,
     AskMeeting,
+    AskPackages,
     AskStacks,
     Begin,
     Cancel,
@@ -27,9 +28,13 @@ from executor.hosting.messages import (
     Order,
     Prepare,
     Report,
+    Ship,
     Stacks,
+    Stocked,
 )
+from executor.hosting.packages import PackageCache
 from executor.hosting.prints import Prints
+from executor.hosting.stock import Stock
 from executor.messages import DeathCause, Died, Emitted, Event, NodeDraining, RoomAdded, RoomFreed
 from executor.platform import here
 from executor.processes.link import Link
@@ -50,7 +55,14 @@ class Host:
     those that run the other workers of a gang.
     """
 
-    def __init__(self, deliver: Deliver, *, address: str = "127.0.0.1", log_cap_bytes: int = LOG_CAP_BYTES) -> None:
+    def __init__(
+        self,
+        deliver: Deliver,
+        *,
+        address: str = "127.0.0.1",
+        log_cap_bytes: int = LOG_CAP_BYTES,
+        cache: PackageCache | None = None,
+    ) -> None:
         self._deliver = deliver
         self._address = address
         self._folder = Path(tempfile.mkdtemp(prefix="audition-"))
@@ -62,6 +74,7 @@ class Host:
         self._held: dict[int, dict[int, Seat]] = {}
         self._reports: list[Report] = []
         self._prints = Prints(self._folder)
+        self._stock = Stock(self._folder / "packages", self._tell_stocked, cache)
         self._meeting_points = MeetingPoints()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="audition-host", daemon=True)
@@ -76,7 +89,7 @@ class Host:
                 case Answer() | Begin() | Cancel() | Kill():
                     self._conduct(order)
                 case Prepare():
-                    self._sources[order.digest] = self._pool.prepare_load(_load_here(order))
+                    self._sources[order.digest] = self._pool.prepare_load(self._load_of(order))
                 case Hold():
                     seats = {one.number: Seat(one.resources, one.devices) for one in order.bundles}
                     self._held[order.reservation_id] = seats
@@ -86,6 +99,8 @@ class Host:
                     threading.Thread(target=self._tell_stacks, args=(order,), daemon=True).start()
                 case AskMeeting():
                     self._report(Meeting(order.number, self._address, self._meeting_points.choose()))
+                case AskPackages() | Ship():
+                    self._stock.take(order)
 
     def _conduct(self, order: Answer | Begin | Cancel | Kill) -> None:
         match order:
@@ -119,6 +134,13 @@ class Host:
         start = Start(order.call_id, order.seed, order.fresh, log_path, environment, order.rank)
         self._site.begin(seat, link, start, pack_sealed(order.argument, ARGUMENT))
 
+    def _load_of(self, order: Prepare) -> Load:
+        """What a fork server here takes over: what was sent along comes before what is here too."""
+        load = _load_here(order)
+        sent = [str(self._stock.path(digest)) for digest in order.modules]
+        folder = str(self._stock.path(order.folder)) if order.folder else load.folder
+        return load._replace(path=[*sent, *load.path], folder=folder)
+
     def _free(self, reservation_id: int) -> None:
         seats = self._held.get(reservation_id)
         if seats is None:
@@ -143,6 +165,11 @@ class Host:
         with self._pool.lock:
             if not self._pool.is_closed():
                 self._report(Stacks(order.number, text))
+
+    def _tell_stocked(self, stocked: Stocked) -> None:
+        with self._pool.lock:
+            if not self._pool.is_closed():
+                self._report(stocked)
 
     def _report(self, report: Report) -> None:
         self._reports.append(report)
@@ -179,6 +206,7 @@ class Host:
         if self._thread is not threading.current_thread():
             self._thread.join()
         self._pool.close()
+        self._stock.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from executor.framing import Sealed
+from executor.hosting.packages import Package
 from executor.messages import Died, Emitted, Raised, Rank, Returned
 from executor.resources import Resources
 
@@ -34,6 +35,10 @@ class Prepare:
     preload: tuple[str, ...]
     environment: dict[str, str]
     surroundings: Surroundings = field(repr=False)
+    modules: tuple[str, ...] = ()
+    """The packages, by their names, from which it may import; the host has them by then."""
+    folder: str = ""
+    """The one of these in which calls work, if any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,21 @@ class AskMeeting:
     number: int
 
 
-Order = Prepare | Hold | Free | Begin | Answer | Cancel | Kill | AskStacks | AskMeeting
+@dataclass(frozen=True, slots=True)
+class AskPackages:
+    """Have these packages, and tell in `Stocked` which are missing; they are sent then."""
+
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ship:
+    """Here is a package. `Stocked` follows once none is missing any more."""
+
+    package: Package
+
+
+Order = Prepare | Hold | Free | Begin | Answer | Cancel | Kill | AskStacks | AskMeeting | AskPackages | Ship
 """What a host is told."""
 
 
@@ -153,5 +172,13 @@ class Meeting:
     port: int
 
 
-Report = Emitted | Returned | Raised | Died | Printed | Freed | Stacks | Meeting
+@dataclass(frozen=True, slots=True)
+class Stocked:
+    """Which packages the host has not; or why it cannot have them."""
+
+    missing: tuple[str, ...] = ()
+    problem: str = ""
+
+
+Report = Emitted | Returned | Raised | Died | Printed | Freed | Stacks | Meeting | Stocked
 """What a host tells; payloads and values are `Sealed`."""

@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from typing import NoReturn
 
@@ -110,7 +111,7 @@ def load_program(load: Load) -> Loaded:
     try:
         return Loaded(pickle.loads(load.program), None)  # noqa: S301 - it is the program that we are to run
     except BaseException as error:  # noqa: BLE001 - also what the user's modules raise past `Exception`
-        return Loaded(None, describe(error))
+        return Loaded(None, replace(describe(error), unloaded=True))
 
 
 class ForkServer:

@@ -10,15 +10,23 @@ from typing import Any
 from executor.hosting.booked import BookedFleet
 from executor.hosting.host import Host
 from executor.hosting.messages import Order, Report
+from executor.hosting.packages import PackageCache
 from executor.resources import Node
 
 
 class NearFleet(BookedFleet):
     """A host for each of `nodes`; `cut` is how a test loses one."""
 
-    def __init__(self, nodes: Sequence[Node], gpus: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        gpus: Mapping[str, Sequence[str]] | None = None,
+        caches: Mapping[str, PackageCache] | None = None,
+    ) -> None:
         super().__init__(nodes, gpus)
-        self._hosts = {node.name: Host(partial(self._reports, node.name)) for node in nodes}
+        self._hosts = {
+            node.name: Host(partial(self._reports, node.name), cache=(caches or {}).get(node.name)) for node in nodes
+        }
 
     def _reports(self, node: str, reports: list[Report]) -> None:
         self.hear(node, _sent(reports))

@@ -90,16 +90,18 @@ def test_all_mistakes_are_told_at_once(run, tmp_path):
             durability="forever",
             checkpoint_config=tune.CheckpointConfig(num_to_keep=0, checkpoint_score_order="up"),
             resources_per_trial={"cpu": -1},
+            runtime_env={"working_dir": "/nowhere"},
         )
 
     told = str(raised.value)
     for word in (
         *("trainable", "mode", "num_samples", "max_failures", "time_budget_s", "max_concurrent_trials", "fail_fast"),
         *("durability", "num_to_keep", "checkpoint_score_order", "resources_per_trial"),
+        "runtime_env: working_dir",
     ):
         assert word in told
     assert f"{len(raised.value.mistakes)} mistakes" in told
-    assert len(raised.value.mistakes) == 11
+    assert len(raised.value.mistakes) == 12
     assert isinstance(raised.value, ValueError)
     assert not (tmp_path / "e").exists()
 

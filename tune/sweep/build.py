@@ -98,6 +98,7 @@ def _job(file: SweepFile, trainable: Any) -> Job:
             log_to_file=file.log_to_file,
             durability=file.durability,
             executor=file.executor,
+            runtime_env=file.runtime_env,
         ),
         file.resources_per_trial,
     )

@@ -118,6 +118,7 @@ class SweepFile(Section):
     log_to_file: bool = True
     durability: Literal["process", "power"] = "process"
     executor: str = "local"
+    runtime_env: dict[str, Any] | None = None
 
     # What W&B's sweep files say in other words.
     method: Literal["random", "grid", "bayes"] | None = None

@@ -334,12 +334,14 @@ class DriverHello(_message.Message):
     def __init__(self, driver: _Optional[str] = ..., owner: _Optional[str] = ..., experiment: _Optional[str] = ..., priority: _Optional[int] = ..., versions: _Optional[_Union[Versions, _Mapping]] = ..., holdings: _Optional[_Iterable[_Union[Holding, _Mapping]]] = ..., nodes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Ask(_message.Message):
-    __slots__ = ("number", "request")
+    __slots__ = ("number", "request", "avoid")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
+    AVOID_FIELD_NUMBER: _ClassVar[int]
     number: int
     request: Request
-    def __init__(self, number: _Optional[int] = ..., request: _Optional[_Union[Request, _Mapping]] = ...) -> None: ...
+    avoid: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, number: _Optional[int] = ..., request: _Optional[_Union[Request, _Mapping]] = ..., avoid: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GiveBack(_message.Message):
     __slots__ = ("reservation_id",)
@@ -436,7 +438,7 @@ class RoomFreed(_message.Message):
     def __init__(self) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("prepare", "hold", "free", "begin", "answer", "cancel", "kill", "ask_stacks", "ask_meeting")
+    __slots__ = ("prepare", "hold", "free", "begin", "answer", "cancel", "kill", "ask_stacks", "ask_meeting", "ask_packages", "ship")
     PREPARE_FIELD_NUMBER: _ClassVar[int]
     HOLD_FIELD_NUMBER: _ClassVar[int]
     FREE_FIELD_NUMBER: _ClassVar[int]
@@ -446,6 +448,8 @@ class Order(_message.Message):
     KILL_FIELD_NUMBER: _ClassVar[int]
     ASK_STACKS_FIELD_NUMBER: _ClassVar[int]
     ASK_MEETING_FIELD_NUMBER: _ClassVar[int]
+    ASK_PACKAGES_FIELD_NUMBER: _ClassVar[int]
+    SHIP_FIELD_NUMBER: _ClassVar[int]
     prepare: Prepare
     hold: Hold
     free: Free
@@ -455,7 +459,9 @@ class Order(_message.Message):
     kill: Kill
     ask_stacks: AskStacks
     ask_meeting: AskMeeting
-    def __init__(self, prepare: _Optional[_Union[Prepare, _Mapping]] = ..., hold: _Optional[_Union[Hold, _Mapping]] = ..., free: _Optional[_Union[Free, _Mapping]] = ..., begin: _Optional[_Union[Begin, _Mapping]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., kill: _Optional[_Union[Kill, _Mapping]] = ..., ask_stacks: _Optional[_Union[AskStacks, _Mapping]] = ..., ask_meeting: _Optional[_Union[AskMeeting, _Mapping]] = ...) -> None: ...
+    ask_packages: AskPackages
+    ship: Ship
+    def __init__(self, prepare: _Optional[_Union[Prepare, _Mapping]] = ..., hold: _Optional[_Union[Hold, _Mapping]] = ..., free: _Optional[_Union[Free, _Mapping]] = ..., begin: _Optional[_Union[Begin, _Mapping]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., kill: _Optional[_Union[Kill, _Mapping]] = ..., ask_stacks: _Optional[_Union[AskStacks, _Mapping]] = ..., ask_meeting: _Optional[_Union[AskMeeting, _Mapping]] = ..., ask_packages: _Optional[_Union[AskPackages, _Mapping]] = ..., ship: _Optional[_Union[Ship, _Mapping]] = ...) -> None: ...
 
 class Lines(_message.Message):
     __slots__ = ("lines",)
@@ -464,7 +470,7 @@ class Lines(_message.Message):
     def __init__(self, lines: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Prepare(_message.Message):
-    __slots__ = ("digest", "program", "preload", "environment", "path", "arguments", "folder", "sources")
+    __slots__ = ("digest", "program", "preload", "environment", "path", "arguments", "folder", "sources", "modules", "package")
     class EnvironmentEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -487,6 +493,8 @@ class Prepare(_message.Message):
     ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
     FOLDER_FIELD_NUMBER: _ClassVar[int]
     SOURCES_FIELD_NUMBER: _ClassVar[int]
+    MODULES_FIELD_NUMBER: _ClassVar[int]
+    PACKAGE_FIELD_NUMBER: _ClassVar[int]
     digest: str
     program: bytes
     preload: _containers.RepeatedScalarFieldContainer[str]
@@ -495,7 +503,23 @@ class Prepare(_message.Message):
     arguments: _containers.RepeatedScalarFieldContainer[str]
     folder: str
     sources: _containers.MessageMap[str, Lines]
-    def __init__(self, digest: _Optional[str] = ..., program: _Optional[bytes] = ..., preload: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., path: _Optional[_Iterable[str]] = ..., arguments: _Optional[_Iterable[str]] = ..., folder: _Optional[str] = ..., sources: _Optional[_Mapping[str, Lines]] = ...) -> None: ...
+    modules: _containers.RepeatedScalarFieldContainer[str]
+    package: str
+    def __init__(self, digest: _Optional[str] = ..., program: _Optional[bytes] = ..., preload: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., path: _Optional[_Iterable[str]] = ..., arguments: _Optional[_Iterable[str]] = ..., folder: _Optional[str] = ..., sources: _Optional[_Mapping[str, Lines]] = ..., modules: _Optional[_Iterable[str]] = ..., package: _Optional[str] = ...) -> None: ...
+
+class AskPackages(_message.Message):
+    __slots__ = ("digests",)
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    digests: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, digests: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Ship(_message.Message):
+    __slots__ = ("digest", "content")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    content: bytes
+    def __init__(self, digest: _Optional[str] = ..., content: _Optional[bytes] = ...) -> None: ...
 
 class Bundle(_message.Message):
     __slots__ = ("number", "resources", "devices")
@@ -595,7 +619,7 @@ class AskMeeting(_message.Message):
     def __init__(self, number: _Optional[int] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("emitted", "returned", "raised", "died", "printed", "freed", "stacks", "meeting")
+    __slots__ = ("emitted", "returned", "raised", "died", "printed", "freed", "stacks", "meeting", "stocked")
     EMITTED_FIELD_NUMBER: _ClassVar[int]
     RETURNED_FIELD_NUMBER: _ClassVar[int]
     RAISED_FIELD_NUMBER: _ClassVar[int]
@@ -604,6 +628,7 @@ class Report(_message.Message):
     FREED_FIELD_NUMBER: _ClassVar[int]
     STACKS_FIELD_NUMBER: _ClassVar[int]
     MEETING_FIELD_NUMBER: _ClassVar[int]
+    STOCKED_FIELD_NUMBER: _ClassVar[int]
     emitted: Emitted
     returned: Returned
     raised: Raised
@@ -612,7 +637,8 @@ class Report(_message.Message):
     freed: Freed
     stacks: Stacks
     meeting: Meeting
-    def __init__(self, emitted: _Optional[_Union[Emitted, _Mapping]] = ..., returned: _Optional[_Union[Returned, _Mapping]] = ..., raised: _Optional[_Union[Raised, _Mapping]] = ..., died: _Optional[_Union[Died, _Mapping]] = ..., printed: _Optional[_Union[Printed, _Mapping]] = ..., freed: _Optional[_Union[Freed, _Mapping]] = ..., stacks: _Optional[_Union[Stacks, _Mapping]] = ..., meeting: _Optional[_Union[Meeting, _Mapping]] = ...) -> None: ...
+    stocked: Stocked
+    def __init__(self, emitted: _Optional[_Union[Emitted, _Mapping]] = ..., returned: _Optional[_Union[Returned, _Mapping]] = ..., raised: _Optional[_Union[Raised, _Mapping]] = ..., died: _Optional[_Union[Died, _Mapping]] = ..., printed: _Optional[_Union[Printed, _Mapping]] = ..., freed: _Optional[_Union[Freed, _Mapping]] = ..., stacks: _Optional[_Union[Stacks, _Mapping]] = ..., meeting: _Optional[_Union[Meeting, _Mapping]] = ..., stocked: _Optional[_Union[Stocked, _Mapping]] = ...) -> None: ...
 
 class Emitted(_message.Message):
     __slots__ = ("call_id", "seq", "payload", "waits")
@@ -635,7 +661,7 @@ class Returned(_message.Message):
     def __init__(self, call_id: _Optional[str] = ..., value: _Optional[_Union[Sealed, _Mapping]] = ...) -> None: ...
 
 class Raised(_message.Message):
-    __slots__ = ("call_id", "type_name", "message", "traceback", "where", "log_tail", "rank")
+    __slots__ = ("call_id", "type_name", "message", "traceback", "where", "log_tail", "rank", "unloaded")
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     TYPE_NAME_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -643,6 +669,7 @@ class Raised(_message.Message):
     WHERE_FIELD_NUMBER: _ClassVar[int]
     LOG_TAIL_FIELD_NUMBER: _ClassVar[int]
     RANK_FIELD_NUMBER: _ClassVar[int]
+    UNLOADED_FIELD_NUMBER: _ClassVar[int]
     call_id: str
     type_name: str
     message: str
@@ -650,7 +677,16 @@ class Raised(_message.Message):
     where: str
     log_tail: str
     rank: int
-    def __init__(self, call_id: _Optional[str] = ..., type_name: _Optional[str] = ..., message: _Optional[str] = ..., traceback: _Optional[str] = ..., where: _Optional[str] = ..., log_tail: _Optional[str] = ..., rank: _Optional[int] = ...) -> None: ...
+    unloaded: bool
+    def __init__(self, call_id: _Optional[str] = ..., type_name: _Optional[str] = ..., message: _Optional[str] = ..., traceback: _Optional[str] = ..., where: _Optional[str] = ..., log_tail: _Optional[str] = ..., rank: _Optional[int] = ..., unloaded: _Optional[bool] = ...) -> None: ...
+
+class Stocked(_message.Message):
+    __slots__ = ("missing", "problem")
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    missing: _containers.RepeatedScalarFieldContainer[str]
+    problem: str
+    def __init__(self, missing: _Optional[_Iterable[str]] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class MemoryUse(_message.Message):
     __slots__ = ("used_bytes", "allowed_bytes", "free_bytes")
