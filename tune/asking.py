@@ -22,6 +22,7 @@ from typing import Any
 from searchers.base import FINISHED, Searcher, Suggestion
 from searchers.domain import Domain
 from tune.machine.policies import Policies
+from tune.size import refused_config
 
 log = logging.getLogger(__name__)
 
@@ -240,6 +241,8 @@ def _suggestion(searcher: Searcher, trial_id: str) -> Answer:
             config = searcher.suggest(trial_id)
             if config is not None and config is not FINISHED and not isinstance(config, dict):
                 raise TypeError(f"a configuration is a dictionary, suggest returned {config!r}")
+            if isinstance(config, dict) and (why := refused_config(config, f"what was suggested for {trial_id}")):
+                raise ValueError(why)
             return Answer(config)
         except Exception:
             log.exception("%s: the search algorithm raised%s", trial_id, "" if error else "; it is asked once more")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from searchers.outcomes import read_constraints
 from tune.callback import Callback
 from tune.errors import InvalidArgumentError, nearest
 from tune.settings import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+from tune.size import refused_config
 from tune.worker.objective import is_objective
 from tune.worker.trainable import Trainable
 from tune.wrappers import Fitted, as_request
@@ -197,8 +198,10 @@ def of_space(space: Any) -> Iterator[str]:
         read_definition(space)
     except TypeError:
         yield f"config must be a dictionary that holds domains, or a function of a trial, got {space!r}"
-    else:
-        yield from validate(space)
+        return
+    yield from validate(space)
+    if isinstance(space, Mapping) and (why := refused_config(space, "config")):
+        yield why
 
 
 def _is_whole(value: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import assert_never
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _ENDING_S = 5.0
 _ANSWER_S = 0.5
+_MOST_ASKED = 32  # hung processes at a time: each may take its half second to say where it stands
 
 
 class Crew:
@@ -43,7 +44,8 @@ class Crew:
         self._given_up: set[int] = set()
         self._releasing = 0
         self._stacks: dict[str, str] = {}
-        self._aside: ThreadPoolExecutor | None = None
+        self._removing = ThreadPoolExecutor(1, "checkpoint-remover")
+        self._asking = ThreadPoolExecutor(_MOST_ASKED, "stack-reader")
 
     # Rooms.
 
@@ -125,8 +127,8 @@ class Crew:
                     self.move_out(event.call_id, in_order=False)
         for room in [*self._rooms.values(), *self._idle]:
             self._executor.release(room)
-        if self._aside:
-            self._aside.shutdown()
+        self._asking.shutdown()
+        self._removing.shutdown()
 
     # Commands.
 
@@ -149,11 +151,11 @@ class Crew:
             case Nudge(trial_id, attempt):
                 self._executor.cancel(_call_id(trial_id, attempt))
             case Kill(trial_id, attempt, reason, stacks=True):
-                self._do_aside(self._ask_and_kill, _call_id(trial_id, attempt), reason)
+                self._asking.submit(self._ask_and_kill, _call_id(trial_id, attempt), reason)
             case Kill(trial_id, attempt, reason):
                 self._executor.kill(_call_id(trial_id, attempt), reason)
             case DeleteCheckpoint(checkpoint):
-                self._do_aside(checkpoints.delete, self._directory, checkpoint)
+                self._removing.submit(checkpoints.delete, self._directory, checkpoint)
             case _:
                 assert_never(command)
 
@@ -171,12 +173,6 @@ class Crew:
         log_path = f"{self._logs}/{start.trial_id}.log" if self._logs else None
         call = Call(call_id, task, seed=start.seed, fresh=not self._reuse, log_path=log_path)
         self._executor.start(self._program, room, call)
-
-    def _do_aside(self, work: Callable[..., object], *arguments: object) -> None:
-        """Do what may take long on a thread of its own."""
-        if self._aside is None:
-            self._aside = ThreadPoolExecutor(1, "crew-aside")
-        self._aside.submit(work, *arguments)
 
     def _ask_and_kill(self, call_id: str, reason: str) -> None:
         """End a call that hangs, once its process has said where it stands, if it can."""

@@ -33,6 +33,7 @@ from tune.machine.events import (
     Evicted,
     Failed,
     Failure,
+    HeldUp,
     Launched,
     Opened,
     ParameterGiven,
@@ -56,6 +57,7 @@ Amending = Callable[[Experiment], Iterator[Event]]
 
 _PATIENCE_S = 0.2
 _STANDSTILL_S = 1.0
+_HELD_UP_S = 0.25
 _FINAL = frozenset(error.__name__ for error in (NotReportableError, StorageNotSharedError))
 """What a trial cannot do better by trying again."""
 
@@ -88,6 +90,8 @@ class Loop:
         self._interrupts_taken = 0
         self._clock_at_start = executor.clock() - experiment.time
         self._open = False
+        self._attentive_at = executor.clock()
+        self._lag_told = 0.0
 
     def open(self, amending: Amending | None = None) -> None:
         """Take the experiment up, for the first time or again, with what the user wants otherwise than it stands."""
@@ -135,6 +139,7 @@ class Loop:
                     if self._observers:  # who are to see each trial as this event left it
                         self._commit()
             self._asking.deliver()
+            self._excuse_trials()
             for due in self._experiment.due(self._now()):
                 self._handle(due)
             self._take_posted()
@@ -183,14 +188,26 @@ class Loop:
         When this very process stood still meanwhile (a laptop that slept, a debugger), its trials did too: that time
         does not count as any of the experiment's life.
         """
+        self._excuse_trials()
         until = self._until()
         events = self._executor.events(until)
+        self._attentive_at = self._executor.clock()
         if until is not None and self._executor.real_time:
             late = self._executor.clock() - until
             if late > _STANDSTILL_S:
                 log.warning("this process stood still for %.1f s, which nobody is charged for", late)
                 self._clock_at_start += late
         return events
+
+    def _excuse_trials(self) -> None:
+        """Charge no trial for the time in which a slow policy kept us from listening, or a slow disk our answers."""
+        now, lag = self._executor.clock(), self._journal.lag_s
+        self._lag_told = min(self._lag_told, lag)
+        held_up = max(now - self._attentive_at, lag - self._lag_told)
+        self._attentive_at = now
+        if held_up > _HELD_UP_S and self._executor.real_time and self._experiment.times_trials:
+            self._lag_told = lag
+            self._handle(HeldUp(held_up))
 
     def _until(self) -> float | None:
         deadline = self._experiment.next_deadline

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from pathlib import Path
 
 import pyte
 import pytest
+from rich.console import Console
 
 from schedulers.base import Pause, Stop
 from searchers.space import uniform
 from tests.tune.story import BOOM, Story
 from tune.machine.events import Closing, Failure, ParameterGiven
+from tune.views.picture import Picture, draw
 from tune.views.progress import Progress, progress
 from tune.views.screen import Screen
 from tune.views.tally import Tally
@@ -153,6 +156,28 @@ def test_a_failure_that_is_tried_again_is_told_as_such(tmp_path):
         "t0 started | 0 ended (attempt 2, from the beginning)",
         "t0 failed | 1 ended (the process was ended by SIGSEGV)",
     ]
+    story.closes()
+
+
+def test_why_a_trial_rests_is_told_and_drawn(tmp_path):
+    killed = Failure("died", "the process was ended by SIGKILL", signal="SIGKILL")
+    story = Story(tmp_path / "resting", max_infra_failures=9)
+    out, terminal = io.StringIO(), io.StringIO()
+    with watched(story, out):
+        trial_id = story.starts({})
+        story.fails(trial_id, killed)
+        story.launches(trial_id)
+        story.reports(trial_id, accuracy=0.5, seconds=1.0)
+        story.fails(trial_id, killed)
+        line = out.getvalue().splitlines()[-1]
+    assert re.search(
+        r"t0 retries .*\(the process was ended by SIGKILL; rests [\d.]+m?s before it starts again\)$", line
+    )
+    tally = Tally(story.experiment)
+    console = Console(file=terminal, width=140)
+    console.print(draw(tally, Picture("resting", tmp_path, 1, 0, 0.0), 5.0, 140, 40))
+    assert "◌ 1 resting" in terminal.getvalue()
+    assert re.search(r"◌ resting .*rests [\d.]+m?s before it starts again; the process was ended", terminal.getvalue())
     story.closes()
 
 

@@ -92,6 +92,13 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldUp:
+    """The run itself, or its storage, let trials wait for `seconds`: no timeout of theirs goes on meanwhile."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchedOff:
     """A `part` of the run raised too often and is asked, or told, nothing more until the experiment is taken up again.
 
@@ -319,7 +326,7 @@ class Reopened:
     restart: bool = False
 
 
-ExperimentEvent = Opened | SearchEnded | Closing | Finished | SwitchedOff | SpaceChanged
+ExperimentEvent = Opened | SearchEnded | Closing | Finished | HeldUp | SwitchedOff | SpaceChanged
 TrialEvent = (
     Suggested
     | Launched

@@ -182,6 +182,11 @@ class Experiment(State):
         yield Finished()
 
     @property
+    def times_trials(self) -> bool:
+        """Whether the time that some running trial may take is limited."""
+        return bool(self.leaving) or (bool(self.live) and not is_patient(self.plan))
+
+    @property
     def next_deadline(self) -> float | None:
         """When time itself will be an event: a budget is spent, or a trial told to end is overdue."""
         deadlines = [trial.deadline for trial in self.leaving.values() if trial.deadline is not None]

@@ -24,6 +24,7 @@ from tune.machine.events import (
     Failed,
     Failure,
     Finished,
+    HeldUp,
     Interrupted,
     Kill,
     Launched,
@@ -79,6 +80,8 @@ class State(Orders):
                 return self._close(event)
             case Finished():
                 self.finished = True
+            case HeldUp():
+                self._excuse(event.seconds)
             case SwitchedOff():
                 self.switched_off.append(event)
             case SpaceChanged():
@@ -135,6 +138,15 @@ class State(Orders):
             case _:
                 assert_never(event)
         return []
+
+    def _excuse(self, seconds: float) -> None:
+        """Have no trial's time run while it could only wait for us."""
+        for trial in self.live.values():
+            trial.launched_at = min(trial.launched_at + seconds, self.time)
+            trial.heard_at = min(trial.heard_at + seconds, self.time)
+        for trial in self.leaving.values():
+            if trial.deadline is not None:
+                trial.deadline += seconds
 
     def _close(self, event: Closing) -> list[Command]:
         self.closing = event

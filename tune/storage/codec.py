@@ -22,6 +22,7 @@ from tune.machine.events import (
     Failed,
     Failure,
     Finished,
+    HeldUp,
     Interrupted,
     Launched,
     Opened,
@@ -68,6 +69,7 @@ KINDS: dict[str, type[Event]] = {
     "reopened": Reopened,
     "space_changed": SpaceChanged,
     "switched_off": SwitchedOff,
+    "held_up": HeldUp,
 }
 _NAMES = {kind: name for name, kind in KINDS.items()}
 _DECISIONS: dict[str, type[Decision]] = {

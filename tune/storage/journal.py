@@ -105,6 +105,11 @@ class Journal(ABC):
         """Whether little waits to be written, after waiting for it at most `within_s`: only then is more taken in."""
         return True
 
+    @property
+    def lag_s(self) -> float:
+        """For how long the storage has been writing what it was last given; 0.0 when nothing waits for it."""
+        return 0.0
+
     @abstractmethod
     def flush(self) -> None:
         """Wait until everything appended is committed.

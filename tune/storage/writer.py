@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
@@ -34,6 +35,7 @@ class WriterJournal(Journal):
         self._closing = threading.Event()
         self._written = threading.Event()
         self._error: Exception | None = None
+        self._writes_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
 
@@ -48,6 +50,11 @@ class WriterJournal(Journal):
         self._written.clear()
         self._written.wait(within_s)
         return self._queue.qsize() <= _BACKLOG
+
+    @property
+    def lag_s(self) -> float:
+        since = self._writes_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def flush(self) -> None:
         self._refuse_if_ended()
@@ -76,8 +83,10 @@ class WriterJournal(Journal):
 
     def _run(self) -> None:
         while (group := self._next_group()) is not None:
+            self._writes_since = time.monotonic()
             if not self._commit([row for rows, _ in group for row in rows]):
                 return
+            self._writes_since = None
             for _, then in group:
                 if then:
                     _carry_out(then)

@@ -54,7 +54,8 @@ def change_line(change: Change, tally: Tally, wall: float, total: int | None) ->
     if best := best_words(tally.experiment):
         parts.append(best)
     parts.append(f"{tally.ended}/{total}" if total is not None else f"{tally.ended} ended")
-    told = failure_words(change.failure) if change.failure else one_line(change.reason)
+    failed = failure_words(change.failure) if change.failure else ""
+    told = "; ".join(filter(None, (failed, one_line(change.reason))))
     return " | ".join(parts) + (f" ({told})" if told else "")
 
 

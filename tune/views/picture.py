@@ -14,7 +14,7 @@ from rich.text import Text
 from tune.machine.trial import Trial, TrialState
 from tune.views.grid import Cell, grid
 from tune.views.lines import failure_words, metrics_of
-from tune.views.tally import Tally
+from tune.views.tally import Tally, rest_text
 from tune.views.wording import clock_text, cut, duration_text, one_line, pairs_text, typed, value_text
 
 _MOST_ROWS = 12
@@ -32,6 +32,7 @@ _STATES = {
     TrialState.SUSPENDING: ("saving", "●", "cyan"),
     TrialState.ERROR: ("failed", "✗", "red"),
 }
+_RESTING = ("resting", "◌", "yellow")
 _DONE = ("done", "✓", "green")
 _STOPPED = ("stopped", "■", "yellow")
 
@@ -130,6 +131,7 @@ def _counts(tally: Tally) -> Text:
     counts = [
         (len(experiment.live), *_STATES[TrialState.RUNNING]),
         (len(experiment.waiting), *_STATES[TrialState.PENDING]),
+        (len(experiment.resting), *_RESTING),
         (len(experiment.paused), *_STATES[TrialState.PAUSED]),
         (tally.done, *_DONE),
         (tally.stopped, *_STOPPED),
@@ -143,9 +145,11 @@ def _counts(tally: Tally) -> Text:
 
 
 def _rows(tally: Tally, most: int) -> list[Trial]:
-    """The best trial, those that run, then what ended last."""
+    """The best trial, those that run or rest, then what ended last."""
     live = list(islice(list(tally.experiment.live.values()), _MOST_ROWS))
-    order = [*(trial for _, trial in tally.best[:1]), *live, *list(tally.recent)[::-1], *(one for _, one in tally.best)]
+    resting = list(islice(list(tally.experiment.resting.values()), _MOST_ROWS))
+    best = [trial for _, trial in tally.best]
+    order = [*best[:1], *live, *resting, *list(tally.recent)[::-1], *best]
     return list({trial.trial_id: trial for trial in order}.values())[:most]
 
 
@@ -196,13 +200,23 @@ def _row(tally: Tally, trial: Trial, values: Sequence[Any], names: Sequence[str]
         *(Cell(_shown(value), "bold green" if best else "", right=True) for value in values),
         Cell(duration_text(trial.totals.seconds) if reached else "", right=True),
         *(Cell(_shown(parameters.get(name)), right=_is_number(parameters.get(name))) for name in names),
-        Cell(one_line(trial.reason) if trial.state is not TrialState.ERROR else "", "dim"),
+        Cell(_why(tally, trial), "dim"),
     ]
+
+
+def _why(tally: Tally, trial: Trial) -> str:
+    if trial.state is TrialState.ERROR:
+        return ""
+    rest = rest_text(trial, tally.experiment.time)
+    failed = failure_words(trial.failure) if rest and trial.failure else ""
+    return "; ".join(filter(None, (rest, failed))) or one_line(trial.reason)
 
 
 def _state(trial: Trial) -> tuple[str, str, str]:
     if trial.state is TrialState.TERMINATED:
         return _STOPPED if trial.reason else _DONE
+    if trial.rests_until is not None:
+        return _RESTING
     return _STATES[trial.state]
 
 

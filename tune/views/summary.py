@@ -91,7 +91,7 @@ def _counts(tally: Tally, total: int | None) -> str:
             (tally.stopped, "stopped"),
             (tally.failed, "failed"),
             (len(experiment.paused), "paused"),
-            (len(experiment.waiting) + len(experiment.live), "to go on"),
+            (len(experiment.waiting) + len(experiment.resting) + len(experiment.live), "to go on"),
             (tally.dismissed, "never started"),
         )
         if count

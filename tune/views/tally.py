@@ -22,6 +22,7 @@ from tune.machine.events import (
     Failed,
     Failure,
     Finished,
+    HeldUp,
     Interrupted,
     Launched,
     Opened,
@@ -43,7 +44,7 @@ from tune.machine.merit import NO_MERIT, Merit, merit_of
 from tune.machine.trial import Trial, TrialState
 from tune.views.reading import failed_search
 from tune.views.varying import Varying
-from tune.views.wording import switched_off_text
+from tune.views.wording import duration_text, switched_off_text
 
 _MOST_RECENT = 16
 _MOST_BEST = 8
@@ -117,7 +118,7 @@ class Tally:
                 return Change(self.experiment.trials[event.trial_id], "unchanged", event.why)
             case Launched() | Ended() | Failed() | Interrupted() | Dismissed():
                 return self._change(entry, event, self.experiment.trials[event.trial_id])
-            case Opened() | SearchEnded() | Closing() | Finished() | SwitchedOff() | SpaceChanged():
+            case Opened() | SearchEnded() | Closing() | Finished() | HeldUp() | SwitchedOff() | SpaceChanged():
                 return None
             case Saved() | CheckpointRefused() | Overdue() | TimedOut() | Reopened() | Begun() | Rested():
                 return None
@@ -172,7 +173,7 @@ class Tally:
         if state is TrialState.PAUSED:
             return Change(trial, "paused", reason)
         if isinstance(event, Failed) and event.failure.kind != "killed":
-            return Change(trial, "retries", failure=event.failure)
+            return Change(trial, "retries", rest_text(trial, self.experiment.time), failure=event.failure)
         return Change(trial, "suspended", reason)
 
     def _ended(self, trial: Trial, reason: str) -> Change | None:
@@ -227,6 +228,13 @@ class Tally:
             self.stopped += 1
         elif trial.state is TrialState.TERMINATED:
             self.done += 1
+
+
+def rest_text(trial: Trial, time: float) -> str:
+    """How long a trial that failed by no fault of its own rests before it starts again; empty when it does not."""
+    if trial.rests_until is None:
+        return ""
+    return f"rests {duration_text(max(trial.rests_until - time, 0.0))} before it starts again"
 
 
 def _best_first(pair: tuple[Merit, Trial]) -> tuple[float, float, int]:

@@ -7,43 +7,31 @@ from typing import Any
 
 from tune.errors import NotReportableError
 from tune.machine.stopping import nested
+from tune.size import MOST_REPORTED, heaviest, weight
 
 __audition_internal__ = True
 
-MOST_BYTES = 1 << 20
-_NUMBERS = frozenset((float, int, bool, type(None)))
-_PLAIN = _NUMBERS | {str}
+_PLAIN = frozenset((float, int, bool, type(None), str))
 
 
 def normalise(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """`metrics` with JSON values only.
 
     Raises:
-        NotReportableError: a key is no string, a value has no meaning in JSON, or all is more than `MOST_BYTES`.
+        NotReportableError: a key is no string, a value has no meaning in JSON, or all is too large.
     """
     if not isinstance(metrics, Mapping):
         raise NotReportableError(
             f"tune.report needs a dictionary of metrics, got {metrics!r} ({type(metrics).__name__})"
         )
     plain = {_key(key): value if type(value) in _PLAIN else _value(value, key) for key, value in metrics.items()}
-    if _weight(plain) > MOST_BYTES:
-        largest = max(plain, key=lambda name: _weight(plain[name]))
+    if weight(plain) > MOST_REPORTED:
         raise NotReportableError(
-            f"a result of more than {MOST_BYTES >> 20} MiB was reported, the largest part of it as {largest!r}:"
+            f"a result of more than {MOST_REPORTED >> 20} MiB was reported, the largest part of it as"
+            f" {heaviest(plain)!r}:"
             " save what is large in a checkpoint, or in a file in tune.get_context().get_trial_dir()"
         )
     return plain
-
-
-def _weight(value: Any) -> int:
-    """About how many bytes a JSON value takes as text, with little work for the small ones."""
-    if type(value) is str:
-        return len(value)
-    if isinstance(value, dict):
-        return sum(len(key) + 8 + (8 if type(one) in _NUMBERS else _weight(one)) for key, one in value.items())
-    if isinstance(value, list):
-        return sum(8 if type(one) in _NUMBERS else _weight(one) for one in value)
-    return 8
 
 
 def check_decisive(metrics: Mapping[str, Any], names: Iterable[str]) -> None:
