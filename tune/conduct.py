@@ -5,34 +5,26 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import os
-import signal
-import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from types import FrameType
 from typing import Any
 
 from executor.connect import connect
-from executor.interface import Program, TrialExecutor
+from executor.interface import Prepared, Program, TrialExecutor
 from executor.resources import Request
 from tune.asking import Asking, AskingAside, AskingInline
+from tune.conclusion import conclude, told_how_to_go_on
 from tune.crew import Crew
 from tune.errors import (
     InvalidArgumentError,
-    MetricNotReportedError,
     NotRebuildableError,
-    SearcherError,
-    TrialFailedError,
-    TuneError,
 )
+from tune.interrupts import AT_ONCE, interruptible
 from tune.job import Job
 from tune.loop import Amending, Loop, Observer
 from tune.machine.events import Event
 from tune.machine.experiment import Experiment
 from tune.machine.policies import Policies
-from tune.machine.trial import TrialState
 from tune.notices import Notices, NoticesAside, NoticesAtOnce, Telling
 from tune.reopening import Foreign, Reopening, compare
 from tune.storage import chain, data, directory, journal, mark, recipe
@@ -49,8 +41,6 @@ from tune.worker.session import Setting
 __all__ = ["Staging", "conduct"]
 
 log = logging.getLogger(__name__)
-
-_AT_ONCE = 3
 
 
 @dataclass(frozen=True)
@@ -98,18 +88,31 @@ def conduct(
             _restate(job)
         else:
             journal.create(job.directory, job.facts())
-        with contextlib.closing(_journal(job, executor, staging)) as written:
-            crew = Crew(executor, program, job.directory, reuse=job.tune.reuse_actors, logs=job.run.log_to_file)
-            asking = _asking(policies, executor)
-            loop = Loop(experiment, executor, written, crew, [staging.observer] if staging else [], asking)
-            notices = _notices(job, experiment, loop, executor)
-            with _interruptible(loop), contextlib.closing(notices) if notices else contextlib.nullcontext():
-                loop.open(_amending(job, reopening or Reopening(), foreign) if resume else None)
-                with _shown(job, experiment) as watch:
-                    if watch is not None:
-                        loop.observe(watch)
-                    loop.run()
-    return _conclude(job, experiment, raise_on_failed_trial)
+        amending = _amending(job, reopening or Reopening(), foreign) if resume else None
+        _run(job, experiment, executor, program, staging, amending)
+    return conclude(job.directory, experiment, raise_on_failed_trial=raise_on_failed_trial)
+
+
+def _run(
+    job: Job,
+    experiment: Experiment,
+    executor: TrialExecutor,
+    program: Prepared,
+    staging: Staging | None,
+    amending: Amending | None,
+) -> None:
+    """Run the experiment from where it stands to its end, with everybody told who is to be."""
+    with told_how_to_go_on(job.directory), contextlib.closing(_journal(job, executor, staging)) as written:
+        crew = Crew(executor, program, job.directory, reuse=job.tune.reuse_actors, logs=job.run.log_to_file)
+        asking = _asking(experiment.policies, executor)
+        loop = Loop(experiment, executor, written, crew, [staging.observer] if staging else [], asking)
+        notices = _notices(job, experiment, loop, executor)
+        with interruptible(loop.interrupt), contextlib.closing(notices) if notices else contextlib.nullcontext():
+            loop.open(amending)
+            with _shown(job, experiment) as watch:
+                if watch is not None:
+                    loop.observe(watch)
+                loop.run()
 
 
 @contextlib.contextmanager
@@ -267,7 +270,7 @@ def _journal(job: Job, executor: TrialExecutor, staging: Staging | None) -> Jour
     inline = SqliteJournal(job.directory, durability=job.run.durability)
     if staging is not None:
         return GroupedJournal(inline)
-    return WriterJournal(inline) if executor.real_time else inline
+    return WriterJournal(inline, on_loss=executor.wake) if executor.real_time else inline
 
 
 def _asking(policies: Policies, executor: TrialExecutor) -> Asking:
@@ -285,7 +288,7 @@ def _notices(job: Job, experiment: Experiment, loop: Loop, executor: TrialExecut
     notices: Notices = NoticesAtOnce(telling, experiment)
     if executor.real_time:
         notices = NoticesAside(
-            telling, experiment, on_leaving=loop.close, hurried=lambda: loop.interrupts >= _AT_ONCE - 1
+            telling, experiment, on_leaving=loop.close, hurried=lambda: loop.interrupts >= AT_ONCE - 1
         )
     notices.setup(str(job.directory), job.name)
     loop.observe(notices)
@@ -309,51 +312,3 @@ def _shown(job: Job, experiment: Experiment) -> Iterator[Observer | None]:
         return
     with shown:
         yield shown
-
-
-@contextlib.contextmanager
-def _interruptible(loop: Loop) -> Iterator[None]:
-    """Let Ctrl-C and the like end the run gently, then at once, and a third time whatever it waits for.
-
-    What handled them before does so again afterwards. The journal has all that was reported, however the run ends.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        if loop.interrupt() < _AT_ONCE:
-            return
-        if "ipykernel" in sys.modules:  # where the process is not ours to end
-            raise KeyboardInterrupt
-        os._exit(128 + number)
-
-    heard = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    heard = [number for number in heard if signal.getsignal(number) not in (signal.SIG_IGN, None)]  # as nohup wants it
-    before = {number: signal.signal(number, interrupt) for number in heard}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _conclude(job: Job, experiment: Experiment, raise_on_failed_trial: bool) -> ResultGrid:
-    """The results, or the error that the run ended with: it carries them as `results`."""
-    results = ResultGrid(job.directory)
-    error: TuneError | None = None
-    if experiment.closing is not None and experiment.closing.error:
-        hint = f"Nothing is lost: give the right name and go on with tune.run(..., resume={str(job.directory)!r})"
-        error = MetricNotReportedError(f"{experiment.closing.error}\n{hint}")
-    elif experiment.search_error:
-        error = SearcherError(f"the search algorithm raised:\n{experiment.search_error}")
-    elif raise_on_failed_trial:
-        failed = [trial for trial in experiment.trials.values() if trial.state is TrialState.ERROR]
-        if failed and (failure := failed[0].failure):
-            more = f" ({len(failed)} trials failed)" if len(failed) > 1 else ""
-            told = failure.traceback or "\n".join(filter(None, (failure.summary, failure.log_tail)))
-            error = TrialFailedError(f"{failed[0].trial_id} failed{more}, with {failed[0].config}:\n{told}")
-    if error is None:
-        return results
-    error.results = results  # type: ignore[attr-defined]
-    raise error

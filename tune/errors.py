@@ -10,6 +10,8 @@ TuneError
 ├── NotAnExperimentError     the directory holds no experiment
 ├── ExperimentBusyError      another process runs this experiment
 ├── JournalCorruptError      the experiment's journal was changed or cut
+├── JournalLostError         the journal of a run cannot be written any more (also an OSError)
+├── ExecutorLostError        what the run's trials ran on is gone
 ├── NotRebuildableError      the recipe names something that cannot be made again from data
 ├── CheckpointCorruptError   a checkpoint does not match its manifest
 ├── StorageNotSharedError    a trial's node does not see the experiment's directory, so nothing can be saved there
@@ -65,6 +67,16 @@ class ExperimentBusyError(TuneError):
 
 class JournalCorruptError(TuneError):
     """The experiment's journal was changed or cut: says at which row."""
+
+
+class JournalLostError(TuneError, OSError):
+    """The journal of a run cannot be written any more: says why. What was acknowledged is kept, if its place is."""
+
+
+class ExecutorLostError(TuneError):
+    """What the run's trials ran on is gone, as a cluster that was stopped: says why, and how to go on."""
+
+    results: Any = None
 
 
 class NotRebuildableError(TuneError):

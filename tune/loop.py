@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from typing import Any, assert_never
 
 from executor import messages
-from executor.errors import InfeasibleRequestError
+from executor.errors import ClusterError, InfeasibleRequestError
 from executor.interface import TrialExecutor
 from executor.messages import Reservation
 from executor.resources import Resources
@@ -86,7 +86,7 @@ class Loop:
         self._error: Exception | None = None
         self._before_end: list[Callable[[], None]] = []
         self._posted: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._interrupts = 0
+        self._interrupts: list[str] = []
         self._interrupts_taken = 0
         self._clock_at_start = executor.clock() - experiment.time
         self._open = False
@@ -108,6 +108,8 @@ class Loop:
 
         Raises:
             InfeasibleRequestError: a trial asks for what no node has; the others were saved, and the run may go on.
+            ClusterError: the cluster is gone; the same.
+            JournalLostError: what happened cannot be kept any more; nothing was let out that is not.
         """
         try:
             if not self._open:
@@ -165,17 +167,17 @@ class Loop:
 
     @property
     def interrupts(self) -> int:
-        """How often the run was asked to end."""
-        return self._interrupts
+        """How often the run was interrupted."""
+        return len(self._interrupts)
 
-    def interrupt(self) -> int:
-        """Ask running trials to save and stop; a second time ends them at once. Safe in a signal handler.
+    def interrupt(self, by: str = "SIGINT") -> int:
+        """Ask running trials to save and stop; a second time ends them at once. Safe in a handler of the signal `by`.
 
         Returns how often it was asked to.
         """
-        self._interrupts += 1
+        self._interrupts.append(by)
         self._executor.wake()
-        return self._interrupts
+        return len(self._interrupts)
 
     # Time.
 
@@ -308,12 +310,12 @@ class Loop:
             self._posted.get()()
 
     def _take_interrupts(self) -> None:
-        while self._interrupts_taken < self._interrupts:
+        for by in self._interrupts[self._interrupts_taken :]:
             self._interrupts_taken += 1
             if self._experiment.closing is None:
-                self._handle(Closing("interrupted", keep=True))
+                self._handle(Closing("interrupted" if by == "SIGINT" else f"ended by {by}", keep=True, signal=by))
             else:
-                self._crew.kill_all("interrupted")
+                self._crew.kill_all(f"it was interrupted twice, by {by}")
 
     # New trials.
 
@@ -366,6 +368,9 @@ class Loop:
         assert wanted.request is not None
         try:
             return self._crew.take_room(wanted.request)
+        except ClusterError as error:
+            self._give_up(error, "the cluster is gone")
+            return None
         except InfeasibleRequestError as error:
             if wanted.grows:
                 return None

@@ -146,3 +146,18 @@ def test_stopping_a_cluster_ends_its_nodes(cluster: Cluster) -> None:
     while cluster.processes("agent") or cluster.processes("node") or cluster.processes("head"):
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+def test_a_run_whose_cluster_is_stopped_ends_with_how_to_go_on(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.join("a", cpus=2)
+    driver = on(cluster, tmp_path)
+    driver.wait_for(["t0-waits", "t1-waits"])
+    cluster.run("stop", "c")
+    code, _, err = driver.end()
+    assert code == 1
+    *_, error = err.partition("tune.errors.ExecutorLostError: ")
+    assert "the cluster was stopped\nNothing is lost: once there is a cluster again, go on with tune.run(" in error
+    assert "During handling of the above exception" not in err
+    (driver.marks / "event").touch()
+    results = tune.resume(tmp_path / "e", executor="local", verbose=0)
+    assert [list(trial.metrics_dataframe["training_iteration"]) for trial in results] == [[1, 2, 3, 4, 5, 6]] * 2

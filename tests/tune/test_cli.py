@@ -176,10 +176,17 @@ def test_a_misspelt_metric_ends_with_how_to_go_on(told: Tell) -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "state"), [(signal.SIGINT, "interrupted"), (signal.SIGKILL, "unfinished")], ids=["Ctrl-C", "kill -9"]
+    ("end", "state", "code"),
+    [
+        (signal.SIGINT, "interrupted", 130),
+        (signal.SIGTERM, "interrupted", 143),
+        (signal.SIGHUP, "interrupted", 129),
+        (signal.SIGKILL, "unfinished", -signal.SIGKILL),
+    ],
+    ids=["Ctrl-C", "SIGTERM", "SIGHUP", "kill -9"],
 )
 def test_a_run_that_was_cut_short_says_so_and_is_resumed(
-    document: Read, workplace: Path, tmp_path: Path, end: signal.Signals, state: str
+    document: Read, workplace: Path, tmp_path: Path, end: signal.Signals, state: str, code: int
 ) -> None:
     changes = [f"parameters={{place: {tmp_path}}}", "trainable=cli_trainable.py:wait", "name=cut"]
     command = [sys.executable, "-m", "tune", "run", "sweep.yaml", "-q", f"--storage-path={tmp_path}"]
@@ -190,7 +197,7 @@ def test_a_run_that_was_cut_short_says_so_and_is_resumed(
         (found,) = document("ls", str(tmp_path))
         assert (found["state"], found["pid"]) == ("running", running.pid)
         running.send_signal(end)
-        assert running.wait(30) == (130 if end == signal.SIGINT else -signal.SIGKILL)
+        assert running.wait(30) == code
     (found,) = document("ls", str(tmp_path))
     assert (found["state"], found["pid"], found["ended"], found["total"]) == (state, None, 0, 1)
     done = audition(tmp_path, "resume", str(tmp_path / "cut"), "-q")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sqlite3
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tune.errors import JournalLostError
 from tune.machine.events import Entry, Event, Opened, Suggested
 from tune.storage import journal
 from tune.storage.codec import Row
@@ -133,6 +135,50 @@ def test_closing_tries_once_more(inner: Watched, tmp_path: Path) -> None:
     inner.limit(10_000)
     writer.close()
     assert count(tmp_path) == 1
+
+
+@pytest.mark.fault("F39")
+def test_what_can_never_be_written_again_ends_the_writing_and_lets_nothing_out(inner: Watched, tmp_path: Path) -> None:
+    lost = threading.Event()
+    writer = WriterJournal(inner, on_loss=lost.set)
+    writer.append([entry(Opened("x"))])
+    writer.flush()
+    inner._connection.execute("PRAGMA query_only = ON")
+    writer.append([large(0)], lambda: pytest.fail("let out"))
+    assert lost.wait(DEADLINE_S)
+    for _ in range(2):
+        with pytest.raises(JournalLostError, match="cannot be written any more: attempt to write a readonly database"):
+            writer.catch_up(0.0)
+    with pytest.raises(JournalLostError, match="could not be written to the journal: attempt to write a readonly"):
+        writer.close()
+    assert count(tmp_path) == 1
+
+
+@pytest.mark.parametrize(("failures", "patience_s"), [(3, 100.0), (10**9, 0.05)], ids=["for a moment", "for good"])
+def test_a_disk_that_fails_may_be_back_soon_or_is_gone(tmp_path: Path, failures: int, patience_s: float) -> None:
+    class Failing(SqliteJournal):
+        left = failures
+
+        def commit(self, rows: Sequence[Row]) -> None:
+            if self.left:
+                self.left -= 1
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+                raise error
+            super().commit(rows)
+
+    journal.create(tmp_path, {})
+    done = threading.Event()
+    writer = WriterJournal(Failing(tmp_path), retry_s=0.01, patience_s=patience_s, on_loss=done.set)
+    with contextlib.suppress(JournalLostError):
+        writer.append([large(0)], done.set)
+    assert done.wait(DEADLINE_S)
+    if failures < 10:
+        writer.close()
+    else:
+        with pytest.raises(JournalLostError, match="could not be written to the journal: disk I/O error"):
+            writer.close()
+    assert count(tmp_path) == (failures < 10)
 
 
 @pytest.mark.fault("F23")

@@ -1,7 +1,8 @@
 """The command ``audition``: run sweep files, look at experiments, go on with them.
 
 Each command imports what it needs when it runs, so that asking for help costs next to nothing. Exit codes: 0 all went
-well, 1 trials or the run failed, 2 the input is wrong, 130 the run was interrupted and can be resumed.
+well, 1 trials or the run failed, 2 the input is wrong, 130 the run was interrupted and can be resumed
+(143 by SIGTERM, 129 by SIGHUP).
 """
 
 from __future__ import annotations

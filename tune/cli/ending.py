@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ import typer
 
 from tune.cli.colour import paint
 
-OK, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+OK, FAILED, WRONG_INPUT, ENDED_BY = 0, 1, 2, 128
+"""The last with the number of the signal, as a shell has it: 130 after Ctrl-C."""
 
 
 @contextlib.contextmanager
@@ -22,7 +24,7 @@ def ending(debug: bool) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(ENDED_BY + signal.SIGINT) from None
     except BrokenPipeError:
         # Who reads has seen enough. What is left in the buffer must not fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

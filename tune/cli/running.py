@@ -11,8 +11,8 @@ from typing import Any
 import typer
 
 from searchers.description import describe
-from tune.cli.ending import FAILED, INTERRUPTED, OK
-from tune.cli.experiments import find, overview, was_interrupted
+from tune.cli.ending import ENDED_BY, FAILED, OK
+from tune.cli.experiments import find, interrupted_by, overview
 from tune.cli.terminal import print_facts, print_heading
 from tune.conduct import conduct
 from tune.doors import resume
@@ -123,8 +123,8 @@ def _conclude(results: ResultGrid, *, quiet: bool, nothing_new: bool) -> int:
         typer.echo(f"{failed} of {len(results)} trials failed: audition show {path}", err=True)
     if not quiet and nothing_new:
         typer.echo(f"{path} had finished already: {len(results)} trials")
-    if was_interrupted(Path(path)):
-        return INTERRUPTED
+    if number := interrupted_by(Path(path)):
+        return ENDED_BY + number
     return FAILED if failed else OK
 
 

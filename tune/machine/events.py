@@ -78,12 +78,14 @@ class Closing:
     """No trial shall start any more, and those that run shall end.
 
     With ``keep=True`` running trials save and wait for a resume (Ctrl-C); otherwise they end for good (a time budget, a
-    stopper, a first failure with ``fail_fast``). `error` is set when the run cannot go on.
+    stopper, a first failure with ``fail_fast``). `error` is set when the run cannot go on, `signal` to the name of the
+    signal that asked for it.
     """
 
     reason: str
     keep: bool = False
     error: str = ""
+    signal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from tune.errors import ExperimentBusyError, JournalCorruptError, NotAnExperimentError
+from tune.errors import ExperimentBusyError, JournalCorruptError, JournalLostError, NotAnExperimentError
 from tune.machine.events import Entry, SpaceChanged
 from tune.storage import chain, data, mark
 from tune.storage.codec import Row, to_entry, to_row
@@ -127,7 +127,10 @@ class SqliteJournal(Journal):
     """Commits in the calling thread. `WriterJournal` moves this to a thread of its own."""
 
     def __init__(self, directory: Path, *, durability: str = "process") -> None:
-        self._connection = connect(directory / DATABASE, durability)
+        self._path = directory / DATABASE
+        self._connection = connect(self._path, durability)
+        found = self._path.stat()
+        self._identity = (found.st_dev, found.st_ino)
         self._position, self._checksum = chain.last(self._connection)
         self._mark = Mark(directory)
         self._set_mark()
@@ -142,9 +145,11 @@ class SqliteJournal(Journal):
 
         Raises:
             sqlite3.Error: nothing of it was written; it may be tried again.
+            JournalLostError: nothing was, and trying again would not help.
         """
         if not rows:
             return
+        self._check_place()
         position, checksum = self._position, self._checksum
         chained = []
         for row in rows:
@@ -162,6 +167,19 @@ class SqliteJournal(Journal):
             raise
         self._position, self._checksum = position, checksum
         self._set_mark()
+
+    def _check_place(self) -> None:
+        """Whether who looks for the journal finds this one: an open file can be written long after it was removed.
+
+        Raises:
+            JournalLostError: it was removed or moved.
+        """
+        try:
+            found = self._path.stat()
+        except OSError as error:
+            raise JournalLostError(f"{self._path} is gone: it was removed or moved while the run went on") from error
+        if (found.st_dev, found.st_ino) != self._identity:
+            raise JournalLostError(f"{self._path} is not the journal of this run any more: another took its place")
 
     def _set_mark(self) -> None:
         if self._position:
