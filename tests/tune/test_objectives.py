@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import math
 
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from searchers.outcomes import read_constraints
 from tests.tune.story import Story
+from tune.cli.listing import list_experiments
+from tune.cli.showing import Wanted, show_experiment
 from tune.errors import InvalidArgumentError
 from tune.machine.merit import NO_MERIT, merit_of
 from tune.machine.plan import Plan
@@ -102,6 +105,44 @@ def test_results_know_their_front_and_mark_it(story):
     assert "mb &lt;= 8" in results._repr_html_()
     assert repr(results).splitlines()[-1].split()[:2] == ["t3", "TERMINATED"]
     assert results["t3"].broken_constraints == ["mb <= 8"]
+
+
+def test_the_command_line_marks_the_front_and_what_breaks_the_constraints(story, capsys):
+    tell(story, *SOME)
+    show_experiment(str(story.directory), None, Wanted(columns=["front", "breaks", "loss"]), as_json=False)
+    facts, _, table = capsys.readouterr().out.partition("\n\n")
+    told = {line[:12].strip(): line[12:].strip() for line in facts.splitlines()}
+    assert (told["metric"], told["constraints"], told["front"]) == ("loss (min), ms (min)", "mb <= 8", "t0, t1, t4")
+    rows = [line.split() for line in table.splitlines()]
+    assert rows[0] == ["trial", "state", "front", "breaks", "loss"]
+    assert [row[0] for row in rows[1:]] == ["t1", "t4", "t0", "t2", "t3"]  # the last has the least loss
+    assert rows[1] == ["t1", "TERMINATED", "*", "1.0"]
+    assert rows[5] == ["t3", "TERMINATED", "mb", "<=", "8", "0.5"]
+    show_experiment(str(story.directory), None, Wanted(limit=1), as_json=True)
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["front"], shown["metrics"]) == (["t0", "t1", "t4"], {"loss": "min", "ms": "min"})
+    assert (shown["results"][0]["pareto_optimal"], shown["results"][0]["broken_constraints"]) == (True, [])
+    list_experiments(story.directory.parent, as_json=False)
+    head, row = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert (head[-1], row[-1]) == ("front", "3")
+
+
+def test_the_command_line_says_when_even_the_best_trial_breaks_a_constraint(story, capsys):
+    tell(story, (1.0, 1.0, 12), (2.0, 2.0, 9))
+    list_experiments(story.directory.parent, as_json=False)
+    assert capsys.readouterr().out.rstrip().endswith("mb <= 8")
+    show_experiment(str(story.directory), None, Wanted(), as_json=False)
+    assert "no trial keeps the constraints; this one breaks mb <= 8" in capsys.readouterr().out
+
+
+def test_the_time_that_a_trial_takes_may_be_constrained_and_be_a_metric(tmp_path):
+    quick = read_constraints("time_total_s <= 100")
+    told = Story(tmp_path / "e", metrics=("loss", "training_iteration"), modes=("min",) * 2, outcome_constraints=quick)
+    tell(told, (1.0, 1.0, 1), (2.0, 2.0, 1))
+    results = ResultGrid(told.directory)
+    assert [one.trial_id for one in results.pareto_front()] == ["t0"]
+    assert results.get_best_result().broken_constraints == []
+    told.closes()
 
 
 @pytest.mark.parametrize("scope", ["last", "all", "avg"])

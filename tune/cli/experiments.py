@@ -19,6 +19,7 @@ from tune.machine.trial import TrialState
 from tune.storage import data, directory, journal
 from tune.storage.journal import DATABASE
 from tune.views import ranking, reading
+from tune.views.objectives import Objectives
 from tune.views.result import Result
 from tune.views.results import ResultGrid
 
@@ -27,7 +28,11 @@ FINAL = (TrialState.TERMINATED, TrialState.ERROR)
 
 @dataclass(frozen=True)
 class Overview:
-    """One experiment at a glance. `planned` is how many trials it was to have, None when there is no end to them."""
+    """One experiment at a glance.
+
+    `planned` is how many trials it was to have, None when there is no end to them; `front` names those on the Pareto
+    front, where there are several metrics.
+    """
 
     name: str
     path: Path
@@ -38,6 +43,8 @@ class Overview:
     metric: str | None = None
     mode: str | None = None
     best: Result | None = None
+    objectives: Objectives = field(default_factory=Objectives)
+    front: Sequence[str] = ()
     holder: Mapping[str, Any] = field(default_factory=dict)
     switched_off: Sequence[SwitchedOff] = ()
     note: str = ""
@@ -109,7 +116,7 @@ def _read(path: Path) -> Overview:
         facts = journal.facts(connection)
         states = Counter(record.state for record in reading.read_trials(connection))
         last = connection.execute("SELECT kind FROM events ORDER BY position DESC LIMIT 1").fetchone()
-    holder = directory.holder(path)
+    holder, objectives = directory.holder(path), Objectives.of(facts)
     unended = sum(count for state, count in states.items() if state not in FINAL)
     if holder is not None:
         state = "running"
@@ -127,6 +134,8 @@ def _read(path: Path) -> Overview:
         metric=grid.metric,
         mode=grid.mode,
         best=_best(grid),
+        objectives=objectives,
+        front=[one.trial_id for one in grid.pareto_front()] if len(objectives.modes) > 1 else [],
         holder=holder or {},
         switched_off=grid.switched_off,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ def list_experiments(given: Path | None, *, as_json: bool) -> None:
         typer.echo(f"no experiments in {path}")
     else:
         now = time.time()
-        columns = ("name", "state", "trials", "failed", "metric", "best", "trial", "age")
-        print_table(columns, [_row(one, now) for one in found])
+        columns = ("name", "state", "trials", "failed", "metric", "best", "trial", "age", *_marks(found))
+        print_table(columns, [_row(one, now, _marks(found)) for one in found])
 
 
 def as_data(one: Overview) -> dict[str, Any]:
@@ -52,6 +53,10 @@ def as_data(one: Overview) -> dict[str, Any]:
         "mode": one.mode,
         "best": best and {"trial_id": best.trial_id, "value": one.best_value, "config": best.config},
         "switched_off": [asdict(off) for off in one.switched_off],
+        "metrics": dict(one.objectives.modes),
+        "outcome_constraints": [str(constraint) for constraint in one.objectives.constraints],
+        "front": list(one.front),
+        "broken_constraints": best.broken_constraints if best else [],
         "note": one.note,
     }
 
@@ -68,10 +73,20 @@ def progress_text(one: Overview) -> str:
     return f"{one.ended}/{'?' if one.total is None else one.total}"
 
 
-def _row(one: Overview, now: float) -> tuple[Any, ...]:
+def _marks(found: Sequence[Overview]) -> list[str]:
+    """Columns that only some experiments fill: how many are on the front, and what even the best trial breaks."""
+    has_front = any(len(one.objectives.modes) > 1 for one in found)
+    has_broken = any(one.best is not None and one.best.broken_constraints for one in found)
+    return [*(["front"] if has_front else []), *(["breaks"] if has_broken else [])]
+
+
+def _row(one: Overview, now: float, marks: Sequence[str]) -> tuple[Any, ...]:
     if one.state == "unreadable":
-        return (one.name, one.state, None, None, None, None, None, one.note)
+        return (one.name, one.state, None, None, None, None, None, one.note, *(None for _ in marks))
     failed = one.states.get("ERROR", 0)
     best = one.best.trial_id if one.best else None
     age = duration_text(max(0.0, now - one.created)) if one.created else None
-    return (one.name, state_text(one), progress_text(one), failed or None, one.metric, one.best_value, best, age)
+    broken = ", ".join(one.best.broken_constraints) if one.best else ""
+    marked = {"front": len(one.front) or None, "breaks": broken or None}
+    told = (one.name, state_text(one), progress_text(one), failed or None, one.metric, one.best_value, best, age)
+    return (*told, *(marked[mark] for mark in marks))

@@ -25,6 +25,7 @@ from tune.views.snapshot import Snapshot
 from tune.views.wording import duration_text, lines_of, pairs_text, switched_off_text, value_text
 
 ROWS = 20
+_MOST_OF_FRONT = 10
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def show_experiment(experiment: str, storage_path: Path | None, wanted: Wanted, 
     ordered = trials.ordered(wanted.sort, reverse=wanted.reverse)
     if as_json:
         results = [Result(snapshot, one) for one in ordered[: wanted.limit or None]]
-        print_json({**as_data(told), "results": [_trial_data(one) for one in results]})
+        marked = [_trial_data(one) | _mark_data(one, snapshot) for one in results]
+        print_json({**as_data(told), "results": marked})
         return
     print_facts(_facts(told))
     _print_trials(trials, ordered, wanted)
@@ -77,12 +79,16 @@ def _facts(told: Overview) -> list[tuple[str, str]]:
         where = f"at iteration {told.best.best_metrics['training_iteration']}"
         value = f"{told.metric} {value_text(told.best_value)} {where}"
         best = f"{told.best.trial_id}  {value}  {pairs_text(told.best.config)}"
+        if broken := told.best.broken_constraints:
+            best += f"  (no trial keeps the constraints; this one breaks {', '.join(broken)})"
     return [
         ("experiment", str(told.path)),
         ("state", state_text(told)),
         ("trials", f"{progress_text(told)} ended" + (f" ({counts})" if counts else "")),
-        ("metric", f"{told.metric} ({told.mode})" if told.metric else ""),
+        ("metric", ", ".join(f"{name} ({mode})" for name, mode in told.objectives.modes.items())),
+        ("constraints", ", ".join(map(str, told.objectives.constraints))),
         ("best", best),
+        ("front", _front(told.front)),
         ("searcher", _policy(recipe, "search_alg")),
         ("scheduler", _policy(recipe, "scheduler")),
         *(("without", switched_off_text(off)) for off in told.switched_off),
@@ -90,6 +96,12 @@ def _facts(told: Overview) -> list[tuple[str, str]]:
         ("started", f"{duration_text(max(0.0, time.time() - told.created))} ago" if told.created else ""),
         ("go on with", f"audition resume {told.path}" if told.state in ("interrupted", "unfinished") else ""),
     ]
+
+
+def _front(front: Sequence[str]) -> str:
+    """Who is on the Pareto front: the first few, and how many there are."""
+    more = f" and {len(front) - _MOST_OF_FRONT} more" if len(front) > _MOST_OF_FRONT else ""
+    return ", ".join(front[:_MOST_OF_FRONT]) + more
 
 
 def _policy(recipe: dict[str, Any], key: str) -> str:
@@ -124,6 +136,16 @@ def _trial_data(result: Result) -> dict[str, Any]:
         "metrics": metrics,
         "reason": result.reason,
     }
+
+
+def _mark_data(result: Result, snapshot: Snapshot) -> dict[str, Any]:
+    """Whether it is on the front and which constraints it breaks, where the run has such."""
+    marked: dict[str, Any] = {}
+    if len(snapshot.objectives.modes) > 1:
+        marked["pareto_optimal"] = result.trial_id in snapshot.front
+    if snapshot.objectives.constraints:
+        marked["broken_constraints"] = result.broken_constraints
+    return marked
 
 
 # What went wrong.

@@ -54,6 +54,7 @@ def _print_facts(result: Result) -> None:
             ("attempts", str(result.attempts)),
             ("iteration", str(last.get("training_iteration", ""))),
             ("time", duration_text(last["time_total_s"]) if "time_total_s" in last else ""),
+            ("breaks", ", ".join(result.broken_constraints) if last else ""),
             ("why", result.reason if result.error is None else ""),
         ]
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from tune.errors import InvalidArgumentError, nearest
 from tune.machine.trial import AUTOMATIC
-from tune.views import ranking
+from tune.views import marks, ranking
 from tune.views.reading import TrialRecord
 from tune.views.result import Result
 from tune.views.snapshot import Snapshot
@@ -39,13 +39,17 @@ class Trials:
         some = self._snapshot.trials[:_LOOKED_AT]
         plain = dict.fromkeys(name for one in some for name in (*flatten(one.config()), *self._last(one)))
         known = {*plain, *(f"config/{name}" for name in plain), *AUTOMATIC, _TIME, _REASON, self._metric}
+        known |= {*marks.columns(self._snapshot)}
         for name in names if some else ():
             if name not in known:
                 hint = nearest(name, plain) or f"; there are {', '.join(plain)}"
                 raise InvalidArgumentError([f"no trial has {name!r}{hint}"])
 
     def ordered(self, sort: str | None, *, reverse: bool) -> list[TrialRecord]:
-        """The best first by the run's metric, by anything else from small to large; what has none comes last."""
+        """The best first by the run's metric, by anything else from small to large; what has none comes last.
+
+        By the run's metric what breaks constraints comes after all that keeps them.
+        """
         trials, by = self._snapshot.trials, sort or self._metric
         if by is None:
             return trials[::-1] if reverse else list(trials)
@@ -53,14 +57,15 @@ class Trials:
         have = [one for one in trials if values[one.trial_id] is not None]
         if by == self._metric and self._mode:
             mode = self._mode
-            have.sort(key=lambda one: -ranking.ascending(values[one.trial_id], mode), reverse=reverse)
+            have.sort(key=lambda one: self._worth(one, values[one.trial_id], mode), reverse=reverse)
         else:
             have.sort(key=lambda one: _orderly(values[one.trial_id]), reverse=reverse)
         return [*have, *(one for one in trials if values[one.trial_id] is None)]
 
     def columns(self, shown: Sequence[TrialRecord]) -> list[str]:
-        """What is worth showing: the run's metric and the first few others, and the parameters that differ."""
-        reported: dict[str, None] = dict.fromkeys([self._metric] if self._metric else [])
+        """What is worth showing: marks, the run's metrics and the first few others, the parameters that differ."""
+        own = [*([self._metric] if self._metric else []), *self._snapshot.objectives.modes]
+        reported: dict[str, None] = dict.fromkeys(own)
         for one in shown:
             last = self._last(one)
             reported |= dict.fromkeys(name for name, value in last.items() if isinstance(value, int | float))
@@ -68,7 +73,8 @@ class Trials:
         for one in self._snapshot.trials[:_LOOKED_AT]:
             varying.add(one.config())
         reasons = len(shown) <= _REASONS_FOR and any(self.reason(one) for one in shown)
-        names = ["training_iteration", _TIME, *list(reported)[:_MOST_METRICS], *varying.names]
+        metrics = list(reported)[: max(_MOST_METRICS, len(own))]
+        names = [*marks.columns(self._snapshot), "training_iteration", _TIME, *metrics, *varying.names]
         return [*names, _REASON] if reasons else names
 
     def cells(self, trial: TrialRecord, names: Iterable[str]) -> list[Any]:
@@ -88,7 +94,12 @@ class Trials:
         if history:
             metrics.setdefault(_TIME, duration_text(metrics["time_total_s"]))
         config = flatten(trial.config())
-        return {**{f"config/{name}": value for name, value in config.items()}, **config, **metrics}
+        marked = marks.cells(self._snapshot, trial.trial_id)
+        return {**marked, **{f"config/{name}": value for name, value in config.items()}, **config, **metrics}
+
+    def _worth(self, trial: TrialRecord, value: float, mode: str) -> tuple[float, float]:
+        last = self._snapshot.compared.get(trial.trial_id, {})
+        return self._snapshot.objectives.violation(last), -ranking.ascending(value, mode)
 
     def _value(self, trial: TrialRecord, name: str) -> Any:
         last = self._last(trial)

@@ -9,7 +9,7 @@ from html import escape
 from shutil import get_terminal_size
 from typing import Any
 
-from tune.views import ranking
+from tune.views import marks, ranking
 from tune.views.reading import TrialRecord
 from tune.views.snapshot import Snapshot
 from tune.views.varying import Varying
@@ -38,9 +38,9 @@ def listing(snapshot: Snapshot, metric: str | None, mode: str | None, *, rows: i
     varying = Varying()
     for record in ordered[:1000]:
         varying.add(record.config())
-    metrics, notes = _metrics(snapshot, shown, metric), _notes(snapshot)
-    cells = [_cells(snapshot, record, metrics, varying.names, notes) for record in shown]
-    columns = ("trial", "state", *notes, "iteration", *metrics, "time", *varying.names)
+    metrics = _metrics(snapshot, shown, metric)
+    cells = [_cells(snapshot, record, metrics, varying.names) for record in shown]
+    columns = ("trial", "state", *marks.columns(snapshot), "iteration", *metrics, "time", *varying.names)
     return Listing(
         _title(snapshot, ordered, metric),
         tuple(one_line(name) for name in columns),
@@ -94,19 +94,13 @@ def _side(listing: Listing, at: int) -> str:
 def _ordered(snapshot: Snapshot, metric: str | None, mode: str | None) -> Sequence[TrialRecord]:
     if metric is None or mode is None:
         return snapshot.trials
-    known = snapshot.last_metrics
+    known = snapshot.compared
 
     def place(record: TrialRecord) -> tuple[float, float]:
         last = known.get(record.trial_id, {})
         return snapshot.objectives.violation(last), -ranking.ascending(ranking.metric_of(last, metric), mode)
 
     return sorted(snapshot.trials, key=place)
-
-
-def _notes(snapshot: Snapshot) -> list[str]:
-    """The columns that say which trials are on the Pareto front, and which constraints a trial breaks."""
-    objectives = snapshot.objectives
-    return [*(["front"] if len(objectives.modes) > 1 else []), *(["breaks"] if objectives.constraints else [])]
 
 
 def _metrics(snapshot: Snapshot, shown: Sequence[TrialRecord], metric: str | None) -> list[str]:
@@ -122,24 +116,14 @@ def _metrics(snapshot: Snapshot, shown: Sequence[TrialRecord], metric: str | Non
     return list(reported)[:_MOST_METRICS]
 
 
-def _cells(
-    snapshot: Snapshot,
-    record: TrialRecord,
-    metrics: Sequence[str],
-    parameters: Sequence[str],
-    notes: Sequence[str],
-) -> list[Any]:
+def _cells(snapshot: Snapshot, record: TrialRecord, metrics: Sequence[str], parameters: Sequence[str]) -> list[Any]:
     last = snapshot.last_result(record.trial_id)
     config = flatten(record.config())
     time = duration_text(last["time_total_s"]) if last else None
-    noted = {
-        "front": "*" if record.trial_id in snapshot.front else None,
-        "breaks": ", ".join(snapshot.objectives.broken(last)) if last else None,
-    }
     return [
         record.trial_id,
         record.state,
-        *(noted[note] for note in notes),
+        *marks.cells(snapshot, record.trial_id).values(),
         last.get("training_iteration"),
         *(ranking.metric_of(last, name) for name in metrics),
         time,

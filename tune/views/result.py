@@ -108,7 +108,7 @@ class Result:
     @property
     def broken_constraints(self) -> list[str]:
         """The outcome constraints that its last result breaks, or says nothing about."""
-        return self._snapshot.objectives.broken(self._snapshot.last_metrics.get(self.trial_id, {}))
+        return self._snapshot.objectives.broken(self._snapshot.compared.get(self.trial_id, {}))
 
     # Its files.
 

@@ -257,7 +257,7 @@ def _scores(snapshot: Snapshot, metric: str, mode: str, scope: str) -> tuple[Sco
         return _values(snapshot, metric, mode, scope), {}
     if scope != "all":
         scores = _values(snapshot, metric, mode, scope)
-        return scores, {name: objectives.violation(snapshot.last_metrics.get(name, {})) for name in scores}
+        return scores, {name: objectives.violation(snapshot.compared.get(name, {})) for name in scores}
     chosen = {
         name: row
         for name in snapshot.by_id

@@ -61,9 +61,16 @@ class Snapshot:
         return Objectives.of(self.facts)
 
     @cached_property
+    def compared(self) -> dict[str, dict[str, Any]]:
+        """What trials are compared by: what each reported last, with the automatic metrics if one of them decides."""
+        deciding = [*self.objectives.modes, *(one.metric for one in self.objectives.constraints)]
+        needs_automatic = any(name.partition("/")[0] in AUTOMATIC for name in deciding)
+        return self.last_results if needs_automatic else self.last_metrics
+
+    @cached_property
     def front(self) -> dict[str, None]:
         """The trials whose last results are on the Pareto front, in their order."""
-        known = self.last_metrics
+        known = self.compared
         return dict.fromkeys(self.objectives.front({name: known[name] for name in self.by_id if name in known}))
 
     @cached_property
