@@ -28,8 +28,3 @@ def dialer(target: str, load: Callable[[], Credentials]) -> Dial:
 def mutual(authority: bytes, head: Keyed) -> grpc.ServerCredentials:
     """What the head listens with: only who has a certificate of the cluster's authority gets through."""
     return grpc.ssl_server_credentials([(head.key, head.certificate)], authority, require_client_auth=True)
-
-
-def one_sided(door: Keyed) -> grpc.ServerCredentials:
-    """What the doorkeeper listens with."""
-    return grpc.ssl_server_credentials([(door.key, door.certificate)])

@@ -122,6 +122,11 @@ class Home:
         certificate = issue(self.authority, asked, Role.DRIVER, f"{os.getuid()}-here", DRIVER_VALID_S)
         Credentials(self.authority.certificate, Keyed(certificate, key)).save(self.folder, Role.DRIVER)
 
+    @property
+    def door_files(self) -> tuple[Path, Path]:
+        """Where the doorkeeper's certificate and key lie."""
+        return self.folder / "door.crt", self.folder / "door.key"
+
     def denied(self) -> list[str]:
         """The serial numbers of certificates that were taken back, a line each in ``denied``."""
         path = self.folder / "denied"

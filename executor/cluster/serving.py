@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import secrets
 import signal
 import subprocess
@@ -21,14 +22,14 @@ import grpc
 from executor import devices
 from executor.cluster import clock
 from executor.cluster.agent import Agent, Machine, reachable_address
-from executor.cluster.dialing import dialer, mutual, one_sided
+from executor.cluster.dialing import dialer, mutual
 from executor.cluster.head import SERVER_OPTIONS, Head, Household
 from executor.cluster.home import Home, Place
 from executor.cluster.membership import Terms
 from executor.cluster.protos import cluster as pb
 from executor.cluster.security.authority import Keyed, expires_at, pin, request
 from executor.cluster.security.credentials import Credentials
-from executor.cluster.security.doorkeeper import AGENT_VALID_S, Doorkeeper
+from executor.cluster.security.doorkeeper import AGENT_VALID_S, Doorkeeper, door, one_sided
 from executor.cluster.security.guard import Guard
 from executor.cluster.security.roles import Role
 from executor.cluster.security.tokens import Tokens
@@ -53,11 +54,19 @@ def serve_head(folder: Path, host: str, port: int, terms: Terms) -> None:
     Raises:
         ClusterError: another head runs from the folder, or a port is taken.
     """
+    _open_as_many_files_as_allowed()
     home = Home(folder)
     try:
         asyncio.run(_until_signalled(home, host, port, terms))
     finally:
         home.close()
+
+
+def _open_as_many_files_as_allowed() -> None:
+    """Each connection is one, and by default a process may have 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _until_signalled(home: Home, host: str, port: int, terms: Terms) -> None:
@@ -75,9 +84,11 @@ async def run_head(
     Raises:
         ClusterError: a port is taken.
     """
-    server, door = grpc.aio.server(options=SERVER_OPTIONS), grpc.aio.server(options=SERVER_OPTIONS)
-    door_port = _listen(door, host, port and port + 1, one_sided(home.door))
+    server = grpc.aio.server(options=SERVER_OPTIONS)
+    door_port = port and port + 1
     port = _listen(server, host, port, mutual(home.authority.certificate, home.head))
+    listener = door(host, door_port)
+    door_port = listener.getsockname()[1]
     tokens, names = Tokens(), home.names
     doorkeeper = Doorkeeper(home.authority, tokens, names.cluster, port)
     state = HeadState(names.cluster, names.epoch, terms, clock.now(), names.hosts)
@@ -91,17 +102,16 @@ async def run_head(
             home.keep_names()
 
     head = Head(state, Household(Guard(home.denied), invite, doorkeeper.certify, keep))
-    door.add_generic_rpc_handlers((doorkeeper.handlers(),))
-    await door.start()
+    keeping = asyncio.create_task(doorkeeper.serve(listener, one_sided(*home.door_files)))
     Place(_told_to_others(host), port, door_port, os.getpid()).save(home.folder)
     serving = asyncio.create_task(head.serve(server))
     told = asyncio.create_task(stopping.wait())
     ready()
     await asyncio.wait((serving, told), return_when=asyncio.FIRST_COMPLETED)
     head.stop()
-    told.cancel()
-    await serving
-    await door.stop(0)
+    for task in (told, keeping):
+        task.cancel()
+    await asyncio.gather(serving, told, keeping, return_exceptions=True)
 
 
 def _told_to_others(host: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import socket
 import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,8 @@ from executor.cluster.security.credentials import (
     read_secret,
     write_secret,
 )
-from executor.cluster.security.doorkeeper import DRIVER_VALID_S, knock
+from executor.cluster.security.doorkeeper import DRIVER_VALID_S
+from executor.cluster.security.knocking import knock
 from executor.cluster.security.roles import ALLOWED, Role, identity, role_of
 from executor.cluster.security.tokens import VALID_S, Invitation, TokenRefusedError, Tokens
 from executor.errors import ClusterError
@@ -140,6 +143,26 @@ def test_nobody_gets_in_without_a_certificate(served: Served) -> None:
 def test_nobody_gets_in_without_encryption(served: Served) -> None:
     with grpc.insecure_channel(served.place.address) as channel, pytest.raises(grpc.RpcError):
         _called(channel, "Status")
+
+
+def test_noise_is_hung_up_on(served: Served) -> None:
+    with socket.create_connection(("127.0.0.1", served.place.port), timeout=10) as noisy:
+        with suppress(ConnectionError):
+            noisy.sendall(random.Random(1).randbytes(2**20))
+        _await_hang_up(noisy)
+
+
+@pytest.mark.long
+def test_who_does_not_finish_the_handshake_is_hung_up_on(served: Served) -> None:
+    with socket.create_connection(("127.0.0.1", served.place.port), timeout=15) as silent:
+        silent.sendall(b"\x16\x03\x01")
+        _await_hang_up(silent)
+
+
+def _await_hang_up(sock: socket.socket) -> None:
+    with suppress(ConnectionError):
+        while sock.recv(1000):
+            pass
 
 
 def test_a_certificate_of_another_authority_does_not_get_in(served: Served) -> None:

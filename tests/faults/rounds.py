@@ -24,7 +24,7 @@ from executor.cluster.client import ask, status
 from executor.cluster.home import PLACE, Place
 from executor.cluster.membership import Terms
 from executor.cluster.protos import cluster as pb
-from executor.cluster.security.doorkeeper import knock
+from executor.cluster.security.knocking import knock
 from executor.cluster.security.roles import Role
 from executor.cluster.security.tokens import Invitation
 from executor.cluster.serving import Offer, this_python
