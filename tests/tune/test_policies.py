@@ -112,6 +112,25 @@ def test_the_choice_is_the_schedulers() -> None:
     assert policies().choose(Candidates([], ["t0"])) == "t0"
 
 
+class Grudging(TrialScheduler):
+    """Raises so often before it chooses."""
+
+    def __init__(self, times: float) -> None:
+        self.left = times
+
+    def choose_trial_to_run(self, trials):
+        self.left -= 1
+        if self.left >= 0:
+            raise ZeroDivisionError("no choice")
+        return "t1"
+
+
+@pytest.mark.parametrize(("times", "chosen"), [(1, "t1"), (2, "t1"), (math.inf, "t0")])
+def test_a_scheduler_that_raises_when_it_is_to_choose_is_asked_again_or_no_more(times: float, chosen: str) -> None:
+    ours = bound({}, 3, searcher=Listening(), scheduler=Grudging(times))
+    assert ours.choose(Candidates([], ["t0", "t1"])) == chosen
+
+
 @pytest.mark.parametrize(
     ("metric", "time_attr", "reported", "words"),
     [
