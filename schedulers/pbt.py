@@ -36,8 +36,9 @@ class PopulationBasedTraining(TrialScheduler):
     """At every interval of its own each trial is ranked among the population by its latest results.
 
     One of the worst `quantile_fraction` becomes a copy of one of the best: it goes on from that one's checkpoint, which
-    is made if there is none yet, with mutated hyperparameters, under its own id. Members that are over are compared
-    with no more. NaN counts for nothing; a trial that reports it copies one of the best, as though it were last.
+    is made if there is none yet, with mutated hyperparameters, under its own id. It is compared with again once it has
+    trained for an interval; members that are over are compared with no more. NaN counts for nothing; a trial that
+    reports it copies one of the best, as though it were last.
 
     Mutated values stay what they may be: a number is multiplied by one of `perturbation_factors` and brought back into
     its domain; a value of a list moves to a neighbour; what ``choice`` chose is kept. Each is instead drawn anew with
@@ -122,8 +123,7 @@ class PopulationBasedTraining(TrialScheduler):
         self._population.add(trial)
 
     def on_trial_start(self, trial: Trial) -> None:
-        member = self._population.members[trial.trial_id]
-        member.trial, member.started, member.waits = trial, True, False
+        self._population.start(trial)
 
     def on_trial_result(self, trial: Trial, result: Mapping[str, Any]) -> Decision | Decisions:
         t, score = number(result.get(self.time_attr)), self._objective.score(result)
@@ -162,7 +162,10 @@ class PopulationBasedTraining(TrialScheduler):
         return self.on_trial_complete(trial, None)
 
     def choose_trial_to_run(self, trials: Candidates) -> str | None:
-        """The least trained of those that may go on; new ones first."""
+        """The least trained of those that may go on, of equals who has waited longest; new ones first.
+
+        A copy stands where its donor does. Were it chosen again and again, the donor would never come any further.
+        """
         if trials.search_open and self._population.to_come:
             return None
         members = self._population.members
@@ -171,7 +174,7 @@ class PopulationBasedTraining(TrialScheduler):
         # All wait for members that will never come, as when the search ended early: rather that than nothing.
         if not free and len(trials.paused) == len(members):
             free = startable
-        return min(free, key=lambda one: (one.t, one.number)).trial_id if free else None
+        return min(free, key=lambda one: (one.t, one.started, one.number)).trial_id if free else None
 
     # Asynchronous: each at its own time.
 
@@ -231,7 +234,7 @@ class PopulationBasedTraining(TrialScheduler):
         config = self._explore(member, donor, rng)
         reason = self._reason(member, donor, ranked, config)
         member.t = member.due_from = donor.t
-        member.score = donor.score
+        member.score = None  # its own is not known yet, and its donor's would hold the donor back once that is worse
         return Exploit(donor.trial_id, config, reason)
 
     def _explore(self, member: Member, donor: Member, rng: Random) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from schedulers.base import Trial
 class Member:
     """A trial that is not over. Times are in units of the scheduler's ``time_attr``.
 
-    `score` is that of its last interval, None before the first; `due_from` where its present interval began; `turns`
-    counts its intervals, and `waits` says that it was told to pause and has not started since.
+    `score` is that of its last interval, None before the first and as long as a copy has trained for none; `due_from`
+    where its present interval began; `turns` counts its intervals, and `waits` says that it was told to pause and has
+    not started since. `started` is which of all starts its latest was, counted from 1; 0 before its first.
     """
 
     trial: Trial
@@ -22,7 +23,7 @@ class Member:
     score: float | None = None
     due_from: float = 0.0
     turns: int = 0
-    started: bool = False
+    started: int = 0
     waits: bool = False
 
     @property
@@ -37,11 +38,18 @@ class Population:
         self.members: dict[str, Member] = {}
         self._total = total
         self._seen = 0
+        self._starts = 0
 
     def add(self, trial: Trial) -> None:
         """A trial exists."""
         self.members[trial.trial_id] = Member(trial, self._seen)
         self._seen += 1
+
+    def start(self, trial: Trial) -> None:
+        """A member starts, for the first time or again."""
+        self._starts += 1
+        member = self.members[trial.trial_id]
+        member.trial, member.started, member.waits = trial, self._starts, False
 
     def remove(self, trial: Trial) -> None:
         """A trial is over: nobody is compared with it any more."""

@@ -93,9 +93,20 @@ def test_nan_is_compared_with_nobody_and_copies_one_of_the_best(mode: str) -> No
 def test_one_that_is_over_is_compared_with_no_more() -> None:
     scheduler = pbt()
     members = started(scheduler)
-    report_all(scheduler, members[:2], 2, 0.9, 0.8)
-    scheduler.on_trial_complete(members[0], None)
-    assert report(scheduler, members[2], 2, 0.7).donor == "t1"
+    report_all(scheduler, members[:2], 2, 0.8, 0.9)
+    scheduler.on_trial_complete(members[1], None)
+    assert report(scheduler, members[2], 2, 0.7).donor == "t0"
+
+
+def test_a_copy_is_compared_with_no_more_until_it_has_trained_for_an_interval() -> None:
+    """With its donor's score it would hold a donor back whose score is worse by now."""
+    scheduler = pbt(2)
+    first, second = started(scheduler, 2)
+    report(scheduler, first, 2, 0.9)
+    assert report(scheduler, second, 2, 0.8).donor == "t0"
+    assert report(scheduler, first, 4, 0.7) == Continue()
+    scheduler.on_trial_start(second)
+    assert report(scheduler, second, 4, 0.6).donor == "t0"
 
 
 def test_nothing_is_compared_during_the_burn_in() -> None:
@@ -155,6 +166,16 @@ def test_of_those_that_wait_the_least_trained_goes_on() -> None:
     for member, t in zip(members, (4, 2, 6), strict=True):
         report(scheduler, member, t, {4: 1.0, 2: 2.0, 6: 3.0}[t])
     assert scheduler.choose_trial_to_run(Standing(paused={one.trial_id: one for one in members})) == "t1"
+
+
+def test_of_those_that_have_trained_as_much_who_has_waited_longest_goes_on() -> None:
+    """A copy stands where its donor does: chosen again and again, it would keep the donor from coming any further."""
+    scheduler = pbt(2)
+    first, second = started(scheduler, 2)
+    report_all(scheduler, [first, second], 2, 0.5, 0.9)
+    scheduler.on_trial_start(first)
+    assert report(scheduler, first, 4, 0.1).donor == "t1"
+    assert scheduler.choose_trial_to_run(Standing(paused={"t0": first, "t1": second})) == "t1"
 
 
 # All together.
