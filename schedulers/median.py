@@ -18,7 +18,7 @@ from schedulers.objective import Objective, agree, number
 
 @dataclass(slots=True)
 class _Runner:
-    """A trial: its best result and latest time, since when it runs without a break, and what it waits for."""
+    """A trial: its best result and latest time, when it paused last, and what it waits for."""
 
     best: float = -math.inf
     time: float = 0.0
@@ -84,7 +84,8 @@ class MedianStoppingRule(TrialScheduler):
 
     def on_trial_start(self, trial: Trial) -> None:
         runner = self._runners[trial.trial_id]
-        runner.began, runner.waits = runner.time, ""
+        if runner.waits:  # an attempt that starts because the one before it died goes on with its slice
+            runner.began, runner.waits = runner.time, ""
         self._gave_way.pop(trial.trial_id, None)
 
     def on_trial_result(self, trial: Trial, result: Mapping[str, Any]) -> Decision:

@@ -139,6 +139,14 @@ def test_a_trial_that_cannot_be_judged_gives_way_once_its_slice_is_used_up() -> 
     assert told(scheduler, "t0", 0.5, first=3) == [Continue()]
 
 
+def test_an_attempt_that_follows_a_death_goes_on_with_the_slice_of_the_one_before() -> None:
+    scheduler = rule(4, min_time_slice=2)
+    told(scheduler, "t0", 0.5)
+    scheduler.on_trial_start(StubTrial("t0"))
+    (pause,) = told(scheduler, "t0", 0.5, first=2)
+    assert isinstance(pause, Pause)
+
+
 def test_who_gave_way_goes_on_when_nobody_else_can_come() -> None:
     scheduler = rule(1, min_time_slice=1)
     told(scheduler, "t0", 0.5)
