@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from executor.errors import DeadlockError, ExecutorClosedError
 from executor.gang import Gangs, ranks_of
 from executor.interface import Prepared, Program, Step, TrialExecutor
-from executor.messages import Call, DeathCause, Died, Emitted, Event, Rank, Reservation, RoomFreed
+from executor.messages import Call, DeathCause, Died, Emitted, Event, Rank, Reservation, RoomAdded, RoomFreed
 from executor.pickling import dump
 from executor.placement import Room
 from executor.resources import Node, Request, Resources
@@ -20,6 +20,7 @@ from executor.simulation.agenda import Agenda
 from executor.simulation.isolation import Steps, copied, through_pickle, with_own_random_state
 from executor.simulation.running import RunningCall
 
+_LOST = ""  # in the place of a lost node's name: nothing goes back there
 _EPOCH_S = 1_577_836_800.0  # the first second of 2020: a date that nobody takes for now
 
 
@@ -80,6 +81,7 @@ class SimulatedExecutor(TrialExecutor):
         self._agenda = Agenda()
         self._calls: dict[str, RunningCall] = {}
         self._held: dict[int, list[RunningCall]] = {}
+        self._places: dict[int, tuple[str, ...]] = {}
         self._gangs = Gangs(self._kill, self._cancel, hearing_s=0.0)
         self._reservation_ids = itertools.count(1)
         self._woken = False
@@ -108,6 +110,7 @@ class SimulatedExecutor(TrialExecutor):
                 return None
             reservation = Reservation(next(self._reservation_ids), request, nodes)
             self._held[reservation.reservation_id] = []
+            self._places[reservation.reservation_id] = nodes
             return reservation
 
     def release(self, reservation: Reservation) -> None:
@@ -117,7 +120,7 @@ class SimulatedExecutor(TrialExecutor):
             if (call_id := self._runs_in(reservation)) is not None:
                 self.kill(call_id, "its reservation was released")
             del self._held[reservation.reservation_id]
-            self._room.give_back(reservation.request, reservation.nodes)
+            self._room.give_back(reservation.request, self._places.pop(reservation.reservation_id))
             self._agenda.add(0.0, RoomFreed())
 
     def start(self, prepared: Prepared, reservation: Reservation, call: Call) -> None:
@@ -127,7 +130,7 @@ class SimulatedExecutor(TrialExecutor):
             ranks = ranks_of(reservation)
             members = self._gangs.open(call, ranks) if reservation.request.gang else [call.call_id]
             workers = [
-                RunningCall(member, self._steps(prepared.program, call, rank), rank, self._speeds[node])
+                RunningCall(member, self._steps(prepared.program, call, rank), rank, node, self._speeds[node])
                 for member, rank, node in zip(members, ranks, reservation.nodes, strict=False)
             ]
             self._held[reservation.reservation_id] = workers
@@ -136,6 +139,8 @@ class SimulatedExecutor(TrialExecutor):
                 self._plan_faults(call, running)
             for running in workers:
                 self._go_on(running, None)
+            if _LOST in self._places[reservation.reservation_id]:
+                self.strike(workers[0].call_id, DeathCause(lost="its node was gone before it started"))
 
     def _plan_faults(self, call: Call, running: RunningCall) -> None:
         for fault in self._faults.get(call.call_id, ()):
@@ -174,6 +179,41 @@ class SimulatedExecutor(TrialExecutor):
         if running is not None:
             self._end(running)
             self._agenda.add(0.0, Died(call_id, DeathCause(killed=reason)))
+
+    def strike(self, call_id: str, cause: DeathCause) -> None:
+        """Let a running call die of `cause` now, as by the hand of somebody outside; one that has ended is spared."""
+        with self._lock:
+            if (running := self._calls.get(call_id)) is not None:
+                self._agenda.add(0.0, Died(call_id, cause), running)
+
+    def lose(self, node: str) -> None:
+        """The node is gone, with all that ran there or was to run there, until `regain`.
+
+        Raises:
+            ValueError: there is no such node now.
+        """
+        with self._lock:
+            if node not in self._room.free():
+                raise ValueError(f"there is no node {node!r} to lose; there are {', '.join(self._room.free())}")
+            self._room.remove(node)
+            for number, nodes in self._places.items():
+                self._places[number] = tuple(_LOST if each == node else each for each in nodes)
+                for running in self._held[number]:
+                    if running.node == node:
+                        self.strike(running.call_id, DeathCause(lost=f"node {node} is gone"))
+
+    def regain(self, node: str) -> None:
+        """A node that was lost is there again, empty.
+
+        Raises:
+            ValueError: it was never lost, or is none of `nodes`.
+        """
+        with self._lock:
+            lost = {each.name: each for each in self._nodes if each.name not in self._room.free()}
+            if node not in lost:
+                raise ValueError(f"no node {node!r} was lost")
+            self._room.add(lost[node])
+            self._agenda.add(0.0, RoomAdded())
 
     def events(self, until: float | None) -> list[Event]:
         """Let time pass until something happens or the clock reads `until`, and return what happened then.

@@ -16,12 +16,13 @@ logger = logging.getLogger(__name__)
 class RunningCall:
     """A call between its start and its end; one worker of it when a gang runs it."""
 
-    __slots__ = ("call_id", "cancelled", "deaths", "ended", "rank", "seq", "speed", "steps", "unanswered")
+    __slots__ = ("call_id", "cancelled", "deaths", "ended", "node", "rank", "seq", "speed", "steps", "unanswered")
 
-    def __init__(self, call_id: str, steps: Steps, rank: Rank, speed: float) -> None:
+    def __init__(self, call_id: str, steps: Steps, rank: Rank, node: str, speed: float) -> None:
         self.call_id = call_id
         self.steps = steps
         self.rank = rank
+        self.node = node
         self.speed = speed
         self.seq = 0
         self.unanswered: int | None = None

@@ -12,7 +12,19 @@ import pytest
 
 from executor.errors import DeadlockError
 from executor.interface import Program, Step
-from executor.messages import Call, DeathCause, Died, Emitted, Event, Raised, Rank, Reservation, Returned, RoomFreed
+from executor.messages import (
+    Call,
+    DeathCause,
+    Died,
+    Emitted,
+    Event,
+    Raised,
+    Rank,
+    Reservation,
+    Returned,
+    RoomAdded,
+    RoomFreed,
+)
 from executor.resources import Node, Request, Resources
 from executor.simulated import Fault, SimulatedExecutor
 from tests.executor.programs import TellForever
@@ -288,6 +300,51 @@ def test_workers_of_a_gang_take_their_own_time_on_their_own_nodes(seconds: list[
     executor = SimulatedExecutor(nodes, speeds={"quick": 2.0})
     told = in_gang(executor, seconds, grace_s=3.0)
     assert told == [(2, Emitted("a", 1, "rank 0")), (ends_at, Returned("a", 0))]
+
+
+def test_a_strike_ends_a_call_now_and_who_has_ended_is_spared() -> None:
+    executor = SimulatedExecutor()
+    started(executor, "a", [1, 1])
+    executor.events(None)
+    executor.strike("a", CAUSE)
+    executor.strike("nobody", CAUSE)
+    assert played(executor) == [(1, Died("a", CAUSE))]
+    executor.strike("a", CAUSE)
+    assert played(executor) == []
+
+
+def two_nodes() -> SimulatedExecutor:
+    return SimulatedExecutor([Node("here", Resources.of(cpu=1)), Node("there", Resources.of(cpu=1))])
+
+
+def test_with_a_node_all_that_runs_there_is_lost_and_its_room_until_it_is_back() -> None:
+    executor = two_nodes()
+    rooms = [started(executor, name, [5]) for name in ("a", "b")]
+    executor.lose("there")
+    assert executor.events(None) == [Died("b", DeathCause(lost="node there is gone"))]
+    executor.release(rooms[1])
+    assert executor.reserve(Request()) is None
+    executor.regain("there")
+    assert executor.reserve(Request()).nodes == ("there",)
+    assert executor.reserve(Request()) is None  # what was released while the node was gone came back with it, once
+
+
+def test_a_call_on_a_node_that_is_gone_meanwhile_dies_as_it_starts() -> None:
+    executor = two_nodes()
+    room = executor.reserve(Request())
+    executor.lose("here")
+    executor.regain("here")
+    executor.start(executor.prepare(Walk()), room, Call("a", [5]))
+    assert RoomAdded() in (happened := executor.events(None))
+    assert Died("a", DeathCause(lost="its node was gone before it started")) in happened
+
+
+def test_only_a_node_that_is_there_is_lost_and_only_one_that_was_lost_comes_back() -> None:
+    executor = two_nodes()
+    with pytest.raises(ValueError, match="there is no node 'nowhere' to lose; there are here, there"):
+        executor.lose("nowhere")
+    with pytest.raises(ValueError, match="no node 'here' was lost"):
+        executor.regain("here")
 
 
 @pytest.mark.parametrize("fault", [Fault("a", after_s=1.5, rank=1), Fault("a", at_emission=1, rank=1)])
