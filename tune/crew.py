@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import assert_never
@@ -12,7 +12,7 @@ from typing import assert_never
 from executor.interface import Prepared, TrialExecutor
 from executor.messages import Call, Died, Raised, Reservation, Returned
 from executor.resources import Request
-from tune.machine.events import Command, DeleteCheckpoint, Kill, Launched, Leave, Nudge, Reply, Start
+from tune.machine.events import CheckpointRef, Command, DeleteCheckpoint, Kill, Launched, Leave, Nudge, Reply, Start
 from tune.storage import checkpoints
 from tune.storage.directory import LOGS, rendezvous
 from tune.worker.messages import Task
@@ -27,16 +27,25 @@ _MOST_ASKED = 32  # hung processes at a time: each may take its half second to s
 class Crew:
     """Rooms and calls of one experiment. Rooms are taken and left on the loop's thread; commands come on the journal's.
 
-    With `reuse` a room is kept, with the process in it, for the next trial that asks for as much.
+    With `reuse` a room is kept, with the process in it, for the next trial that asks for as much. `delete` removes a
+    checkpoint, wherever they are kept.
     """
 
     def __init__(
-        self, executor: TrialExecutor, program: Prepared, directory: Path, *, reuse: bool = False, logs: bool = True
+        self,
+        executor: TrialExecutor,
+        program: Prepared,
+        directory: Path,
+        *,
+        reuse: bool = False,
+        logs: bool = True,
+        delete: Callable[[Path, CheckpointRef], None] = checkpoints.delete,
     ) -> None:
         self._executor = executor
         self._program = program
         self._directory = directory
         self._reuse = reuse
+        self._delete = delete
         self._logs = str(directory / LOGS) if logs else None
         self._attempts: dict[str, tuple[str, int]] = {}
         self._rooms: dict[str, Reservation] = {}
@@ -151,11 +160,11 @@ class Crew:
             case Nudge(trial_id, attempt):
                 self._executor.cancel(_call_id(trial_id, attempt))
             case Kill(trial_id, attempt, reason, stacks=True):
-                self._asking.submit(self._ask_and_kill, _call_id(trial_id, attempt), reason)
+                self._do_aside(self._asking, self._ask_and_kill, _call_id(trial_id, attempt), reason)
             case Kill(trial_id, attempt, reason):
                 self._executor.kill(_call_id(trial_id, attempt), reason)
             case DeleteCheckpoint(checkpoint):
-                self._removing.submit(checkpoints.delete, self._directory, checkpoint)
+                self._do_aside(self._removing, self._delete, self._directory, checkpoint)
             case _:
                 assert_never(command)
 
@@ -173,6 +182,13 @@ class Crew:
         log_path = f"{self._logs}/{start.trial_id}.log" if self._logs else None
         call = Call(call_id, task, seed=start.seed, fresh=not self._reuse, log_path=log_path)
         self._executor.start(self._program, room, call)
+
+    def _do_aside(self, threads: ThreadPoolExecutor, work: Callable[..., object], *arguments: object) -> None:
+        """Do what may take long on other threads; in virtual time nothing does, and all is to have one order."""
+        if self._executor.real_time:
+            threads.submit(work, *arguments)
+        else:
+            work(*arguments)
 
     def _ask_and_kill(self, call_id: str, reason: str) -> None:
         """End a call that hangs, once its process has said where it stands, if it can."""

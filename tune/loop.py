@@ -114,7 +114,8 @@ class Loop:
         try:
             if not self._open:
                 self.open()
-            self._go_round()
+            while self.turn():
+                pass
             for call in self._before_end:
                 call()
             self._take_posted()
@@ -128,24 +129,25 @@ class Loop:
         if self._error is not None:
             raise self._error
 
-    def _go_round(self) -> None:
-        while True:
-            self._fill()
-            self._commit()
-            if self._experiment.idle:
-                return
-            # While the journal is far behind, nothing more is taken in: then trials wait, and time goes on.
-            if self._journal.catch_up(_PATIENCE_S):
-                for event in self._next_events():
-                    self._take(event)
-                    if self._observers:  # who are to see each trial as this event left it
-                        self._commit()
-            self._asking.deliver()
-            self._excuse_trials()
-            for due in self._experiment.due(self._now()):
-                self._handle(due)
-            self._take_posted()
-            self._take_interrupts()
+    def turn(self) -> bool:
+        """Start what can start, commit what happened, and take in what happens next; False when nothing is left."""
+        self._fill()
+        self._commit()
+        if self._experiment.idle:
+            return False
+        # While the journal is far behind, nothing more is taken in: then trials wait, and time goes on.
+        if self._journal.catch_up(_PATIENCE_S):
+            for event in self._next_events():
+                self._take(event)
+                if self._observers:  # who are to see each trial as this event left it
+                    self._commit()
+        self._asking.deliver()
+        self._excuse_trials()
+        for due in self._experiment.due(self._now()):
+            self._handle(due)
+        self._take_posted()
+        self._take_interrupts()
+        return True
 
     def observe(self, observer: Observer) -> None:
         """Tell `observer` every entry from now on."""

@@ -156,6 +156,17 @@ def test_a_hang_is_ended_when_the_time_budget_is_spent(tmp_path: Path) -> None:
     assert len(again.trials) == 1
 
 
+def test_a_hang_is_ended_at_its_timeout_and_always_at_the_same_moment(tmp_path: Path) -> None:
+    def hanging(config):
+        yield {"loss": 1.0}
+        yield {"loss": 0.5, "time_this_iter_s": float("inf")}
+
+    plan = Plan(("loss",), ("min",), 7, trial_timeout_s=60.0)
+    experiment = Arena(tmp_path, hanging, lambda: bound({}, 3), plan).run()
+    assert experiment.time == 3 * 60.0
+    assert [trial.state for trial in experiment.trials.values()] == ["ERROR"] * 3
+
+
 def test_what_is_saved_is_found_by_the_next_attempt(tmp_path: Path) -> None:
     from tune.worker import api
 
