@@ -332,6 +332,27 @@ def test_a_trial_that_is_its_own_donor_saves_and_goes_on_with_the_configuration(
     assert (start.checkpoint.iteration, start.config) == (2, {"x": 5})
 
 
+@pytest.mark.parametrize("ends", ["interrupted", "failed"])
+def test_one_that_dies_before_it_has_saved_for_itself_comes_as_far_again_and_saves_there(ends: str) -> None:
+    plan = make_plan(max_failures=1, retention=Retention(frequency=0))
+    bench = two(plan, t0_1=Save(), t0_3=Exploit("t0", {"x": 5}, "as recorded"))
+    saved(bench, "t0")
+    bench.report("t0", offers=True)
+    assert bench.answer("t0", offers=True) == SaveNow()
+    if ends == "failed":
+        bench.fail("t0")
+    else:
+        bench.happen(Opened("again"))
+    start = relaunched(bench)
+    assert (start.checkpoint.iteration, start.config) == (1, {"x": 0})
+    assert bench.answer("t0", offers=True) == GoOn()
+    assert bench.answer("t0", offers=True) == SaveNow()
+    assert only(Reply, bench.save("t0")).answer == Leave("as recorded")
+    bench.end("t0", by_order=True)
+    start = bench.start("t0")
+    assert (start.checkpoint.iteration, start.config) == (3, {"x": 5})
+
+
 def test_a_checkpoint_that_is_to_be_copied_outlives_its_donors_interest_in_it() -> None:
     bench = two(make_plan(retention=Retention(num_to_keep=1)), t0_1=COPY)
     donors = saved(bench, "t1")
@@ -397,6 +418,32 @@ def test_a_trial_saves_leaves_and_asks_for_the_other_resources() -> None:
     assert (wanted.trial_id, wanted.request.total["cpu"], wanted.grows) == ("t0", 2, True)
     assert bench.start("t0").checkpoint.iteration == 1
     assert bench.trial("t0").resources == {"cpu": 2}
+
+
+def test_a_trial_that_cannot_save_for_other_resources_fails_as_often_as_it_may() -> None:
+    """It would be told to save again each time, and fail again, for ever."""
+    bench = two(make_plan(max_failures=1), t0_1=WIDER, t0_2=WIDER)
+    assert bench.answer("t0", offers=True) == SaveNow()
+    bench.fail("t0")
+    assert bench.state("t0") == "PENDING"
+    bench.start("t0")
+    bench.report("t0", offers=True)
+    assert bench.answer("t0", offers=True) == SaveNow()
+    bench.fail("t0")
+    assert bench.state("t0") == "ERROR"
+
+
+@pytest.mark.parametrize("told", [None, Pause()])
+def test_a_trial_that_cannot_save_for_an_interrupt_goes_on_after_the_resume_and_nobody_pays(told) -> None:
+    bench = two(**({"t0_1": told} if told else {}))
+    if told:
+        bench.report("t0", offers=True)
+    bench.happen(Closing("interrupted", keep=True))
+    if not told:
+        assert bench.answer("t0", offers=True) == SaveNow()
+    bench.fail("t0")
+    assert bench.state("t0") == ("PAUSED" if told else "PENDING")
+    assert bench.trial("t0").failures == 0
 
 
 def test_resources_that_cannot_be_had_are_given_up_for_those_that_it_had() -> None:

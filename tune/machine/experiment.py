@@ -376,7 +376,7 @@ class Experiment(State):
         if trial.told_to_leave:  # and reports all the same: it had its chance
             return False
         if trial.save_due and trial.state is TrialState.RUNNING and not isinstance(decision, Exploit):
-            return True
+            return not trial.copies_itself or trial.totals.iteration + 1 >= trial.told_iteration or self._is_due(trial)
         match decision:
             case Save() | Pause() | Resize():
                 return True
@@ -388,9 +388,13 @@ class Experiment(State):
                 if trial.state is not TrialState.RUNNING:
                     becomes_copy = trial.copy is not None and trial.copy.checkpoint is not None
                     return keep.at_end if trial.state is TrialState.STOPPING else not becomes_copy
-                return keep.frequency > 0 and (trial.totals.iteration + 1) % keep.frequency == 0
+                return self._is_due(trial)
             case _:
                 assert_never(decision)
+
+    def _is_due(self, trial: Trial) -> bool:
+        frequency = self.plan.retention.frequency
+        return frequency > 0 and (trial.totals.iteration + 1) % frequency == 0
 
     def _consequences(self, event: Event, wall: float) -> list[Command]:
         """Handle the events that follow at once from `event`."""

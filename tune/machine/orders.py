@@ -26,7 +26,8 @@ And where something else is under way:
   runs no more, gives its latest; without any, it is told to save at the next report that offers. If it ends, is paused
   or fails with none, the exploit is dropped, with a reason, and the trial goes on as it was.
 * The checkpoint is held from then on: it is not deleted before the copy has started from it, whatever the donor does,
-  nor while any copy keeps it. A trial that is its own donor saves what it has reached.
+  nor while any copy keeps it.
+* A trial that is its own donor saves what it has reached. One whose process ends before comes as far again first.
 * A trial that dies on its way out has left: what was decided holds. One that ends by itself, or for good, is over, and
   lets go of what it held for a copy.
 * A trial whose node is drained suspends as one that is told to: it saves if it offers, leaves, and goes on elsewhere.
@@ -145,10 +146,11 @@ class Orders(Standing):
 
     def _keep_saved(self, trial: Trial, checkpoint: CheckpointRef) -> list[Command]:
         """Keep a checkpoint that a trial saved; those that waited to copy it do."""
-        trial.save_due = trial.is_saving = False
+        trial.save_due, trial.is_saving = trial.copies_itself and not trial.has_caught_up, False
         trial.barren_deaths = []
         score = retention.score(self.plan, trial.last_result or {})
-        return self._keep(trial, checkpoint, trial.totals, score) + self._hand_out(trial, to_itself=True)
+        kept = self._keep(trial, checkpoint, trial.totals, score)
+        return kept + self._hand_out(trial, to_itself=trial.has_caught_up)
 
     def _hand_out(self, donor: Trial, *, to_itself: bool = False) -> list[Command]:
         """Let those that wait for a checkpoint of `donor` have its latest, if it has any."""
@@ -186,7 +188,7 @@ class Orders(Standing):
             assert copy is not None
             if copy.checkpoint is None:
                 donor = self.trials[copy.donor]
-                if not donor.state.live:
+                if not donor.state.live and donor is not trial:
                     why = f"{copy.donor} is {donor.state.value.lower()} and has saved no checkpoint to copy"
                     events.append(ExploitDropped(name, copy.donor, why))
             elif not trial.state.live:

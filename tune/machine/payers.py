@@ -13,6 +13,7 @@ SIGKILL, SIGTERM and others from outside               infrastructure
 a process that is gone, or could not be started        infrastructure
 a kill of ours, on order                               nobody
 a death after it was told to leave                     nobody
+whatever happens while it leaves for an interrupt      nobody
 =====================================================  ===============
 
 The trial's own failures are limited by ``max_failures``, those of the infrastructure by ``max_infra_failures``, with a
@@ -47,8 +48,11 @@ def payer_of(trial: Trial, failure: Failure) -> Payer:
     """Who pays for the failure of the attempt that `trial` is in.
 
     A death on the way out is nobody's, but what it raises there is its own until it was let go: it comes from saving
-    the checkpoint that it was asked for.
+    the checkpoint that it was asked for. Not so when the user interrupts the run: he will go on, when there is room on
+    his disk again.
     """
+    if trial.interrupted:
+        return Payer.NOBODY
     if trial.state is not TrialState.RUNNING:
         own = failure.kind in ("raised", "refused") and not trial.told_to_leave
         return Payer.TRIAL if own else Payer.NOBODY

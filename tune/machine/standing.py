@@ -31,9 +31,9 @@ class Standing:
     `waiting`, `paused` and `live` index the trials that are not over, oldest first. `displaced` are those that wait to
     go on at once: the run was interrupted while they ran, or they left to go on as another's copy or with other
     resources. `leaving` are those whose time to end is running, `copying` those that shall become a copy: what such a
-    one would do before, it would do in vain, so while it does not run it is in none of the former.
-    `resting` are pending too, but wait for their time before they may start again. `switched_off` are the policies and
-    callbacks that raised too often since the experiment was taken up.
+    one would do before, it would do in vain, so while it does not run it is in none of the former, unless it is its own
+    donor. `resting` are pending too, but wait for their time before they may start again. `switched_off` are the
+    policies and callbacks that raised too often since the experiment was taken up.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -156,7 +156,7 @@ class Standing:
 
     def _file(self, trial: Trial) -> None:
         """Put a trial into the indexes where it belongs now, and nowhere else."""
-        startable, rests = trial.copy is None, trial.rests_until is not None
+        startable, rests = trial.copy is None or trial.copies_itself, trial.rests_until is not None
         pending, paused = trial.state is TrialState.PENDING, trial.state is TrialState.PAUSED
         for index, belongs in (
             (self.waiting, pending and startable and not rests),

@@ -168,7 +168,8 @@ class State(Orders):
     def _launch(self, trial: Trial, event: Launched) -> list[Command]:
         trial.attempt = event.attempt
         trial.reason, trial.cut_short, trial.told_to_leave, trial.pid = "", False, False, None
-        trial.save_due = trial.is_saving = trial.has_begun = trial.time_is_spent = False
+        trial.is_saving = trial.has_begun = trial.time_is_spent = False
+        trial.save_due = trial.copies_itself
         trial.timed_out, trial.launched_at = "", self.time
         trial.request, trial.wished = trial.wished or trial.request, None
         trial.restore(event.checkpoint)
@@ -210,8 +211,8 @@ class State(Orders):
                 trial.cut_short = event.by_order and (trial.cut_short or trial.state is TrialState.RUNNING)
                 self._move(trial, Turn.LEFT if event.by_order else Turn.RETURNED)
             case Failed():
-                self._charge(trial, event.failure)
-                self._move(trial, Turn.FAILED_FOR_GOOD if event.final else Turn.FAILED)
+                pays = self._charge(trial, event.failure)
+                self._move(trial, Turn.FAILED_FOR_GOOD if event.final and pays else Turn.FAILED)
             case Interrupted():
                 self._move(trial, Turn.INTERRUPTED)
             case Dismissed():
@@ -221,16 +222,18 @@ class State(Orders):
                 assert_never(event)
         return (self._forget_copy(trial) if trial.state.final else []) + self._hand_out(trial)
 
-    def _charge(self, trial: Trial, failure: Failure) -> None:
+    def _charge(self, trial: Trial, failure: Failure) -> bool:
+        """Let who pays for `failure` do so; whether anybody does."""
         payer = payer_of(trial, failure)
         if payer is Payer.NOBODY:
-            return
+            return False
         trial.failure = failure
         if failure.kind == "died":
             trial.barren_deaths = [*trial.barren_deaths, failure.summary]
         if payer is Payer.TRIAL:
             trial.failures += 1
-            return
+            return True
         trial.infra_failures += 1
         if rest := pause_s(self.plan, trial):
             trial.rests_until = self.time + rest
+        return True

@@ -54,8 +54,9 @@ _S, _T = TrialState, Turn
 _LIVE = frozenset((_S.RUNNING, _S.PAUSING, _S.STOPPING, _S.SUSPENDING))
 
 # A decision taken stands, however the process then ends: a trial that was told to stop and crashed on its way out is
-# stopped, not failed; one that was told to pause and finished instead is finished. One that leaves unasked (an Optuna
-# objective may prune itself) is finished as well: started again, it would leave again, for ever.
+# stopped, not failed; one that was told to pause and finished instead is finished. One that leaves to go on, as a copy
+# or with other resources, and uses up its failures on the way has failed: told so again, it would fail again, for ever.
+# One that leaves unasked (an Optuna objective may prune itself) is finished as well: it would leave again, for ever.
 TRANSITIONS: dict[TrialState, dict[Turn, TrialState]] = {
     _S.PENDING: {_T.LAUNCHED: _S.RUNNING, _T.DISMISSED: _S.TERMINATED},
     _S.RUNNING: {
@@ -95,7 +96,7 @@ TRANSITIONS: dict[TrialState, dict[Turn, TrialState]] = {
         _T.LEFT: _S.PENDING,
         _T.RETURNED: _S.TERMINATED,
         _T.FAILED: _S.PENDING,
-        _T.FAILED_FOR_GOOD: _S.PENDING,
+        _T.FAILED_FOR_GOOD: _S.ERROR,
         _T.INTERRUPTED: _S.PENDING,
     },
     _S.PAUSED: {_T.LAUNCHED: _S.RUNNING, _T.DISMISSED: _S.TERMINATED},
@@ -212,6 +213,21 @@ class Trial:
     def checkpoint(self) -> CheckpointRef | None:
         """The latest checkpoint, where the next attempt starts."""
         return self.checkpoints[-1] if self.checkpoints else None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it is on its way out because the run was interrupted."""
+        return self.cut_short and self.state in (TrialState.SUSPENDING, TrialState.PAUSING)
+
+    @property
+    def copies_itself(self) -> bool:
+        """Whether it shall go on with another configuration, once it has saved where it was told so."""
+        return self.copy is not None and self.copy.donor == self.trial_id and self.copy.checkpoint is None
+
+    @property
+    def has_caught_up(self) -> bool:
+        """Whether it stands where it has been: an attempt may begin far before."""
+        return self.totals.iteration >= self.told_iteration
 
     def checkpoint_before(self, refused: CheckpointRef) -> CheckpointRef | None:
         """The latest checkpoint but for one that turned out to be damaged."""
