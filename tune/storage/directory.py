@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import time
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
@@ -23,7 +24,10 @@ _ASKING_S = 0.2
 
 
 class Hold:
-    """Exclusive use of an experiment's directory, until `release` or the death of this process."""
+    """Exclusive use of an experiment's directory, until `release` or the death of this process.
+
+    A process that is forked meanwhile has no part in it: else it would keep the directory when this one is killed.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._file: IO[str] = (directory / LOCK).open("a+")
@@ -39,6 +43,7 @@ class Hold:
             self._file.truncate(0)
             json.dump({"pid": os.getpid(), "host": socket.gethostname()}, self._file)
             self._file.flush()
+            _held.add(self)
         except BaseException:
             self._file.close()
             raise
@@ -46,8 +51,23 @@ class Hold:
     def release(self) -> None:
         """Let others use the directory."""
         self._file.truncate(0)
-        fcntl.flock(self._file, fcntl.LOCK_UN)  # said, since a process forked meanwhile has the file open too
+        fcntl.flock(self._file, fcntl.LOCK_UN)  # said, since a process that C code forked has the file open too
         self._file.close()
+
+    def disown(self) -> None:
+        """Have no part in it, as a forked process."""
+        self._file.close()
+
+
+_held: weakref.WeakSet[Hold] = weakref.WeakSet()
+
+
+def _disown_all() -> None:
+    for hold in list(_held):
+        hold.disown()
+
+
+os.register_at_fork(after_in_child=_disown_all)
 
 
 def _is_still(path: Path, file: IO[str]) -> bool:
