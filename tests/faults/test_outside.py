@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import signal
-import sqlite3
 import time
 
 import pytest
 
 import tune
-from tests.tune.driver import Driver
+from tests.tune.driver import Driver, holding
 from tests.tune.trainables import DEADLINE_S, counting, iterations
 from tune.storage import journal
 
@@ -33,16 +31,6 @@ def test_the_third_signal_ends_whatever_the_run_waits_for_and_a_resume_goes_on(t
     assert iterations(found) == [1]
     (found,) = tune.resume(tmp_path / "e", counting, verbose=0)
     assert (found.state, iterations(found)) == ("TERMINATED", [1, 2, 3, 4, 5, 6])
-
-
-@contextlib.contextmanager
-def holding(experiment):
-    """Let nobody else write to the journal."""
-    with contextlib.closing(sqlite3.connect(experiment / journal.DATABASE, isolation_level=None)) as connection:
-        connection.execute("PRAGMA busy_timeout = 10000")
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
 
 
 @pytest.mark.fault("F13")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.tune.trainables import DEADLINE_S, wait_for
+from tune.storage import journal
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -65,3 +68,13 @@ class Driver:
         """End it as nothing can be prepared for."""
         self.process.kill()
         self.process.communicate(timeout=DEADLINE_S)
+
+
+@contextlib.contextmanager
+def holding(experiment: Path) -> Iterator[None]:
+    """Let nobody else write to an experiment's journal."""
+    with contextlib.closing(sqlite3.connect(experiment / journal.DATABASE, isolation_level=None)) as connection:
+        connection.execute("PRAGMA busy_timeout = 10000")
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
