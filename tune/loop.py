@@ -45,7 +45,8 @@ from tune.machine.events import (
     Suggested,
     Take,
 )
-from tune.machine.experiment import Experiment, Wanted
+from tune.machine.experiment import Experiment
+from tune.machine.prospects import Wanted
 from tune.storage.journal import Journal
 from tune.worker.messages import Ask, Begin, Outcome, Refuse, Report, Save
 
