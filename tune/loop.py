@@ -206,11 +206,13 @@ class Loop:
 
     def _excuse_trials(self) -> None:
         """Charge no trial for the time in which a slow policy kept us from listening, or a slow disk our answers."""
+        if not self._executor.real_time:
+            return
         now, lag = self._executor.clock(), self._journal.lag_s
         self._lag_told = min(self._lag_told, lag)
         held_up = max(now - self._attentive_at, lag - self._lag_told)
         self._attentive_at = now
-        if held_up > _HELD_UP_S and self._executor.real_time and self._experiment.times_trials:
+        if held_up > _HELD_UP_S and self._experiment.times_trials:
             self._lag_told = lag
             self._handle(HeldUp(held_up))
 

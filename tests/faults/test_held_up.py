@@ -118,7 +118,7 @@ def test_trials_that_hang_together_are_asked_together_and_each_says_where_it_sta
             time.sleep(1000)
 
     space = {"hangs": tune.grid_search([True, True, True, True, False])}
-    limits = {"resources_per_trial": {"cpu": 0.25}, "report_timeout_s": 1.0, "reuse_actors": reuse_actors}
+    limits = {"resources_per_trial": {"cpu": 0.25}, "report_timeout_s": 2.0, "reuse_actors": reuse_actors}
     results = run(hang, config=space, **limits, **QUIET)
     assert [one.state for one in results] == ["ERROR"] * 4 + ["TERMINATED"]
     assert ["in hang" in str(one.error) for one in results[:4]] == [True] * 4

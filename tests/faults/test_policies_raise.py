@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 import tune
 from schedulers.base import Pause, TrialScheduler
 from searchers.variants import RandomSearch
-from tests.tune.trainables import counting, iterations, wait_for
+from tests.tune.trainables import DEADLINE_S, counting, iterations, wait_for
 from tune.cli.showing import Wanted, show_experiment
 from tune.machine.events import SwitchedOff
 from tune.machine.guard import MOST_STOPPER_ERRORS
@@ -135,23 +138,26 @@ def test_a_callback_that_raises_ends_nothing_and_is_given_up_in_the_end(run, cap
 
 
 class Blocked(tune.Callback):
-    """Comes back from its first hook when a trial has left the mark ``over``."""
+    """Comes back from its first hook when `until` does."""
 
-    def __init__(self, mark):
-        self.mark = mark
+    def __init__(self, until):
+        self.until = until
         self.told = []
 
     def on_trial_start(self, *, trial, **rest):
-        wait_for(self.mark)
+        self.until()
         self.told.append((trial.state, trial.last_result))
 
     def on_trial_complete(self, *, trial, trials, **rest):
         self.told.append((trial.state, trial.last_result["step"], [one.state for one in trials]))
 
+    def on_trial_error(self, *, trial, **rest):
+        self.told.append((trial.state, trial.last_result["step"]))
+
 
 @pytest.mark.fault("F31")
 def test_a_callback_that_blocks_holds_up_no_trial_and_hears_of_each_event_as_it_was(run, tmp_path):
-    blocked = Blocked(tmp_path / "over")
+    blocked = Blocked(lambda: wait_for(tmp_path / "over"))
 
     def train(config):
         for step in range(3):
@@ -164,15 +170,20 @@ def test_a_callback_that_blocks_holds_up_no_trial_and_hears_of_each_event_as_it_
 
 @pytest.mark.fault("F31")
 def test_a_callback_that_blocks_holds_up_no_timer(run, tmp_path):
-    blocked = Blocked(tmp_path / "over")
+    def gone():
+        wait_for(tmp_path / "pid")
+        process = int((tmp_path / "pid").read_text())
+        until = time.monotonic() + DEADLINE_S
+        while psutil.pid_exists(process):
+            assert time.monotonic() < until
+            time.sleep(0.01)
 
     def train(config):
-        try:
-            for step in range(10**9):
-                tune.report({"step": step})
-        finally:
-            Path(tmp_path, "over").touch()
+        tune.report({"step": 0})
+        Path(tmp_path, "new").write_text(str(os.getpid()))
+        Path(tmp_path, "new").rename(tmp_path / "pid")
+        time.sleep(1000)
 
-    results = run(train, callbacks=[blocked], time_budget_s=0.5)
-    assert results[0].reason == "the time budget of 0.5 s is spent"
-    assert [told[0] for told in blocked.told] == ["RUNNING", "TERMINATED"]
+    blocked = Blocked(gone)
+    run(train, callbacks=[blocked], report_timeout_s=1.0, raise_on_failed_trial=False)
+    assert blocked.told == [("RUNNING", None), ("ERROR", 0)]
