@@ -332,6 +332,16 @@ def test_a_trial_that_is_its_own_donor_saves_and_goes_on_with_the_configuration(
     assert (start.checkpoint.iteration, start.config) == (2, {"x": 5})
 
 
+def test_a_trial_that_goes_on_from_its_own_checkpoint_keeps_the_one_before_it_too() -> None:
+    bench = two(t0_2=Exploit("t0", {"x": 5}, "as recorded"))
+    earlier, latest = saved(bench, "t0"), saved(bench, "t0")
+    bench.end("t0", by_order=True)
+    assert bench.trial("t0").checkpoints == [earlier, latest]
+    relaunched(bench)
+    bench.happen(CheckpointRefused("t0", 2, 1, latest, "torn"))
+    assert bench.trial("t0").checkpoint == earlier
+
+
 @pytest.mark.parametrize("ends", ["interrupted", "failed"])
 def test_one_that_dies_before_it_has_saved_for_itself_comes_as_far_again_and_saves_there(ends: str) -> None:
     plan = make_plan(max_failures=1, retention=Retention(frequency=0))

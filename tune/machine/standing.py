@@ -107,6 +107,9 @@ class Standing:
     # Checkpoints. Several trials may hold the same one: it goes when the last of them lets go of it.
 
     def _keep(self, trial: Trial, checkpoint: CheckpointRef, totals: Totals, score: float) -> list[Command]:
+        if checkpoint in trial.checkpoints:  # it became a copy of what it has already, and does not count that twice
+            trial.checkpoints.remove(checkpoint)
+            self._holders[checkpoint.path] -= 1
         trial.checkpoints.append(checkpoint)
         trial.saved_totals[checkpoint.path] = totals
         trial.scores[checkpoint.path] = score
@@ -114,8 +117,7 @@ class Standing:
         gone: list[Command] = []
         for one in retention.superfluous(self.plan, trial):
             trial.checkpoints.remove(one)
-            if one not in trial.checkpoints:
-                del trial.saved_totals[one.path], trial.scores[one.path]
+            del trial.saved_totals[one.path], trial.scores[one.path]
             gone += self._let_go(one)
         return gone
 
