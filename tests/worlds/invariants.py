@@ -1,0 +1,178 @@
+"""What holds in every world, whatever goes wrong: I1 to I10, each a function that says its number and its sentence.
+
+Those of entries are asked before the ledger takes an entry, those of commits when ledger and experiment know the same,
+those of ends when a run has ended in good order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tests.worlds.ledger import FINAL, LIVE, Account, Ledger
+from tune.machine.events import CheckpointRefused, Ended, Entry, Exploited, Failed, Launched, Reopened, Reported, Saved
+from tune.machine.experiment import Experiment
+
+if TYPE_CHECKING:
+    from tests.worlds.play import Play
+
+
+class BrokenInvariantError(AssertionError):
+    """An invariant does not hold: its number, its sentence, and what was seen."""
+
+    def __init__(self, number: str, sentence: str, seen: str) -> None:
+        super().__init__(f"{number} is broken: {sentence}\n  {seen}")
+        self.number = number
+
+
+def _check(holds: bool, number: str, sentence: str, *seen: object) -> None:
+    if not holds:
+        raise BrokenInvariantError(number, sentence, "\n  ".join(map(str, seen)))
+
+
+# Of each entry.
+
+
+def one_writer(ledger: Ledger, entry: Entry) -> None:
+    event = entry.event
+    if isinstance(event, Launched):
+        account = ledger.accounts[event.trial_id]
+        follows = event.attempt == account.attempt + 1 and account.state not in LIVE
+        _check(follows, "I1", "an attempt begins when the one before it is over, under the next number", event, account)
+    elif isinstance(event, Reported | Saved | Ended | Failed | CheckpointRefused):
+        account = ledger.accounts[event.trial_id]
+        heard = event.attempt == account.attempt and account.state in LIVE
+        _check(heard, "I1", "only the attempt that was launched last is heard, while it runs", event, account)
+
+
+def no_gap_and_no_double(ledger: Ledger, entry: Entry) -> None:
+    event = entry.event
+    if isinstance(event, Reported | Ended) and entry.iteration is not None:
+        account = ledger.accounts[event.trial_id]
+        follows = entry.iteration == account.reached + 1 and (event.attempt, entry.iteration) not in account.accepted
+        _check(follows, "I2", "a result is its trial's next iteration, and none is taken twice", event, account)
+
+
+def starts_where_it_was_saved(ledger: Ledger, entry: Entry) -> None:
+    event = entry.event
+    if isinstance(event, Launched):
+        saved = ledger.accounts[event.trial_id].saved
+        latest = event.checkpoint == (saved[-1] if saved else None)
+        _check(latest, "I3", "an attempt starts from the latest checkpoint that its trial saved", event, saved)
+    elif isinstance(event, CheckpointRefused):
+        saved = ledger.accounts[event.trial_id].saved
+        earlier = {one.iteration for one in saved if one.path != event.checkpoint.path}
+        found = (entry.iteration or 0) in {0, *earlier}
+        _check(found, "I3", "a damaged checkpoint gives way to an earlier one, or the beginning", entry, saved)
+    elif isinstance(event, Exploited):
+        been = event.checkpoint.iteration <= ledger.furthest
+        _check(been, "I3", "a copy starts where somebody has been", event, ledger.furthest)
+
+
+def final_is_final(ledger: Ledger, entry: Entry) -> None:
+    event = entry.event
+    account = ledger.accounts.get(getattr(event, "trial_id", ""))
+    if account is not None and account.state in FINAL:
+        _check(isinstance(event, Reopened), "I5", "what is over is over, unless the user reopens it", event, account)
+
+
+OF_ENTRIES = (one_writer, no_gap_and_no_double, starts_where_it_was_saved, final_is_final)
+
+
+# Of each commit.
+
+
+def resources_are_kept_to(play: Play) -> None:
+    for node, held in play.ground.held.items():
+        has = play.capacity[node].units()["cpu"]
+        _check(0 <= held <= has, "I4", "no more is held on a node than it has", f"{held} of {has} on {node}")
+
+
+def each_pays_for_his_own(play: Play) -> None:
+    plan = play.world.plan
+    for name, account in play.ledger.accounts.items():
+        trial = play.experiment.trials[name]
+        own = trial.failures <= account.own and trial.infra_failures <= account.foreign
+        _check(own, "I7", "a trial pays for its own failures, and not for those of others", trial, account)
+        allowed = plan.attempts_left(trial.failures) and trial.infra_failures <= plan.max_infra_failures
+        goes_on = not trial.state.final
+        _check(allowed or not goes_on, "I7", "no trial goes on that has failed more often than it may", trial, plan)
+
+
+def checkpoints_are_there(play: Play) -> None:
+    there = play.disk.whole
+    for kept in play.experiment.kept_checkpoints:
+        _check(kept.path in there, "I8", "what a trial may start from is there", kept, there)
+
+
+OF_COMMITS = (resources_are_kept_to, each_pays_for_his_own, checkpoints_are_there)
+
+
+# Of each end in good order.
+
+
+def all_is_given_back(play: Play) -> None:
+    _check(not any(play.ground.held.values()), "I4", "nothing is held when the run is over", play.ground.held)
+    _check(not play.ground.running, "I4", "nothing runs when the run is over", play.ground.running)
+
+
+def the_searcher_is_told_once(play: Play) -> None:
+    for name, trial in play.experiment.trials.items():
+        reopened = play.ledger.accounts[name].reopened
+        ended, added = play.witness.ended.get(name, 0), play.witness.added.get(name, 0)
+        once = ended == trial.state.final + reopened and added == 1 + reopened
+        seen = f"{name}: added {added} times, ended {ended} times, reopened {reopened} times, {trial.state}"
+        _check(once, "I6", "the search algorithm is told of each trial once, and once of its end", seen)
+
+
+OF_ENDS = (all_is_given_back, the_searcher_is_told_once)
+
+
+# Of what happens in between.
+
+
+def starts_alone(ledger: Ledger, call_id: str, running: Iterable[str]) -> None:
+    trial_id, _, attempt = call_id.partition(".")
+    account = ledger.accounts.get(trial_id, Account())
+    committed = account.attempt == int(attempt)
+    _check(committed, "I1", "an attempt starts once its launch is committed", call_id, account)
+    beside = [one for one in running if one.startswith(f"{trial_id}.")]
+    _check(not beside, "I1", "no two attempts of a trial run at the same time", call_id, beside)
+
+
+def acknowledged_is_committed(ledger: Ledger, trial_id: str, attempt: int, iteration: int) -> None:
+    account = ledger.accounts.get(trial_id, Account())
+    kept = (attempt, iteration) in account.accepted
+    _check(kept, "I3", "no result is acknowledged before it is kept", f"{trial_id}.{attempt} at {iteration}", account)
+
+
+def ends_in_time(holds: bool, turns: int) -> None:
+    _check(holds, "I9", "every experiment ends", f"not in {turns} turns of the loop")
+
+
+def all_ends(play: Play, *, something_went_wrong: bool) -> None:
+    """A run has ended in good order, and some trials have not."""
+    sentence = "once nothing goes wrong any more, the experiment ends and all its trials with it"
+    _check(something_went_wrong, "I9", sentence, play.unfinished, play.experiment.closing)
+
+
+def nothing_raises(said: Collection[str]) -> None:
+    _check(not said, "I9", "nothing raises, nor is refused, whose user has not made it raise", *said)
+
+
+_OF_THE_PROCESS = frozenset(("plan", "policies", "searcher_waits", "_fresh", "_said"))
+
+
+def stands_where_it_stood(before: Experiment, after: Experiment) -> None:
+    """The journal, folded by another process, comes to the same."""
+    for name in vars(before).keys() - _OF_THE_PROCESS:
+        one, other = getattr(before, name), getattr(after, name)
+        same = one == other or repr(one) == repr(other)  # not a number is no equal of itself
+        _check(same, "I10", "a resumed experiment stands where it stood", name, repr(one), repr(other))
+
+
+def comes_to_the_same(killed: Mapping[Any, Any], whole: Mapping[Any, Any]) -> None:
+    """Trials ran one after the other, and nothing but the driver died."""
+    differing = [key for key in {**whole, **killed} if killed.get(key) != whole.get(key)]
+    seen = [f"{key}: {killed.get(key)} and not {whole.get(key)}" for key in differing]
+    _check(not differing, "I10", "an experiment whose driver died ends as it would have", *seen)
