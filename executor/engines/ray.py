@@ -1,24 +1,31 @@
 """Trials on a Ray cluster: a site on each of its nodes, in an actor of Ray's, and a placement group for what is held.
 
-The group keeps Ray from giving to others what our calls use; the calls themselves run in processes of our own beside
-the actor, so that one that dies leaves its neighbours alone.
+The group keeps Ray from giving to others what our calls use, and the gpus that it was given are theirs. The calls
+themselves run in processes of our own beside the actor, so that one that dies leaves its neighbours alone.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from executor.devices import Shares
 from executor.engines.fleet import SiteFleet
 from executor.engines.site import Site
 from executor.errors import ClusterError
+from executor.holdings import Holding
 from executor.hosting.executor import RemoteExecutor
 from executor.hosting.messages import Report
 from executor.hosting.runtime_env import RuntimeEnv
 from executor.messages import Reservation, RoomAdded
-from executor.resources import Node, Request, Resources
+from executor.resources import Node, Resources
 
+_log = logging.getLogger(__name__)
+
+_WHOLE = 10_000
 _LOOK_S = 2.0
 _ANSWER_S = 60.0
 _PLACED_S = 10.0
@@ -71,27 +78,50 @@ class RayFleet(SiteFleet):
         amounts = {
             _KINDS.get(kind, kind): amount for kind, amount in node["Resources"].items() if not kind.startswith(_THEIRS)
         }
-        surveyed = self._ray.get(site.survey.remote(amounts.get("gpu", 0)), timeout=_ANSWER_S)
+        self._ray.get(site.survey.remote(0), timeout=_ANSWER_S)
         self._sites[name], self._hosts[name] = site, f"node:{address}"
-        self.settle(Node(name, Resources.of(amounts)), surveyed.gpus)
+        self.settle(Node(name, Resources.of(amounts)), ())  # which gpus a call gets is Ray's to say
 
-    def reserve(self, request: Request, avoid: Collection[str] = ()) -> Reservation | None:
-        """Hold room in our books and in Ray's; none when others use it there."""
-        reservation = super().reserve(request, avoid)
-        if reservation is None:
-            return None
+    def place(self, holding: Holding) -> Holding | None:
+        """Hold the room in Ray's books too, and take the gpus that it gives; none when others use it there."""
+        reservation = holding.reservation
         theirs = {ours: ray for ray, ours in _KINDS.items()}
         bundles = [
             {**{theirs.get(kind, kind): amount for kind, amount in bundle.as_dict().items()}, self._hosts[node]: 0.001}
-            for bundle, node in zip(request.bundles, reservation.nodes, strict=True)
+            for bundle, node in zip(reservation.request.bundles, reservation.nodes, strict=True)
         ]
         group = self._ray.util.placement_group(bundles, strategy="PACK")
-        if group.wait(timeout_seconds=_PLACED_S):
-            self._groups[reservation.reservation_id] = group
-            return reservation
+        try:
+            if group.wait(timeout_seconds=_PLACED_S):
+                placed = replace(holding, gpus=self._gpus_of(group, reservation))
+                self._groups[reservation.reservation_id] = group
+                return placed
+        except self._ray.exceptions.RayError:  # a node of it is gone
+            _log.warning("room on %s could not be had", ", ".join(reservation.nodes), exc_info=True)
         self._ray.util.remove_placement_group(group)
-        self.withdraw(reservation)
         return None
+
+    def _gpus_of(self, group: Any, reservation: Reservation) -> tuple[Shares | None, ...]:
+        """The gpus that Ray has given to each bundle of a group, as a task in the bundle sees them."""
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        asked = {
+            number: self._ray.remote(_assigned_gpus)
+            .options(
+                num_cpus=0,
+                num_gpus=bundle["gpu"],
+                scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=number),
+            )
+            .remote()
+            for number, bundle in enumerate(reservation.request.bundles)
+            if bundle["gpu"]
+        }
+        found = dict(zip(asked, self._ray.get(list(asked.values()), timeout=_ANSWER_S), strict=True))
+        with_gpus = {node.name for node in self.nodes() if node.capacity["gpu"]}
+        return tuple(
+            tuple((name, _WHOLE) for name in found.get(number, ())) if node in with_gpus else None
+            for number, node in enumerate(reservation.nodes)
+        )
 
     def settled(self, reservation_id: int) -> None:
         """Nothing of a reservation is in use any more."""
@@ -116,6 +146,13 @@ class RayFleet(SiteFleet):
         for number in list(self._groups):
             self.settled(number)
         self._sites.clear()
+
+
+def _assigned_gpus() -> list[str]:
+    """Runs as a task of Ray's: its gpus, as ``CUDA_VISIBLE_DEVICES`` knows them."""
+    import ray
+
+    return [str(name) for name in ray.get_gpu_ids()]
 
 
 class RayExecutor(RemoteExecutor):

@@ -7,7 +7,8 @@ from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 
 from executor.errors import ExecutorClosedError
-from executor.hosting.bookings import Bookings
+from executor.holdings import Holding
+from executor.hosting.bookings import Bookings, holds
 from executor.hosting.fleet import Arrival, Arrive, Fleet, NodeLost, Reported
 from executor.hosting.messages import Freed, Order, Report
 from executor.messages import Reservation, RoomFreed
@@ -24,7 +25,6 @@ class BookedFleet(Fleet):
         self._lock = threading.RLock()
         self._bookings = Bookings(nodes, gpus)
         self._arrive: Arrive = _nobody_listens
-        self._withdrawn: set[int] = set()
         self._closed = False
 
     @abstractmethod
@@ -34,6 +34,10 @@ class BookedFleet(Fleet):
     @abstractmethod
     def leave(self) -> None:
         """End the hosts and what carries messages to them."""
+
+    def place(self, holding: Holding) -> Holding | None:
+        """What is booked, as its nodes are to be told of it; None when it cannot be had there after all. May wait."""
+        return holding
 
     def settled(self, reservation_id: int) -> None:
         """Nothing of a reservation is in use any more; called just before that is told."""
@@ -54,13 +58,17 @@ class BookedFleet(Fleet):
         with self._lock:
             if self._closed:
                 raise ExecutorClosedError("this executor was closed: open a new one")
-            booked = self._bookings.reserve(request, avoid)
-            if booked is None:
+            holding = self._bookings.reserve(request, avoid)
+        if holding is None:
+            return None
+        placed = self.place(holding)
+        with self._lock:
+            if placed is None:
+                self._bookings.withdraw(holding.reservation.reservation_id)
                 return None
-            reservation, holds = booked
-            for node, hold in holds.items():
+            for node, hold in holds(placed).items():
                 self.carry(node, hold)
-            return reservation
+        return holding.reservation
 
     def release(self, reservation: Reservation) -> None:
         number = reservation.reservation_id
@@ -70,12 +78,6 @@ class BookedFleet(Fleet):
             settled = self._bookings.forgo(number)
         if settled and (told := self._told_of([number])):
             self._arrive(told)
-
-    def withdraw(self, reservation: Reservation) -> None:
-        """Release what nobody was told of; so nobody is told that it is free again, either."""
-        with self._lock:
-            self._withdrawn.add(reservation.reservation_id)
-        self.release(reservation)
 
     def send(self, node: str, order: Order) -> None:
         with self._lock:
@@ -99,14 +101,9 @@ class BookedFleet(Fleet):
             self._arrive(arrivals)
 
     def _told_of(self, settled: Sequence[int]) -> list[Arrival]:
-        told: list[Arrival] = []
         for number in settled:
             self.settled(number)
-            if number in self._withdrawn:
-                self._withdrawn.remove(number)
-            else:
-                told.append(RoomFreed())
-        return told
+        return [RoomFreed() for _ in settled]
 
     def lose(self, node: str, why: str) -> None:
         """A node is gone; saying it twice does nothing."""

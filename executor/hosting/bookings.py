@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from executor.holdings import Holding, Holdings
 from executor.hosting.messages import Bundle, Free, Hold
-from executor.messages import Reservation
 from executor.resources import Node, Request
 
 
@@ -37,18 +36,21 @@ class Bookings:
         """There is one more node."""
         self._holdings.add(node, gpus)
 
-    def reserve(self, request: Request, avoid: Collection[str] = ()) -> tuple[Reservation, dict[str, Hold]] | None:
-        """Hold room, and what each node is to be told; None when it does not fit just now.
+    def reserve(self, request: Request, avoid: Collection[str] = ()) -> Holding | None:
+        """Hold room, of which the nodes are to be told by `holds`; None when it does not fit just now.
 
         Raises:
             InfeasibleRequestError: it would not fit even if everything were idle.
         """
         holding = self._holdings.reserve(request, avoid)
-        if holding is None:
-            return None
-        reservation = holding.reservation
-        self._bookings[reservation.reservation_id] = _Booking(holding, set(reservation.nodes))
-        return reservation, holds(holding)
+        if holding is not None:
+            reservation = holding.reservation
+            self._bookings[reservation.reservation_id] = _Booking(holding, set(reservation.nodes))
+        return holding
+
+    def withdraw(self, reservation_id: int) -> None:
+        """Free room that no node was told of."""
+        self._holdings.give_back(self._bookings.pop(reservation_id).holding)
 
     def release(self, reservation_id: int) -> dict[str, Free]:
         """What is to be told to the nodes that have something of it; nothing when that was said before."""

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from executor.engines.ray import RayExecutor
+from executor.resources import Request, Resources
 from tests.executor.contract import ExecutorContract
+from tests.executor.conversation import Conversation
+from tests.executor.local_programs import Run, environment
 
 pytest.importorskip("ray")
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]  # Ray's own, of which there are many
@@ -54,3 +57,24 @@ class TestRay(ExecutorContract):
     @staticmethod
     def make_executor(*, cpus: float, gpus: float = 0, resources: Mapping[str, float] | None = None) -> OwnNode:
         return OwnNode({"num_cpus": int(cpus), "num_gpus": int(gpus), "resources": dict(resources or {})})
+
+
+def test_a_call_gets_the_gpus_that_ray_has_given_it_and_not_those_that_others_use() -> None:
+    import ray
+
+    with OwnNode({"num_cpus": 2, "num_gpus": 3, "resources": {"spot": 1}}) as executor, Conversation(executor) as talk:
+        other = ray.remote(num_gpus=1, num_cpus=0, resources={"spot": 0.1})(_Holder).remote()
+        (theirs,) = ray.get(other.gpus.remote())
+        two = talk.reserve(Request((Resources.of(cpu=1, gpu=2),)))
+        found = talk.returned_by(talk.start(Run(environment), ["CUDA_VISIBLE_DEVICES"], on=two))
+        ours = found["CUDA_VISIBLE_DEVICES"].split(",")
+        assert sorted([str(theirs), *ours]) == ["0", "1", "2"]
+        ray.kill(other)
+
+
+class _Holder:
+    def gpus(self) -> list[Any]:
+        import ray
+
+        found: list[Any] = ray.get_gpu_ids()
+        return found
