@@ -1,16 +1,21 @@
 """What users are shown works: each page's Python blocks run as one program, its sweep files and commands are valid.
 
 A sweep file that is shown for its mistakes is marked ``yaml wrong``; the ``text`` block after it begins its message.
+What Kubernetes is given is marked ``yaml manifest``.
 """
 
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
+import yaml
 
 from tune.cli import app
 
@@ -67,14 +72,78 @@ def test_the_mistakes_of_a_page_are_told_as_it_says(page: Path, tmp_path: Path) 
         assert done.stderr.startswith(message), done.stderr
 
 
+def check_command(words: list[str]) -> None:
+    """Refuses what the command line does not have."""
+    command = typer.main.get_command(app)
+    name, arguments = "audition", words[1:]
+    while hasattr(command, "commands"):
+        name, *arguments = arguments
+        command = command.commands[name]
+    command.make_context(name, arguments)
+
+
+def check_script(script: str) -> None:
+    """Each command of ours in a script; what the shell would put in for a quoted variable counts as a 1."""
+    for line in script.replace("\\\n", " ").splitlines():
+        lexer = shlex.shlex(re.sub(r'"\$[^"]*"', "1", line), posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        words = list(lexer)
+        if "audition" in words:
+            check_command(list(takewhile(lambda word: word not in "()<>|&;", words[words.index("audition") :])))
+
+
 @with_blocks("sh")
 def test_the_commands_of_a_page_are_known(page: Path) -> None:
-    group = typer.main.get_command(app)
-    for line in "".join(blocks(page, "sh")).splitlines():
-        words = shlex.split(line, comments=True)
-        if words[:1] == ["audition"]:
-            command = group.commands[words[1]]  # type: ignore[attr-defined]
-            command.make_context(words[1], words[2:])  # refuses options that it does not have
+    check_script("".join(blocks(page, "sh")))
+
+
+@with_blocks("bash")
+def test_the_scripts_of_a_page_are_whole(page: Path) -> None:
+    for script in blocks(page, "bash"):
+        done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), script
+        check_script(script)
+
+
+@with_blocks("yaml manifest")
+def test_the_manifests_of_a_page_are_whole(page: Path) -> None:
+    for text in blocks(page, "yaml manifest"):
+        for manifest in yaml.safe_load_all(text):
+            assert {"apiVersion", "kind", "metadata", "spec"} == set(manifest)
+            assert manifest["metadata"]["name"]
+            for container in containers(manifest):
+                check_container(container, volumes(manifest))
+
+
+def containers(manifest: Any) -> Iterator[Any]:
+    """All containers anywhere in a manifest."""
+    if isinstance(manifest, dict):
+        for key, value in manifest.items():
+            if key in ("containers", "initContainers"):
+                yield from value
+            else:
+                yield from containers(value)
+    elif isinstance(manifest, list):
+        for value in manifest:
+            yield from containers(value)
+
+
+def volumes(manifest: Any) -> set[str]:
+    """The names of all volumes that pods of a manifest have."""
+    found = re.findall(r"'(?:volumes|volumeClaimTemplates)': (\[.*?\}\])", str(manifest))
+    return {name for text in found for name in re.findall(r"'name': '([^']+)'", text)}
+
+
+def check_container(container: Any, known: set[str]) -> None:
+    """What it mounts is there, and the commands of ours that it runs are known."""
+    assert {mount["name"] for mount in container.get("volumeMounts", [])} <= known, container["name"]
+    command = container.get("command", [])
+    if command[:1] == ["audition"]:
+        check_command(command)
+    elif command[:1] == ["sh"]:
+        done = subprocess.run(["sh", "-n"], input=command[-1], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), command[-1]
+        check_script(command[-1])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
