@@ -311,7 +311,11 @@ async def _decoded(stream: AsyncIterator[bytes], mail: Any) -> AsyncIterator[Any
 
 async def _hello(mails: AsyncIterator[Any]) -> Any:
     """What a stream has to begin with; None when it begins with something else, or not at all."""
-    first = await anext(mails, None)
+    try:
+        first = await anext(mails, None)
+    except DecodeError as error:
+        _log.warning("a stream ends for a first message that makes no sense: %s", error)
+        return None
     if first is None or not first.messages or first.messages[0].WhichOneof("what") != "hello":
         return None
     return first.messages[0].hello

@@ -74,7 +74,7 @@ class Served:
 
     def credentials(self, role: Role, name: str = "somebody", authority: Keyed | None = None) -> Credentials:
         asked, key = request(name)
-        certificate = issue(authority or self.home.authority, asked, role, name, 60)
+        certificate = issue(authority or self.home.authority, asked, role, name, 3600)
         return Credentials(self.home.authority.certificate, Keyed(certificate, key))
 
     def call(self, name: str, credentials: Credentials) -> Any:
