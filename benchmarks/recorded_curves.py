@@ -1,10 +1,11 @@
 """Worker-seconds until a search on recorded curves has found what is best: schedulers on two tables, paired by seed.
 
 Four virtual workers, reduction factor 3, random search: seed by seed all systems are given the same configurations in
-the same order. Three figures: until a result is within 0.005 of the table's best, until it is among the best 5% of
-configurations, and the mean regret over the first tenth of a budget of 100 full trainings. A search that has not come
-there by the end of the budget counts with the budget. `ratio` is the geometric mean, with its 95% interval by
-bootstrap, of what a system took to what Ray's rule took with the same seed at grace period 3, its better one.
+the same order; only BOHB's model, in the rows that name it, chooses for itself. Three figures: until a result is
+within 0.005 of the table's best, until it is among the best 5% of configurations, and the mean regret over the first
+tenth of a budget of 100 full trainings. A search that has not come there by the end of the budget counts with the
+budget. `ratio` is the geometric mean, with its 95% interval by bootstrap, of what a system took to what Ray's rule took
+with the same seed at grace period 3, its better one.
 
     python benchmarks/recorded_curves.py                            # some ten minutes on two cores
     python benchmarks/recorded_curves.py --seeds 10 --only auto "Ray's rule, grace 3"
@@ -50,6 +51,9 @@ TRAININGS = 100
 PEER = "Ray's rule, grace 3"
 TARGET = 0.8
 
+Policies = tuple[str | None, TrialScheduler]
+"""A searcher's name, None for random search, and a scheduler."""
+
 
 class RayASHA(TrialScheduler):
     """ASHA as Ray Tune 2.60 decides: of its rungs, from the top, the first that a result reaches anew counts.
@@ -83,25 +87,33 @@ class RayASHA(TrialScheduler):
         return Continue()
 
 
-def _systems() -> dict[str, Callable[[], TrialScheduler]]:
+def _systems() -> dict[str, Callable[[], Policies]]:
     """What is compared; a scheduler that is registered and takes `max_t` joins by itself."""
-    systems: dict[str, Callable[[], TrialScheduler]] = {
-        PEER: partial(RayASHA, 3),
-        "Ray's rule, grace 1": partial(RayASHA, 1),
+    systems: dict[str, Callable[[], Policies]] = {
+        PEER: lambda: (None, RayASHA(3)),
+        "Ray's rule, grace 1": lambda: (None, RayASHA(1)),
     }
     for kind, grace in product(("promotion", "stopping"), (3, 1)):
-        systems[f"{kind} ASHA, grace {grace}"] = partial(
-            ASHAScheduler, max_t=MAX_T, reduction_factor=3, grace_period=grace, type=kind
-        )
-    systems["random, full training"] = FIFOScheduler
+        systems[f"{kind} ASHA, grace {grace}"] = partial(_asha, None, kind, grace)
+    systems["promotion ASHA, grace 3, BOHB's model"] = partial(_asha, "bohb", "promotion", 3)
+    systems["random, full training"] = lambda: (None, FIFOScheduler())
     seen = {SCHEDULERS[name] for name in ("asha", "async_hyperband", "fifo")}
     for name, home in SCHEDULERS.items():
-        taken = _arguments(home)
-        if home not in seen and "max_t" in taken:
+        if home not in seen and "max_t" in _arguments(home):
             seen.add(home)
-            given = {key: value for key, value in (("max_t", MAX_T), ("reduction_factor", 3)) if key in taken}
-            systems[name] = partial(create_scheduler, name, **given)
+            systems[name] = partial(_registered, None, name)
+    systems["hb_bohb, BOHB's model"] = partial(_registered, "bohb", "hb_bohb")
     return systems
+
+
+def _asha(searcher: str | None, kind: str, grace_period: int) -> Policies:
+    return searcher, ASHAScheduler(max_t=MAX_T, reduction_factor=3, grace_period=grace_period, type=kind)
+
+
+def _registered(searcher: str | None, name: str) -> Policies:
+    given = {"max_t": MAX_T, "reduction_factor": 3}
+    taken = _arguments(SCHEDULERS[name])
+    return searcher, create_scheduler(name, **{key: value for key, value in given.items() if key in taken})
 
 
 def _arguments(home: str) -> Mapping[str, Any]:
@@ -125,10 +137,11 @@ def _search(table: str, system: str, seed: int) -> tuple[float, float, float, bo
     """Worker-seconds to the target and to the best 5%, the mean regret of the first tenth, and whether it arrived."""
     curves, metric, near, top, budget = _table(table)
     for share in (0.25, 1.0):  # virtual time repeats itself: a longer search begins as the shorter one did
+        searcher, scheduler = _systems()[system]()
         found = tune.simulate(
             curves,
-            None,
-            _systems()[system](),
+            searcher,
+            scheduler,
             metric=metric,
             mode="max",
             workers=WORKERS,
