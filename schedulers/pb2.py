@@ -9,7 +9,6 @@ deviation is highest, with beta_t = c1 + log(c2 * t).
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
@@ -20,8 +19,6 @@ from schedulers.base import Exploit, ScheduleContext, Trial
 from schedulers.pbt import Explore, PopulationBasedTraining
 from schedulers.population import Member
 
-_MOST_POINTS = 1000
-_FEWEST_POINTS = 4
 _C1, _C2 = 0.2, 0.4
 
 
@@ -33,22 +30,14 @@ class _Mark:
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Point:
-    """Over an interval that ended at `t` the score changed by `change` a unit of time, with `x`."""
-
-    t: float
-    x: tuple[float, ...]
-    change: float
-
-
 class PB2(PopulationBasedTraining):
     """Population based training for few members: who copies is given the values that promise most, not random ones.
 
     All that `PopulationBasedTraining` says of intervals, copies, pauses and checkpoints holds. The values are found by
     a Gaussian process of how fast the metric got better, with which values, at which time; what others try just now
-    counts as known, so that they do not all try the same. It keeps the last 1,000 intervals, and is fitted when a trial
-    copies, some tens of milliseconds each time; until there are 4, values are drawn evenly.
+    counts as known, so that they do not all try the same. It keeps the last 200 intervals, and is fitted anew when a
+    tenth more were seen. A copy costs some 10 ms for it, an interval that is learned from 0.4 ms on average
+    (`benchmarks/scheduler_decisions.py`). Until there are 4, values are drawn evenly.
 
     Args:
         time_attr: as in `PopulationBasedTraining`, like all others.
@@ -102,10 +91,12 @@ class PB2(PopulationBasedTraining):
         if mistakes:
             raise ValueError(f"PB2: {'; '.join(mistakes)}")
         self._ranges = list(bounds.flat(self._mutations))
-        self._points: deque[_Point] = deque(maxlen=_MOST_POINTS)
 
     def bind(self, context: ScheduleContext) -> None:
+        from schedulers.time_varying import Bandit  # numpy and scipy: only who searches pays for them
+
         super().bind(context)
+        self._bandit = Bandit(len(self._ranges))
         self._marks: dict[str, _Mark] = {}
         self._trying: dict[str, tuple[float, ...]] = {}
 
@@ -126,7 +117,7 @@ class PB2(PopulationBasedTraining):
             self._marks[name] = _Mark(member.t, score)
         elif member.t >= self._due(member):
             change = (score - mark.score) / (member.t - mark.t)
-            self._points.append(_Point(member.t, self._unit(member.trial.config), change))
+            self._bandit.see(member.t / self._interval, self._unit(member.trial.config), change)
             self._marks[name] = _Mark(member.t, score)
 
     def _exploit(self, member: Member, ranked: list[Member]) -> Exploit | None:
@@ -137,33 +128,24 @@ class PB2(PopulationBasedTraining):
         return exploit
 
     def _explore(self, member: Member, donor: Member, rng: Random) -> dict[str, Any]:
-        if len(self._points) < _FEWEST_POINTS:
-            found = [rng.random() for _ in self._ranges]
-        else:
+        if self._bandit.is_ready:
             found = self._most_promising(member, donor, rng)
+        else:
+            found = [rng.random() for _ in self._ranges]
         config = dict(donor.trial.config)
         for (path, one), unit in zip(self._ranges, found, strict=True):
             config = bounds.put(config, path, one.value(unit))
         return config if self._custom_explore is None else self._custom_explore(config)
 
     def _most_promising(self, member: Member, donor: Member, rng: Random) -> list[float]:
-        import numpy as np  # late: only who searches pays for it
+        import numpy as np
 
-        from schedulers.time_varying import Observed, best_point
-
-        points = list(self._points)
-        changes = np.array([one.change for one in points])
-        observed = Observed(
-            np.array([one.t for one in points]) / self._interval,
-            np.array([one.x for one in points]),
-            (changes - changes.mean()) / (changes.std() or 1.0),
-        )
         others = [x for name, x in self._trying.items() if name != member.trial_id]
         pending = np.array(others).reshape(len(others), len(self._ranges))
         now = donor.t / self._interval
         beta = max(_C1 + math.log(max(_C2 * now, 1.0)), _C1)
         generator = np.random.default_rng(rng.getrandbits(64))
-        return [float(one) for one in best_point(observed, pending, now, beta, generator)]
+        return [float(one) for one in self._bandit.best_point(pending, now, beta, generator)]
 
     def _unit(self, config: Mapping[str, Any]) -> tuple[float, ...]:
         return tuple(one.unit(bounds.at(config, path)) for path, one in self._ranges)

@@ -7,15 +7,24 @@ Optimization", AISTATS 2016.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_solve
+from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.optimize import minimize
+from threadpoolctl import ThreadpoolController
 
 Array = Any
-_FITTED_ON = 150
+
+MOST = 200
+"""How many observations are kept, the latest: of eight members those of 25 intervals."""
+
+_FITTED_ON = 100
+_STEPS = 15
+_GROWTH = 1.1
+_FEWEST = 4
 _CANDIDATES = 500
 _JITTER = 1e-6
 # The logarithms of length scale, noise and omega.
@@ -23,65 +32,110 @@ _START = np.log([0.3, 0.1, 0.02])
 _BOUNDS = [tuple(np.log(pair)) for pair in ((0.05, 3.0), (1e-3, 1.0), (1e-4, 0.5))]
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(NamedTuple):
     """`y` was seen at times `t` (in intervals), with hyperparameters `x` in the unit cube."""
 
     t: Array
     x: Array
     y: Array
 
+    def latest(self, count: int) -> Observed:
+        """The last `count` of them."""
+        return Observed(*(each[-count:] for each in self))
+
+
+class Bandit:
+    """Learns from one observation after the other, and says where the most is to be had.
+
+    What it costs is bounded, and small enough for the loop that decides: `MOST` observations are kept, and the kernel's
+    parameters are sought on the latest of them whenever a tenth more has been seen, from where they were. They depend
+    on what was seen and on nothing else; one thread computes, since sums of several come out differently.
+    """
+
+    def __init__(self, dimensions: int) -> None:
+        self._observed = Observed(np.empty(0), np.empty((0, dimensions)), np.empty(0))
+        self._seen = self._fitted_at = 0
+        self._parameters: Array = _START
+        self._blas: Any = ThreadpoolController().select(user_api="blas")
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether enough was seen for an answer."""
+        return self._seen >= _FEWEST
+
+    def see(self, t: float, x: Array, y: float) -> None:
+        """At time `t`, in intervals, `y` was seen with `x`."""
+        t0, x0, y0 = self._observed
+        self._observed = Observed(np.append(t0, t), np.vstack([x0, x]), np.append(y0, y)).latest(MOST)
+        self._seen += 1
+        if self.is_ready and self._seen > _GROWTH * self._fitted_at:
+            self._fitted_at = self._seen
+            with self._blas.limit(limits=1):
+                self._parameters = fitted(_standardised(self._observed).latest(_FITTED_ON), self._parameters)
+
+    def best_point(self, pending: Array, now: float, beta: float, rng: Any) -> Array:
+        """See `best_point`."""
+        with self._blas.limit(limits=1):
+            return best_point(_standardised(self._observed), self._parameters, pending, now, beta, rng)
+
 
 def kernel(parameters: Array, a: Observed, b: Observed) -> Array:
     """k(x, x') = exp(-|x - x'|^2 / 2 l^2) * (1 - omega)^(|t - t'| / 2)."""
     length, _, omega = np.exp(parameters)
-    apart = ((a.x[:, None, :] - b.x[None, :, :]) ** 2).sum(-1) / length**2
-    later = np.abs(a.t[:, None] - b.t[None, :])
-    kept: Array = np.exp(-apart / 2) * (1 - omega) ** (later / 2)
+    kept: Array = np.exp(_squares(a, b) / (-2 * length**2) + np.log1p(-omega) / 2 * _gaps(a, b))
     return kept
 
 
-def fitted(observed: Observed) -> Array:
-    """The parameters under which the latest observations are most likely."""
-    recent = Observed(*(getattr(observed, name)[-_FITTED_ON:] for name in ("t", "x", "y")))
-    count = len(recent.y)
-
-    def unlikelihood(parameters: Array) -> float:
-        try:
-            factor = cho_factor(kernel(parameters, recent, recent) + np.exp(parameters[1]) * np.eye(count), lower=True)
-        except np.linalg.LinAlgError:
-            return 1e10
-        fit = recent.y @ cho_solve(factor, recent.y)
-        return float(fit / 2 + np.log(np.diag(factor[0])).sum())
-
-    found: Array = minimize(unlikelihood, _START, method="L-BFGS-B", bounds=_BOUNDS, options={"maxiter": 30}).x
+def fitted(observed: Observed, start: Array) -> Array:
+    """The parameters under which the observations are most likely, sought from `start`."""
+    squares, gaps = _squares(observed, observed), _gaps(observed, observed)
+    found: Array = minimize(
+        unlikelihood, start, (squares, gaps, observed.y), "L-BFGS-B", True, bounds=_BOUNDS, options={"maxiter": _STEPS}
+    ).x
     return found
 
 
-def best_point(observed: Observed, pending: Array, now: float, beta: float, rng: Any) -> Array:
+def unlikelihood(parameters: Array, squares: Array, gaps: Array, y: Array) -> tuple[float, Array]:
+    """-log p(y) up to a constant, and its gradient in the logarithms of length scale, noise and omega.
+
+    `squares` are |x - x'|^2 and `gaps` |t - t'| of all pairs. Rasmussen and Williams, 2006, equations 5.8 and 5.9.
+    """
+    length, noise, omega = np.exp(parameters)
+    alike = np.exp(squares / (-2 * length**2) + math.log1p(-omega) / 2 * gaps)
+    factor, failed = dpotrf(alike + (noise + _JITTER) * np.eye(len(y)), lower=True, clean=True)
+    if failed:
+        return 1e10, np.zeros(3)
+    inverse, _ = dpotri(factor, lower=True)
+    inverse = inverse + np.tril(inverse, -1).T
+    weights = inverse @ y
+    slopes = inverse - np.outer(weights, weights)
+    shared = slopes * alike
+    gradient = np.array(
+        [
+            (shared * squares).sum() / length**2,
+            noise * np.trace(slopes),
+            -omega / (1 - omega) / 2 * (shared * gaps).sum(),
+        ]
+    )
+    return float(y @ weights / 2 + np.log(np.diag(factor)).sum()), gradient / 2
+
+
+def best_point(observed: Observed, parameters: Array, pending: Array, now: float, beta: float, rng: Any) -> Array:
     """The `x` whose upper confidence bound, mean + sqrt(beta) * deviation, is highest at time `now`.
 
     The mean is of what was observed. For the deviation the `pending` points count as well, whatever they will show: so
     those who ask at the same time do not all get the same answer. `rng` is numpy's.
     """
-    parameters = fitted(observed)
-    held = len(pending)
-    told = Observed(
-        np.append(observed.t, np.full(held, now)),
-        np.vstack([observed.x, pending]) if held else observed.x,
-        observed.y,
-    )
-    noise = np.exp(parameters[1]) + _JITTER
-    of_mean = cho_factor(kernel(parameters, observed, observed) + noise * np.eye(len(observed.y)), lower=True)
-    of_deviation = cho_factor(kernel(parameters, told, told) + noise * np.eye(len(told.t)), lower=True)
-    weights = cho_solve(of_mean, observed.y)
+    count, held = len(observed.y), len(pending)
+    told = Observed(np.append(observed.t, np.full(held, now)), np.vstack([observed.x, pending]), observed.y)
+    noisy = kernel(parameters, told, told) + (np.exp(parameters[1]) + _JITTER) * np.eye(count + held)
+    weights = cho_solve((np.linalg.cholesky(noisy[:count, :count]), True), observed.y)
+    inverse = cho_solve((np.linalg.cholesky(noisy), True), np.eye(count + held))
 
     def bound(x: Array) -> Array:
-        at = Observed(np.full(len(x), now), x, None)
-        mean = kernel(parameters, at, observed) @ weights
-        across = kernel(parameters, at, told)
-        variance = 1 - np.einsum("ij,ji->i", across, cho_solve(of_deviation, across.T))
-        return mean + np.sqrt(beta * np.maximum(variance, 0))
+        across = kernel(parameters, Observed(np.full(len(x), now), x, None), told)
+        variance = 1 - ((across @ inverse) * across).sum(axis=1)
+        return across[:, :count] @ weights + np.sqrt(beta * np.maximum(variance, 0))
 
     points = rng.random((_CANDIDATES, observed.x.shape[1]))
     best = points[np.argmax(bound(points))]
@@ -90,3 +144,16 @@ def best_point(observed: Observed, pending: Array, now: float, beta: float, rng:
         near[0] = best
         best = near[np.argmax(bound(near))]
     return best
+
+
+def _standardised(observed: Observed) -> Observed:
+    return observed._replace(y=(observed.y - observed.y.mean()) / (observed.y.std() or 1.0))
+
+
+def _squares(a: Observed, b: Observed) -> Array:
+    squares = (a.x**2).sum(axis=1)[:, None] + (b.x**2).sum(axis=1)[None, :] - 2 * (a.x @ b.x.T)
+    return np.maximum(squares, 0.0)
+
+
+def _gaps(a: Observed, b: Observed) -> Array:
+    return np.abs(a.t[:, None] - b.t[None, :])

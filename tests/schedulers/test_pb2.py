@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import approx_fprime
 
 from schedulers import PB2, Exploit
 from schedulers.bounds import Bounds
-from schedulers.time_varying import Observed, best_point
+from schedulers.time_varying import MOST, Bandit, Observed, best_point, fitted, unlikelihood
 from searchers.space import lograndint, loguniform, qrandint, uniform
 from tests.schedulers.driver import Driver, StubTrial, bound, report
+
+START = np.log([0.3, 0.1, 0.02])
 
 
 def pb2(**more: Any) -> Any:
@@ -58,11 +61,30 @@ def test_it_drives_a_population_through_accidents() -> None:
 def test_the_upper_confidence_bound_goes_where_it_is_high_and_not_where_others_are() -> None:
     x = np.linspace(0, 1, 9)[:, None]
     observed = Observed(np.ones(9), x, -((x[:, 0] - 0.7) ** 2) * 8)
-    alone = best_point(observed, np.empty((0, 1)), 1.0, 0.2, np.random.default_rng(0))
+    parameters = fitted(observed, START)
+    alone = best_point(observed, parameters, np.empty((0, 1)), 1.0, 0.2, np.random.default_rng(0))
     assert abs(alone[0] - 0.7) < 0.15
-    curious = best_point(observed, np.empty((0, 1)), 30.0, 50.0, np.random.default_rng(0))
-    beside = best_point(observed, np.tile(curious, (20, 1)), 30.0, 50.0, np.random.default_rng(0))
+    curious = best_point(observed, parameters, np.empty((0, 1)), 30.0, 50.0, np.random.default_rng(0))
+    beside = best_point(observed, parameters, np.tile(curious, (20, 1)), 30.0, 50.0, np.random.default_rng(0))
     assert abs(beside[0] - curious[0]) > 0.05
+
+
+def test_the_gradient_of_the_likelihood_is_right() -> None:
+    generator = np.random.default_rng(0)
+    x, t, y = generator.random((12, 2)), np.arange(12) / 3, generator.standard_normal(12)
+    squares, gaps = ((x[:, None] - x[None]) ** 2).sum(-1), np.abs(t[:, None] - t[None])
+    for parameters in np.log([[0.3, 0.1, 0.02], [1.0, 0.01, 0.3]]):
+        _, gradient = unlikelihood(parameters, squares, gaps, y)
+        numeric = approx_fprime(parameters, lambda each: unlikelihood(each, squares, gaps, y)[0], 1e-7)
+        assert gradient == pytest.approx(numeric, rel=1e-3, abs=1e-5)
+
+
+def test_a_bandit_keeps_the_latest_and_forgets_what_no_longer_holds() -> None:
+    bandit, generator = Bandit(1), np.random.default_rng(0)
+    for at in range(2 * MOST):
+        x, best = generator.random(1), 0.2 if at < MOST else 0.8
+        bandit.see(at / 8, x, -float(abs(x[0] - best)))
+    assert abs(bandit.best_point(np.empty((0, 1)), 2 * MOST / 8, 0.2, generator)[0] - 0.8) < 0.05
 
 
 @pytest.mark.parametrize("given", [[0.5, 2.0], [1, 64], loguniform(1e-4, 0.1), lograndint(1, 100), qrandint(4, 64, 4)])
