@@ -128,17 +128,19 @@ class ASHAScheduler(TrialScheduler):
 
     def on_trial_result(self, trial: Trial, result: Mapping[str, Any]) -> Decision:
         t, score = number(result.get(self.time_attr)), self._objective.score(result)
-        if t is None:
-            return Continue()
-        climber = self._climbers[trial.trial_id]
+        return Continue() if t is None else self._decide(trial.trial_id, t, score)
+
+    def _decide(self, trial_id: str, t: float, score: float | None) -> Decision:
+        """What a trial does that came as far as `t`, with `score` if it said."""
+        climber, place = self._climbers[trial_id], 0
         rung = None if score is None else climber.newly_reached(t)
         if rung is not None and score is not None:
-            climber.entry = rung.record(trial.trial_id, score)
+            climber.entry, place = rung.record(trial_id, score)
         if self._stop_last_trials and t >= self._max_t:
             climber.let_go()
             return Stop(f"reached max_t ({self.time_attr} {self._max_t:.10g})", complete=True)
         if self._promotes:
-            return self._pause(climber, rung)
+            return self._pause(climber, place)
         return Continue() if rung is None else self._stop_unless_good(climber, rung)
 
     def free_until(self, trial: Trial, iteration: int) -> int:
@@ -174,14 +176,14 @@ class ASHAScheduler(TrialScheduler):
             return Continue()
         return Stop(f"{ordinal(place)} of {len(rung)} at {self._named(rung)}, needed {ordinal(needed)}")
 
-    def _pause(self, climber: _Climber, rung: Rung | None) -> Decision:
-        """Pause at a rung just reached, and again if a trial that was told to pause reports once more."""
-        if rung is not None:
+    def _pause(self, climber: _Climber, place: int) -> Decision:
+        """Pause at a rung just reached at `place`, and again if a trial that was told to pause reports once more."""
+        if place:
             climber.hold()
         if not climber.waits or climber.entry is None:
             return Continue()
         rung = climber.rungs[climber.highest]
-        place = rung.place_in_line(climber.entry)
+        place = place or rung.place_in_line(climber.entry)
         return Pause(f"waits at {self._named(rung)}: {ordinal(place)} of {len(rung)}")
 
     def _forget(self, trial: Trial) -> None:

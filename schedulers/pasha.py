@@ -7,13 +7,21 @@ Bohdal et al., "PASHA: Efficient HPO and NAS with Progressive Resource Allocatio
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from schedulers.asha import ASHAScheduler
 from schedulers.base import Candidates, Decision, Pause, Trial
-from schedulers.objective import number
 from schedulers.soft_ranking import Noise, SoftRanking
+
+
+class _Course:
+    """A trial's scores by their times, and the last rung at which it arrived, with its score there."""
+
+    __slots__ = ("curve", "rung", "score")
+
+    def __init__(self) -> None:
+        self.curve: dict[float, float] = {}
+        self.rung = -1
+        self.score = -math.inf
 
 
 class PASHAScheduler(ASHAScheduler):
@@ -57,21 +65,24 @@ class PASHAScheduler(ASHAScheduler):
         self._top = min(1, self._rungs)
         self._ranking = SoftRanking()
         self._noise = Noise()
-        self._curves: dict[str, dict[float, float]] = {}
-        self._last_rung: dict[str, tuple[int, float]] = {}
+        self._courses: dict[str, _Course] = {}
 
-    def on_trial_result(self, trial: Trial, result: Mapping[str, Any]) -> Decision:
-        climber = self._climbers[trial.trial_id]
+    def on_trial_add(self, trial: Trial) -> None:
+        super().on_trial_add(trial)
+        self._courses[trial.trial_id] = _Course()
+
+    def _decide(self, trial_id: str, t: float, score: float | None) -> Decision:
+        climber = self._climbers[trial_id]
         below = climber.highest
-        decision = super().on_trial_result(trial, result)
-        arrived = climber.highest > below and climber.entry is not None
-        score = -climber.entry[0] if arrived and climber.entry else self._objective.score(result)
-        t = number(result.get(self.time_attr))
-        if t is not None and score is not None and math.isfinite(score):
-            self._curves.setdefault(trial.trial_id, {})[t] = score
-        if arrived and score is not None:
-            self._arrive(trial.trial_id, climber.highest, score)
-        if isinstance(decision, Pause) and self._top <= climber.highest < self._rungs:
+        decision = super()._decide(trial_id, t, score)
+        if score is None:
+            return decision
+        course = self._courses[trial_id]
+        if math.isfinite(score):
+            course.curve[t] = score
+        if climber.highest > below:
+            self._arrive(trial_id, course, climber.highest, score)
+        if self._top <= climber.highest < self._rungs and isinstance(decision, Pause):
             return Pause(f"{decision.reason}; none goes further, for ranks no longer change")
         return decision
 
@@ -81,14 +92,14 @@ class PASHAScheduler(ASHAScheduler):
                 return promoted
         return next(iter(trials.waiting), None)
 
-    def _arrive(self, trial_id: str, rung: int, score: float) -> None:
+    def _arrive(self, trial_id: str, course: _Course, rung: int, score: float) -> None:
         """Take in a trial's score at a rung; at K_t, look whether the ranks are those of the rung below."""
-        previous = self._last_rung.get(trial_id)
-        self._last_rung[trial_id] = rung, score
-        if rung != self._top or previous is None or previous[0] != rung - 1:
+        before, below = course.rung, course.score
+        course.rung, course.score = rung, score
+        if rung != self._top or before != rung - 1:
             return
-        self._noise.add(self._curves.get(trial_id, {}))
-        self._ranking.add(trial_id, score, previous[1])
+        self._noise.add(course.curve)
+        self._ranking.add(trial_id, score, below)
         if not self._ranking.is_stable(self._noise.epsilon):
             self._top += 1
             self._ranking = SoftRanking()
@@ -96,5 +107,4 @@ class PASHAScheduler(ASHAScheduler):
 
     def _forget(self, trial: Trial) -> None:
         super()._forget(trial)
-        self._curves.pop(trial.trial_id, None)
-        self._last_rung.pop(trial.trial_id, None)
+        self._courses.pop(trial.trial_id, None)

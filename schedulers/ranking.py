@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 
 Entry = tuple[float, int, str]
 """A score with its sign turned, how many came before, and the trial: the best, then the earliest, sorts first."""
@@ -25,11 +25,13 @@ class Ranking:
     def __len__(self) -> int:
         return self._size
 
-    def add(self, entry: Entry) -> None:
-        """Put `entry` in its place."""
+    def add(self, entry: Entry) -> int:
+        """Put `entry` in its place, which is returned, counted from 0."""
         index = min(bisect_left(self._lasts, entry), len(self._blocks) - 1)
         block = self._blocks[index]
-        insort(block, entry)
+        inside = bisect_left(block, entry)
+        block.insert(inside, entry)
+        place = sum(map(len, self._blocks[:index])) + inside
         self._lasts[index : index + 1] = [block[-1]]
         self._size += 1
         if len(block) > _BLOCK:
@@ -37,6 +39,7 @@ class Ranking:
             del block[_BLOCK // 2 :]
             self._blocks.insert(index + 1, upper)
             self._lasts.insert(index, block[-1])
+        return place
 
     def at(self, place: int) -> Entry:
         """The entry at `place`, counted from 0."""

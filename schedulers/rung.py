@@ -27,11 +27,10 @@ class Rung:
         """How many trials the best 1/eta of this rung are, rounded down."""
         return int(len(self._ranking) / self._reduction_factor)
 
-    def record(self, trial_id: str, score: float) -> Entry:
-        """Keep a trial's score (larger is better), once for each trial."""
+    def record(self, trial_id: str, score: float) -> tuple[Entry, int]:
+        """Keep a trial's score (larger is better), once for each trial: its entry, and its place in line, from 1."""
         entry = (-score, len(self._ranking), trial_id)
-        self._ranking.add(entry)
-        return entry
+        return entry, self._ranking.add(entry) + 1
 
     def place(self, entry: Entry) -> int:
         """The place of `entry`, from 1; those with equal scores share the best of their places."""
