@@ -56,6 +56,11 @@ verbose: 2
 durability: power
 """
 
+PBT = """\
+trainable: sweep_trainable.py:train
+metric: accuracy
+mode: max
+scheduler: {type: pbt, hyperparam_mutations: """
 MINIMAL = "trainable: sweep_trainable.py:train\nmetric: accuracy\nmode: max\n"
 
 Read = Callable[..., Job]
@@ -216,6 +221,19 @@ def test_the_words_of_wandb_are_understood(read: Read) -> None:
     assert job.tune.scheduler.init_arguments[1].items() >= {"grace_period": 3, "reduction_factor": 2}.items()
 
 
+def test_what_a_population_varies_is_written_as_parameters_are(read: Read) -> None:
+    written = "{lr: {distribution: loguniform, min: 1e-4, max: 1e-1}, n: [8, 16], in: {p: {min: 0.0, max: 1.0}}}"
+    scheduler = read(PBT + written + "}").tune.scheduler
+    assert scheduler.init_arguments[1] == {
+        "hyperparam_mutations": {"lr": Float(1e-4, 1e-1, log=True), "n": [8, 16], "in": {"p": Float(0.0, 1.0)}}
+    }
+    bounds = "{lr: [1e-4, 1], n: {min: 1, max: 9}, in: {parameters: {p: {min: 0.0, max: 1.0}}}}"
+    scheduler = read(f"{MINIMAL}scheduler: {{type: pb2, hyperparam_bounds: {bounds}}}").tune.scheduler
+    assert scheduler.init_arguments[1] == {
+        "hyperparam_bounds": {"lr": [1e-4, 1], "n": Integer(1, 9), "in": {"p": Float(0.0, 1.0)}}
+    }
+
+
 def test_the_values_of_a_wandb_grid_are_its_axes(read: Read) -> None:
     job = read("trainable: sweep_trainable.py:train\nmethod: grid\nparameters: {act: {values: [relu, tanh]}, n: 3}")
     assert isinstance(job.tune.search_alg, GridSearch)
@@ -362,6 +380,26 @@ def test_stoppers_have_names_and_are_joined_by_a_list_or_by_all(read: Read) -> N
         (MINIMAL + "searcher: {type: random, random_state: x}", "4:40: random_state must be a whole number"),
         (MINIMAL + "scheduler: {max_t: 3}", "4:1: `type` is missing"),
         (MINIMAL + "scheduler: {type: asha, variant: best}", "4:34: ASHAScheduler: variant is 'best'"),
+        (PBT + "{lr: {min: 2, max: 1}}}", "4:57: min 2 must be below max 1"),
+        (
+            PBT + "{lr: {distribution: loguniforn, min: 1, max: 2}}}",
+            "4:66: there is no distribution 'loguniforn'; did you",
+        ),
+        (
+            PBT + "{in: {lr: {min: 1, mx: 2}}}}",
+            "4:65: unknown key `mx` in hyperparam_mutations/in/lr; did you mean 'max'?",
+        ),
+        (PBT + "{lr: 0.1}}", "4:51: 0.1 does not vary: give `min` and `max`, `values` or a list, or leave it out"),
+        (PBT + "{lr: {grid: [1, 2]}}}", "4:52: a grid is for different trials: write the list itself, or `values`"),
+        (PBT + "{lr: []}}", "4:24: PopulationBasedTraining: hyperparam_mutations['lr'] is empty"),
+        (
+            MINIMAL + "scheduler: {type: pb2, hyperparam_bounds: {lr: {values: [1, 2]}}}",
+            "4:24: PB2: hyperparam_bounds['lr'] is ",
+        ),
+        (
+            MINIMAL + "scheduler: {type: asha, hyperparam_bounds: {lr: [1, 2]}}",
+            "4:25: unknown key `hyperparam_bounds`",
+        ),
         (MINIMAL + "searcher: grid", "4:11: GridSearch needs at least one `grid: [...]` in the space"),
         (MINIMAL + "method: random\nrun_cap: 3\nsearcher: tpe", "4:9: `method` is W&B's word for `searcher`"),
         (MINIMAL + "method: bayes", "4:9: it would go on for ever: give `run_cap`"),

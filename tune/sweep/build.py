@@ -121,7 +121,7 @@ def _searcher(file: SweepFile) -> Any:
 
 def _scheduler(file: SweepFile) -> Any:
     if file.scheduler is not None:
-        return SCHEDULER.make(file.scheduler.model_dump())
+        return SCHEDULER.make(file.scheduler.arguments())
     return SCHEDULER.make(_asha(file.early_terminate)) if file.early_terminate else None
 
 

@@ -16,7 +16,7 @@ from tune.sweep.mistakes import Mistake, Place, SweepError
 from tune.sweep.overrides import SHORT_FORMS
 from tune.sweep.parameters import Parameter
 from tune.sweep.policies import SCHEDULER, SEARCHER, Registry
-from tune.sweep.schema import REFUSED, SweepFile
+from tune.sweep.schema import REFUSED, VARIED, Scheduling, SweepFile
 from tune.sweep.trainable import TrainableNotFoundError, find_trainable
 from tune.sweep.wording import said_of, section_at, unknown_key
 from tune.wrappers import as_request
@@ -112,6 +112,11 @@ class Check:
         section = {SHORT_FORMS[name]: given} if isinstance(given, str) else given
         if not isinstance(section, dict) or not isinstance(section.get("type"), str):
             return
+        if registry is SCHEDULER and VARIED & set(section):
+            try:
+                section = Scheduling.model_validate(section).arguments()
+            except ValidationError:
+                return  # what is wrong there was said
         for key, message in registry.mistakes(section):
             unknown = message.startswith("unknown key")
             self._complain(message, name, *([key] if key else []), key=unknown)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator
 
 from searchers.constraints import Constraint
+from tune.sweep.mutations import Varying
 from tune.sweep.overrides import SHORT_FORMS
 from tune.sweep.parameters import Parameter
 from tune.sweep.section import Number, Section, refuse
@@ -31,6 +32,22 @@ class Policy(Section, extra="allow"):
     """A searcher or a scheduler: the name of its kind, and that kind's own arguments beside it."""
 
     type: str
+
+
+class Scheduling(Policy):
+    """A scheduler, with what some of them vary while trials train."""
+
+    hyperparam_mutations: Varying | None = None
+    hyperparam_bounds: Varying | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """The type and the arguments that are given, as the scheduler's constructor takes them."""
+        given = {key: value for key, value in self if key in self.model_fields_set}
+        return {key: value.node() if isinstance(value, Varying) else value for key, value in given.items()}
+
+
+VARIED = frozenset(Scheduling.model_fields) - frozenset(Policy.model_fields)
+"""The arguments in which domains may stand."""
 
 
 class Checkpointing(Section):
@@ -97,7 +114,7 @@ class SweepFile(Section):
     parameters: dict[str, Parameter] = Field(default_factory=dict)
     constraints: list[Annotated[str, AfterValidator(_condition)]] = Field(default_factory=list)
     searcher: Annotated[Policy, _from_word(SHORT_FORMS["searcher"])] | None = None
-    scheduler: Annotated[Policy, _from_word(SHORT_FORMS["scheduler"])] | None = None
+    scheduler: Annotated[Scheduling, _from_word(SHORT_FORMS["scheduler"])] | None = None
     warm_start: str | None = None
     num_samples: Annotated[int, AfterValidator(_count)] | None = None
     max_concurrent_trials: Annotated[int, Field(ge=0)] | None = None

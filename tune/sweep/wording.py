@@ -25,6 +25,8 @@ def section_at(path: tuple[str | int, ...]) -> tuple[str, type[BaseModel]]:
             at = iter(path)
             names = [str(next(at, "")) for part in at if part == "parameters"]
             return f"parameter {'/'.join(names)}", Parameter
+        case ["scheduler", ("hyperparam_mutations" | "hyperparam_bounds") as argument, *names]:
+            return "/".join([argument, *(name for name in names if not name.startswith("("))]), Parameter
         case ["metric"]:
             return "metric", Goal
         case ["checkpoint"]:
