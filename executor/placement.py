@@ -8,9 +8,11 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from executor.assignment import able, assign
 from executor.errors import InfeasibleRequestError
+from executor.labels import without
 from executor.resources import Node, Request, Resources, shown
 
 _MOST_NODES_SHOWN = 5
@@ -25,6 +27,7 @@ class Room:
             twice = [name for name, count in Counter(node.name for node in nodes).items() if count > 1]
             raise ValueError(f"node names must differ, these are used twice: {', '.join(twice)}")
         self._free = dict(self._capacity)
+        self._held: Counter[str] = Counter()
         self._feasible: set[Request] = set()
         self._refused: set[Request] = set()
         self._candidates: dict[Resources, _Candidates] = {}
@@ -38,7 +41,7 @@ class Room:
 
     def remove(self, name: str) -> None:
         """A node is gone, with all that was taken there."""
-        del self._capacity[name], self._free[name]
+        del self._capacity[name], self._free[name], self._held[name]
         self._forget_answers()
 
     def _forget_answers(self) -> None:
@@ -61,6 +64,7 @@ class Room:
         names = self._reserve_beside(request, avoid) if avoid else self._reserve(request)
         for bundle, name in zip(request.bundles, names or (), strict=names is not None):
             self._free[name] -= bundle
+            self._held[name] += 1
         return names
 
     def _reserve_beside(self, request: Request, avoid: Collection[str]) -> tuple[str, ...] | None:
@@ -74,7 +78,7 @@ class Room:
             return None
         if request not in self._feasible:
             self._check_feasible(request)
-        names = self._first_fit(request) if len(request.bundles) == 1 else assign(request, self._free)
+        names = self._found(request)
         if names is None:
             self._refused.add(request)
         return names
@@ -88,12 +92,14 @@ class Room:
         for bundle, name in zip(request.bundles, nodes, strict=True):
             if name in self._free:
                 self._free[name] -= bundle
+                self._held[name] += 1
 
     def give_back(self, request: Request, nodes: Sequence[str]) -> None:
         """Free again what `reserve` took for `request` on `nodes`, those that are still there."""
         for bundle, name in zip(request.bundles, nodes, strict=True):
             if name in self._free:
                 self._free[name] += bundle
+                self._held[name] -= 1
         self._refused.clear()
         for candidates in self._candidates.values():
             candidates.add(nodes)
@@ -102,6 +108,20 @@ class Room:
         if assign(request, self._capacity) is None:
             raise InfeasibleRequestError(why_infeasible(request, self._capacity))
         self._feasible.add(request)
+
+    def _found(self, request: Request) -> tuple[str, ...] | None:
+        if len(request.bundles) > 1:
+            return assign(request, self._free)
+        return self._emptiest(request.bundles[0]) if request.strategy == "SPREAD" else self._first_fit(request)
+
+    def _emptiest(self, bundle: Resources) -> tuple[str] | None:
+        """The node of which the least is taken, also by those before that took nothing that is counted."""
+        names = able(bundle, self._free)
+        return (min(names, key=self._burden),) if names else None
+
+    def _burden(self, name: str) -> tuple[float, int]:
+        free, capacity = self._free[name], self._capacity[name]
+        return max((1 - free[kind] / capacity[kind] for kind in capacity), default=0.0), self._held[name]
 
     def _first_fit(self, request: Request) -> tuple[str] | None:
         (bundle,) = request.bundles
@@ -143,6 +163,8 @@ class _Candidates:
 
 def why_infeasible(request: Request, capacity: Mapping[str, Resources]) -> str:
     """What was asked and what there is, for a request that nodes of this capacity can never hold."""
+    request = replace(request, bundles=tuple(map(without, request.bundles)))
+    capacity = {name: without(room) for name, room in capacity.items()}
     bundles, strict_pack = request.bundles, request.strategy == "STRICT_PACK"
     if len(bundles) == 1 or strict_pack:
         together = f", all {len(bundles)} bundles together (STRICT_PACK)" if len(bundles) > 1 else ""

@@ -21,6 +21,7 @@ from executor.cluster.security.roles import Role
 from executor.cluster.state import HeadState, RefusedError, Sending, ToAgent
 from executor.cluster.versions import mismatch, versions_here
 from executor.errors import ClusterError
+from executor.labels import without
 
 _log = logging.getLogger(__name__)
 
@@ -240,8 +241,8 @@ class Head:
             pb.NodeStatus(
                 name=agent.name,
                 state=self._state_of(agent),
-                capacity=wire.resources(agent.node.capacity) if agent.node else None,
-                free=wire.resources(free[agent.name]) if agent.name in free else None,
+                capacity=wire.resources(without(agent.node.capacity)) if agent.node else None,
+                free=wire.resources(without(free[agent.name])) if agent.name in free else None,
                 silent_s=now - agent.heard_at,
                 reservations=state.reservations_on(agent.name),
             )
@@ -254,7 +255,7 @@ class Head:
                 experiment=driver.experiment,
                 priority=driver.priority,
                 reservations=len(driver.holdings),
-                holds=wire.resources(driver.held()),
+                holds=wire.resources(without(driver.held())),
                 connected=driver.driver in self._drivers,
                 waits_for=driver.waits_because if driver.waits_for is not None else "",
             )

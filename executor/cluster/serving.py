@@ -8,6 +8,7 @@ import os
 import resource
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -35,6 +36,7 @@ from executor.cluster.security.roles import Role
 from executor.cluster.security.tokens import Tokens
 from executor.cluster.state import HeadState
 from executor.errors import ClusterError
+from executor.labels import offered
 from executor.platform import here
 from executor.resources import Resources
 
@@ -139,6 +141,7 @@ class Offer:
     resources: Mapping[str, float] = field(default_factory=dict)
     host: str = ""
     """How the node is called; its machine's name by default."""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def machine(self, head_host: str, head_port: int) -> Machine:
         """This machine, as far as it is offered."""
@@ -150,8 +153,8 @@ class Offer:
             "memory": here.usable_memory() if self.memory is None else self.memory,
         }
         address = reachable_address(head_host, head_port)
-        machine = Machine(Resources.of(amounts), names, address=address)
-        return Machine(machine.capacity, names, self.host, address) if self.host else machine
+        capacity = Resources.of(amounts) + offered(self.labels)
+        return Machine(capacity, names, self.host or socket.gethostname(), address)
 
 
 def serve_agent(folder: Path, offer: Offer, incarnation: str, succeeds: str) -> int:

@@ -21,6 +21,7 @@ from executor.cluster.security.guard import OpenDoor
 from executor.cluster.state import HeadState
 from executor.devices import names
 from executor.hosting.executor import RemoteExecutor
+from executor.labels import offered
 from executor.resources import Resources
 
 
@@ -65,8 +66,8 @@ class Rig:
     def dial(self) -> grpc.Channel:
         return grpc.insecure_channel(f"127.0.0.1:{self.port}", options=CHANNEL_OPTIONS)
 
-    def join(self, host: str, amounts: Mapping[str, float]) -> Agent:
-        machine = Machine(Resources.of(amounts), names(amounts.get("gpu", 0)), host=host)
+    def join(self, host: str, amounts: Mapping[str, float], labels: Mapping[str, str] | None = None) -> Agent:
+        machine = Machine(Resources.of(amounts) + offered(labels or {}), names(amounts.get("gpu", 0)), host=host)
         agent = self.agents[host] = Agent(self.dial, machine, secrets.token_hex(8))
         return agent
 

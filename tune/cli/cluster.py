@@ -20,13 +20,16 @@ Memory = Annotated[float | None, typer.Option(help="Memory that it offers, in Gi
 Custom = Annotated[
     list[str] | None, typer.Option("--resource", metavar="KIND=AMOUNT", help="A custom resource. May be repeated.")
 ]
+Labels = Annotated[
+    list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="What the node is called. May be repeated.")
+]
 NodeName = Annotated[str, typer.Option("--node-name", help="What the node is called; the machine's name by default.")]
 Foreground = Annotated[bool, typer.Option("--foreground", help="Stay until it ends, for a service manager.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show our own traceback of an error too.")]
 
 
 @app.command()
-def start(
+def start(  # noqa: PLR0913 - each is an option of the command line
     name: Annotated[str, typer.Argument(help="What the cluster is called on this machine.")] = "default",
     *,
     host: Annotated[
@@ -38,6 +41,7 @@ def start(
     gpus: Gpus = None,
     memory: Memory = None,
     resource: Custom = None,
+    label: Labels = None,
     node_name: NodeName = "",
     lease_s: Annotated[float, typer.Option(help="Seconds that a node goes on without hearing the head.")] = 10.0,
     foreground: Foreground = False,
@@ -48,7 +52,7 @@ def start(
         from executor.cluster.membership import Terms
         from tune.cli import clusters
 
-        offer = _offer(cpus, gpus, memory, resource, node_name) if node else None
+        offer = _offer(cpus, gpus, memory, resource, label, node_name) if node else None
         clusters.start(name, host, port, offer, Terms.of_lease(lease_s), foreground=foreground)
 
 
@@ -75,6 +79,7 @@ def join(
     gpus: Gpus = None,
     memory: Memory = None,
     resource: Custom = None,
+    label: Labels = None,
     node_name: NodeName = "",
     foreground: Foreground = False,
     debug: Debug = False,
@@ -83,7 +88,7 @@ def join(
     with ending(debug):
         from tune.cli import clusters
 
-        clusters.join(invitation, name, _offer(cpus, gpus, memory, resource, node_name), foreground=foreground)
+        clusters.join(invitation, name, _offer(cpus, gpus, memory, resource, label, node_name), foreground=foreground)
 
 
 @app.command()
@@ -129,7 +134,12 @@ def stop(name: Name = None, *, debug: Debug = False) -> None:
 
 
 def _offer(
-    cpus: float | None, gpus: float | None, memory: float | None, resources: list[str] | None, host: str
+    cpus: float | None,
+    gpus: float | None,
+    memory: float | None,
+    resources: list[str] | None,
+    given_labels: list[str] | None,
+    host: str,
 ) -> Offer:
     from executor.cluster.serving import Offer
     from executor.errors import ClusterError
@@ -141,4 +151,10 @@ def _offer(
             custom[kind] = float(amount)
         except ValueError:
             raise ClusterError(f"--resource must be KIND=AMOUNT, got {text!r}") from None
-    return Offer(cpus, gpus, None if memory is None else int(memory * 2**30), custom, host)
+    labels: dict[str, str] = {}
+    for text in given_labels or []:
+        key, sign, value = text.partition("=")
+        if not (key and sign):
+            raise ClusterError(f"--label must be KEY=VALUE, got {text!r}")
+        labels[key] = value
+    return Offer(cpus, gpus, None if memory is None else int(memory * 2**30), custom, host, labels)
