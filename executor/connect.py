@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from executor.interface import TrialExecutor
 from executor.local import LocalExecutor
+
+if TYPE_CHECKING:
+    from executor.hosting.fleet import Fleet
 
 _KINDS = {"local": LocalExecutor}
 _CLUSTER, _DASK, _RAY = "grpc://", "dask://", "ray"
@@ -45,11 +48,11 @@ def connect(
         from executor.hosting.runtime_env import RuntimeEnv
 
         options["runtime_env"] = RuntimeEnv.of(runtime_env)
-    if address.startswith(_CLUSTER):
-        from executor.cluster.client import open_cluster  # gRPC takes 60 ms to import
+    if is_cluster(address):
+        from executor.hosting.executor import RemoteExecutor
 
-        target, _, query = address.removeprefix(_CLUSTER).partition("?")
-        return open_cluster(target, experiment=experiment, **_asked(address, query), **options)
+        env = options.pop("runtime_env", None)
+        return RemoteExecutor(cluster_at(address, experiment=experiment, **options), env)
     if address.startswith(_DASK):
         from executor.engines.dask import DaskExecutor
 
@@ -62,6 +65,24 @@ def connect(
         known = ", ".join(map(repr, [*_KINDS, f"{_CLUSTER}HOST:PORT", f"{_DASK}HOST:PORT", _RAY]))
         raise ValueError(f"no executor at {address!r}: there is {known}; or pass an executor of your own")
     return _KINDS[address](**options)
+
+
+def is_cluster(address: str) -> bool:
+    """Whether it is the address of a cluster of ours."""
+    return address.startswith(_CLUSTER)
+
+
+def cluster_at(address: str, *, experiment: str = "", **options: Any) -> Fleet:
+    """The nodes of the cluster at such an address.
+
+    Raises:
+        ValueError: what it asks for behind its question mark is none of what there is.
+        ClusterError: there are no credentials for it here, or its head does not answer or refuses us.
+    """
+    from executor.cluster.client import open_fleet  # gRPC takes 60 ms to import
+
+    target, _, query = address.removeprefix(_CLUSTER).partition("?")
+    return open_fleet(target, experiment=experiment, **_asked(address, query), **options)
 
 
 def _asked(address: str, query: str) -> dict[str, Any]:

@@ -5,19 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import grpc
-
-from executor.cluster.dialing import dialer
+from executor.cluster.dialing import asked, dialer
 from executor.cluster.fleet import ClusterFleet, Identity
 from executor.cluster.home import Place
 from executor.cluster.protos import cluster as pb
 from executor.cluster.security.credentials import Credentials, cluster_folder, known_clusters
 from executor.cluster.security.roles import Role
 from executor.errors import ClusterError
-from executor.hosting.executor import RemoteExecutor
-from executor.hosting.runtime_env import RuntimeEnv
-
-_ASK_S = 10.0
 
 
 def folder_of(target: str) -> Path:
@@ -43,15 +37,8 @@ def folder_of(target: str) -> Path:
     )
 
 
-def open_cluster(
-    target: str,
-    *,
-    experiment: str = "",
-    priority: int = 0,
-    patience_s: float = 60.0,
-    runtime_env: RuntimeEnv | None = None,
-) -> RemoteExecutor:
-    """An executor on the cluster that is served at ``HOST:PORT``, or that has that name on this machine.
+def open_fleet(target: str, *, experiment: str = "", priority: int = 0, patience_s: float = 60.0) -> ClusterFleet:
+    """The nodes of the cluster that is served at ``HOST:PORT``, or that has that name on this machine.
 
     A request that no node can hold waits up to `patience_s` for one that can. Room is given to a higher `priority`
     first, and shared among experiments of the same.
@@ -61,10 +48,10 @@ def open_cluster(
     """
     folder = folder_of(target)
     dial = dialer(Place.load(folder).address, lambda: Credentials.load(folder, Role.DRIVER))
-    return RemoteExecutor(ClusterFleet(dial, Identity(experiment, priority), patience_s=patience_s), runtime_env)
+    return ClusterFleet(dial, Identity(experiment, priority), patience_s=patience_s)
 
 
-def ask(folder: Path, call: str, asked: Any, reply: Any) -> Any:
+def ask(folder: Path, call: str, question: Any, reply: Any) -> Any:
     """One question to the head.
 
     Raises:
@@ -73,14 +60,9 @@ def ask(folder: Path, call: str, asked: Any, reply: Any) -> Any:
     place = Place.load(folder)
     role = Role.DRIVER if (folder / f"{Role.DRIVER}.crt").exists() else Role.VIEWER
     try:
-        with dialer(place.address, lambda: Credentials.load(folder, role))() as channel:
-            method = channel.unary_unary(
-                f"/audition.cluster.v1.Cluster/{call}", asked.SerializeToString, reply.FromString
-            )
-            return method(asked, timeout=_ASK_S)
-    except grpc.RpcError as error:
-        told = getattr(error, "details", lambda: "")() or str(error)
-        raise ClusterError(f"the head of cluster {folder.name!r} at {place.address}: {told}") from None
+        return asked(dialer(place.address, lambda: Credentials.load(folder, role)), call, question, reply)
+    except ClusterError as error:
+        raise ClusterError(f"the head of cluster {folder.name!r} at {place.address}: {error}") from None
 
 
 def status(folder: Path) -> pb.StatusReply:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 
 from executor.cluster.line import CHANNEL_OPTIONS
 from executor.cluster.security.authority import HEAD_NAME, Keyed
 from executor.cluster.security.credentials import Credentials
+from executor.errors import ClusterError
 
 Dial = Callable[[], grpc.Channel]
+
+_ASK_S = 10.0
 
 
 def dialer(target: str, load: Callable[[], Credentials]) -> Dial:
@@ -23,6 +27,23 @@ def dialer(target: str, load: Callable[[], Credentials]) -> Dial:
         return grpc.secure_channel(target, credentials, options=options)
 
     return dial
+
+
+def asked(dial: Dial, call: str, question: Any, reply: Any) -> Any:
+    """The head's answer to one question.
+
+    Raises:
+        ClusterError: it cannot be reached, or refuses.
+    """
+    try:
+        with dial() as channel:
+            method = channel.unary_unary(
+                f"/audition.cluster.v1.Cluster/{call}", question.SerializeToString, reply.FromString
+            )
+            return method(question, timeout=_ASK_S)
+    except grpc.RpcError as error:
+        told = getattr(error, "details", lambda: "")() or str(error)
+        raise ClusterError(told) from None
 
 
 def mutual(authority: bytes, head: Keyed) -> grpc.ServerCredentials:

@@ -15,17 +15,19 @@ from dataclasses import dataclass, field
 import grpc
 
 from executor.cluster import wire
+from executor.cluster.dialing import asked
 from executor.cluster.line import Line, Peer
 from executor.cluster.protos import cluster as pb
 from executor.cluster.session import Session, Stretch
 from executor.cluster.versions import versions_here
+from executor.devices import Shares
 from executor.errors import ClusterError, ExecutorClosedError, InfeasibleRequestError
 from executor.holdings import Holding
 from executor.hosting.bookings import holds
 from executor.hosting.fleet import Arrival, Arrive, Fleet, NodeLost, Reported
 from executor.hosting.messages import Free, Freed, Order
 from executor.messages import NodeDraining, Reservation, RoomAdded, RoomFreed
-from executor.resources import Node, Request
+from executor.resources import Node, Request, Resources
 
 _log = logging.getLogger(__name__)
 
@@ -75,8 +77,10 @@ class ClusterFleet(Fleet):
         within_s: float = 15.0,
     ) -> None:
         self._driver = secrets.token_hex(8)
+        self._dial = dial
         self._identity = identity or Identity()
         self._patience_s = patience_s
+        self.waits_for_nodes = patience_s > 0
         self._lock = threading.RLock()
         self._nodes: dict[str, Node] = {}
         self._talks: dict[str, _Talk] = {}
@@ -303,6 +307,10 @@ class ClusterFleet(Fleet):
             self.send(node, hold)
         return holding.reservation
 
+    def free(self) -> Resources:
+        found: pb.StatusReply = asked(self._dial, "Status", pb.StatusRequest(), pb.StatusReply)
+        return sum((wire.resources_of(node.free) for node in found.nodes), Resources())
+
     def _ask(self, request: Request, avoid: Collection[str]) -> pb.Answered | None:
         """The head's answer; None when it cannot be reached just now."""
         with self._lock:
@@ -331,6 +339,10 @@ class ClusterFleet(Fleet):
                 _log.warning("waiting up to %g s for a node that can hold it: %s", self._patience_s, why)
         if now - self._waiting_since >= self._patience_s:
             raise InfeasibleRequestError(why)
+
+    def shares(self, reservation: Reservation) -> tuple[Shares | None, ...]:
+        with self._lock:
+            return self._booked[reservation.reservation_id].holding.gpus
 
     def release(self, reservation: Reservation) -> None:
         number = reservation.reservation_id

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from executor.cluster.protos import cluster as pb
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 @cache

@@ -51,8 +51,10 @@ def _order(order: hosting.Order) -> pb.Order:
             return _order_beside(order)
 
 
-def _order_beside(order: hosting.AskStacks | hosting.AskMeeting | hosting.AskPackages | hosting.Ship) -> pb.Order:
-    """What is about no call's life."""
+def _order_beside(
+    order: hosting.AskStacks | hosting.AskMeeting | hosting.AskPackages | hosting.Ship | hosting.Employing,
+) -> pb.Order:
+    """What is about no trial's life."""
     match order:
         case hosting.AskStacks(number, call_id, timeout_s):
             return pb.Order(ask_stacks=pb.AskStacks(number=number, call_id=call_id, timeout_s=timeout_s))
@@ -62,6 +64,23 @@ def _order_beside(order: hosting.AskStacks | hosting.AskMeeting | hosting.AskPac
             return pb.Order(ask_packages=pb.AskPackages(digests=digests))
         case hosting.Ship(package):
             return pb.Order(ship=pb.Ship(digest=package.digest, content=package.content))
+        case _:
+            return _employing(order)
+
+
+def _employing(order: hosting.Employing) -> pb.Order:
+    match order:
+        case hosting.Post(call_id, message):
+            return pb.Order(post=pb.Post(call_id=call_id, message=_sealed(message)))
+        case hosting.Nudge(call_id, word):
+            return pb.Order(nudge=pb.Nudge(call_id=call_id, word=word))
+        case hosting.Employ():
+            told = {one.name: getattr(order, one.name) for one in fields(order)}
+            return pb.Order(employ=pb.Employ(**{**told, "argument": _sealed(order.argument)}))
+        case hosting.Dismiss(call_id):
+            return pb.Order(dismiss=pb.Dismiss(call_id=call_id))
+        case hosting.Preload(digest, modules):
+            return pb.Order(preload=pb.Preload(digest=digest, modules=modules))
         case _:
             assert_never(order)
 
@@ -103,6 +122,32 @@ def _decoded_beside(order: pb.Order) -> hosting.Order:
             return hosting.AskPackages(tuple(order.ask_packages.digests))
         case "ship":
             return hosting.Ship(Package(order.ship.digest, order.ship.content))
+        case _:
+            return _employed(order)
+
+
+def _employed(order: pb.Order) -> hosting.Order:
+    match order.WhichOneof("what"):
+        case "post":
+            return hosting.Post(order.post.call_id, _unsealed(order.post.message))
+        case "nudge":
+            return hosting.Nudge(order.nudge.call_id, order.nudge.word)
+        case "employ":
+            employ = order.employ
+            return hosting.Employ(
+                employ.call_id,
+                employ.digest,
+                _unsealed(employ.argument),
+                employ.seed,
+                dict(employ.environment),
+                employ.threads,
+                employ.devices if employ.HasField("devices") else None,
+                employ.memory_bytes,
+            )
+        case "dismiss":
+            return hosting.Dismiss(order.dismiss.call_id)
+        case "preload":
+            return hosting.Preload(order.preload.digest, tuple(order.preload.modules))
         case _:
             raise ValueError("an order of a kind that is not known here: driver and node differ in their version")
 

@@ -6,13 +6,14 @@ import threading
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 
+from executor.devices import Shares
 from executor.errors import ExecutorClosedError
 from executor.holdings import Holding
 from executor.hosting.bookings import Bookings, holds
 from executor.hosting.fleet import Arrival, Arrive, Fleet, NodeLost, Reported
 from executor.hosting.messages import Freed, Order, Report
 from executor.messages import Reservation, RoomFreed
-from executor.resources import Node, Request
+from executor.resources import Node, Request, Resources
 
 
 class BookedFleet(Fleet):
@@ -49,6 +50,10 @@ class BookedFleet(Fleet):
         with self._lock:
             return self._bookings.nodes()
 
+    def free(self) -> Resources:
+        with self._lock:
+            return self._bookings.free()
+
     def join(self, node: Node, gpus: Sequence[str] = ()) -> None:
         """There is one more node, with a host."""
         with self._lock:
@@ -69,6 +74,10 @@ class BookedFleet(Fleet):
             for node, hold in holds(placed).items():
                 self.carry(node, hold)
         return holding.reservation
+
+    def shares(self, reservation: Reservation) -> tuple[Shares | None, ...]:
+        with self._lock:
+            return self._bookings.shares(reservation.reservation_id)
 
     def release(self, reservation: Reservation) -> None:
         number = reservation.reservation_id

@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from executor.devices import Shares
 from executor.holdings import Holding, Holdings
 from executor.hosting.messages import Bundle, Free, Hold
-from executor.resources import Node, Request
+from executor.labels import without
+from executor.resources import Node, Request, Resources
 
 
 @dataclass(slots=True)
@@ -32,6 +34,10 @@ class Bookings:
         """The nodes there are."""
         return self._holdings.nodes()
 
+    def free(self) -> Resources:
+        """What is free on all of them together."""
+        return without(sum(self._holdings.free().values(), Resources()))
+
     def join(self, node: Node, gpus: Sequence[str] = ()) -> None:
         """There is one more node."""
         self._holdings.add(node, gpus)
@@ -51,6 +57,10 @@ class Bookings:
     def withdraw(self, reservation_id: int) -> None:
         """Free room that no node was told of."""
         self._holdings.give_back(self._bookings.pop(reservation_id).holding)
+
+    def shares(self, reservation_id: int) -> tuple[Shares | None, ...]:
+        """The gpus in each bundle of a reservation."""
+        return self._bookings[reservation_id].holding.gpus
 
     def release(self, reservation_id: int) -> dict[str, Free]:
         """What is to be told to the nodes that have something of it; nothing when that was said before."""

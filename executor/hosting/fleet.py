@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from executor.devices import Shares
 from executor.hosting.messages import Order, Report
 from executor.messages import NodeDraining, Reservation, RoomAdded, RoomFreed
-from executor.resources import Node, Request
+from executor.resources import Node, Request, Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,9 @@ class Fleet(ABC):
     of one node are handed to `arrive` in the order in which they were made, each once, from any one thread at a time.
     """
 
+    waits_for_nodes = False
+    """Whether a request that no node can hold is not refused at once."""
+
     @abstractmethod
     def open(self, arrive: Arrive) -> None:
         """Begin; called once."""
@@ -48,12 +52,24 @@ class Fleet(ABC):
         """The nodes there are just now. A node that was lost and came back has another name."""
 
     @abstractmethod
+    def free(self) -> Resources:
+        """What nobody holds just now, of all nodes together, labels left out; may take a moment.
+
+        Raises:
+            ClusterError: nobody can tell.
+        """
+
+    @abstractmethod
     def reserve(self, request: Request, avoid: Collection[str] = ()) -> Reservation | None:
         """Hold room on nodes not in `avoid`, all or none; None when it does not fit just now, or nobody can tell.
 
         Raises:
             InfeasibleRequestError: it would not fit even if everything were idle.
         """
+
+    @abstractmethod
+    def shares(self, reservation: Reservation) -> tuple[Shares | None, ...]:
+        """The gpus in each bundle of room that is held; None for a bundle on a node whose gpus have no names."""
 
     @abstractmethod
     def release(self, reservation: Reservation) -> None:

@@ -20,12 +20,17 @@ from executor.hosting.messages import (
     AskStacks,
     Begin,
     Cancel,
+    Dismiss,
+    Employ,
     Free,
     Freed,
     Hold,
     Kill,
     Meeting,
+    Nudge,
     Order,
+    Post,
+    Preload,
     Prepare,
     Report,
     Ship,
@@ -34,6 +39,7 @@ from executor.hosting.messages import (
 )
 from executor.hosting.packages import PackageCache
 from executor.hosting.prints import Prints
+from executor.hosting.staff import Staff
 from executor.hosting.stock import Stock
 from executor.messages import DeathCause, Died, Emitted, Event, NodeDraining, RoomAdded, RoomFreed
 from executor.platform import here
@@ -75,6 +81,7 @@ class Host:
         self._reports: list[Report] = []
         self._prints = Prints(self._folder)
         self._stock = Stock(self._folder / "packages", self._tell_stocked, cache)
+        self._staff = Staff(self._pool, self._sources, self._prints, self._report)
         self._meeting_points = MeetingPoints()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="audition-host", daemon=True)
@@ -95,6 +102,8 @@ class Host:
                     self._held[order.reservation_id] = seats
                 case Free():
                     self._free(order.reservation_id)
+                case Employ() | Post() | Nudge() | Dismiss() | Preload():
+                    self._staff.take(order)
                 case AskStacks():
                     threading.Thread(target=self._tell_stacks, args=(order,), daemon=True).start()
                 case AskMeeting():
@@ -158,6 +167,7 @@ class Host:
             self._report(Freed(number))
 
     def _gone(self, link: Link) -> None:
+        self._staff.leave(link)
         self._reports += self._prints.leave(link.number)
 
     def _tell_stacks(self, order: AskStacks) -> None:

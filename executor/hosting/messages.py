@@ -136,7 +136,59 @@ class Ship:
     package: Package
 
 
-Order = Prepare | Hold | Free | Begin | Answer | Cancel | Kill | AskStacks | AskMeeting | AskPackages | Ship
+@dataclass(frozen=True, slots=True)
+class Employ:
+    """Start a worker that its caller talks to as long as it lives: what it holds is the caller's own affair.
+
+    Its first call begins with it and has `call_id`; `Kill` and `AskStacks` are about it too.
+    """
+
+    call_id: str
+    digest: str
+    argument: Sealed = field(repr=False)
+    seed: int
+    environment: dict[str, str]
+    threads: int
+    devices: str | None
+    memory_bytes: int
+    """How much it may use with all that it starts; 0 for any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Say something to an employed worker, after all that was said before."""
+
+    call_id: str
+    message: Sealed = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """Say a word to an employed worker past all that waits to be read."""
+
+    call_id: str
+    word: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dismiss:
+    """Let an employed worker end by itself."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preload:
+    """Have the workers of a prepared program that start from now on find these modules imported."""
+
+    digest: str
+    modules: tuple[str, ...]
+
+
+Employing = Employ | Post | Nudge | Dismiss | Preload
+"""What a host is told about workers that it employs."""
+
+Order = Prepare | Hold | Free | Begin | Answer | Cancel | Kill | AskStacks | AskMeeting | AskPackages | Ship | Employing
 """What a host is told."""
 
 

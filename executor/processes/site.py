@@ -110,11 +110,11 @@ class Site:
             self._free(seat)
 
     def _gone(self, link: Link) -> None:
-        seat = self._seats.pop(link.number)
-        seat.links.remove(link)
         if self._on_gone is not None:
             self._on_gone(link)
-        self._free(seat)
+        if (seat := self._seats.pop(link.number, None)) is not None:  # else it was opened by others, and sat nowhere
+            seat.links.remove(link)
+            self._free(seat)
 
     def _free(self, seat: Seat) -> None:
         if seat.left and not seat.links:

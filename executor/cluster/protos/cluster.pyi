@@ -438,7 +438,7 @@ class RoomFreed(_message.Message):
     def __init__(self) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("prepare", "hold", "free", "begin", "answer", "cancel", "kill", "ask_stacks", "ask_meeting", "ask_packages", "ship")
+    __slots__ = ("prepare", "hold", "free", "begin", "answer", "cancel", "kill", "ask_stacks", "ask_meeting", "ask_packages", "ship", "employ", "post", "nudge", "dismiss", "preload")
     PREPARE_FIELD_NUMBER: _ClassVar[int]
     HOLD_FIELD_NUMBER: _ClassVar[int]
     FREE_FIELD_NUMBER: _ClassVar[int]
@@ -450,6 +450,11 @@ class Order(_message.Message):
     ASK_MEETING_FIELD_NUMBER: _ClassVar[int]
     ASK_PACKAGES_FIELD_NUMBER: _ClassVar[int]
     SHIP_FIELD_NUMBER: _ClassVar[int]
+    EMPLOY_FIELD_NUMBER: _ClassVar[int]
+    POST_FIELD_NUMBER: _ClassVar[int]
+    NUDGE_FIELD_NUMBER: _ClassVar[int]
+    DISMISS_FIELD_NUMBER: _ClassVar[int]
+    PRELOAD_FIELD_NUMBER: _ClassVar[int]
     prepare: Prepare
     hold: Hold
     free: Free
@@ -461,7 +466,12 @@ class Order(_message.Message):
     ask_meeting: AskMeeting
     ask_packages: AskPackages
     ship: Ship
-    def __init__(self, prepare: _Optional[_Union[Prepare, _Mapping]] = ..., hold: _Optional[_Union[Hold, _Mapping]] = ..., free: _Optional[_Union[Free, _Mapping]] = ..., begin: _Optional[_Union[Begin, _Mapping]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., kill: _Optional[_Union[Kill, _Mapping]] = ..., ask_stacks: _Optional[_Union[AskStacks, _Mapping]] = ..., ask_meeting: _Optional[_Union[AskMeeting, _Mapping]] = ..., ask_packages: _Optional[_Union[AskPackages, _Mapping]] = ..., ship: _Optional[_Union[Ship, _Mapping]] = ...) -> None: ...
+    employ: Employ
+    post: Post
+    nudge: Nudge
+    dismiss: Dismiss
+    preload: Preload
+    def __init__(self, prepare: _Optional[_Union[Prepare, _Mapping]] = ..., hold: _Optional[_Union[Hold, _Mapping]] = ..., free: _Optional[_Union[Free, _Mapping]] = ..., begin: _Optional[_Union[Begin, _Mapping]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., kill: _Optional[_Union[Kill, _Mapping]] = ..., ask_stacks: _Optional[_Union[AskStacks, _Mapping]] = ..., ask_meeting: _Optional[_Union[AskMeeting, _Mapping]] = ..., ask_packages: _Optional[_Union[AskPackages, _Mapping]] = ..., ship: _Optional[_Union[Ship, _Mapping]] = ..., employ: _Optional[_Union[Employ, _Mapping]] = ..., post: _Optional[_Union[Post, _Mapping]] = ..., nudge: _Optional[_Union[Nudge, _Mapping]] = ..., dismiss: _Optional[_Union[Dismiss, _Mapping]] = ..., preload: _Optional[_Union[Preload, _Mapping]] = ...) -> None: ...
 
 class Lines(_message.Message):
     __slots__ = ("lines",)
@@ -617,6 +627,63 @@ class AskMeeting(_message.Message):
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     number: int
     def __init__(self, number: _Optional[int] = ...) -> None: ...
+
+class Employ(_message.Message):
+    __slots__ = ("call_id", "digest", "argument", "seed", "environment", "threads", "devices", "memory_bytes")
+    class EnvironmentEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENT_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    call_id: str
+    digest: str
+    argument: Sealed
+    seed: int
+    environment: _containers.ScalarMap[str, str]
+    threads: int
+    devices: str
+    memory_bytes: int
+    def __init__(self, call_id: _Optional[str] = ..., digest: _Optional[str] = ..., argument: _Optional[_Union[Sealed, _Mapping]] = ..., seed: _Optional[int] = ..., environment: _Optional[_Mapping[str, str]] = ..., threads: _Optional[int] = ..., devices: _Optional[str] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
+
+class Post(_message.Message):
+    __slots__ = ("call_id", "message")
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    call_id: str
+    message: Sealed
+    def __init__(self, call_id: _Optional[str] = ..., message: _Optional[_Union[Sealed, _Mapping]] = ...) -> None: ...
+
+class Nudge(_message.Message):
+    __slots__ = ("call_id", "word")
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    call_id: str
+    word: int
+    def __init__(self, call_id: _Optional[str] = ..., word: _Optional[int] = ...) -> None: ...
+
+class Dismiss(_message.Message):
+    __slots__ = ("call_id",)
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    call_id: str
+    def __init__(self, call_id: _Optional[str] = ...) -> None: ...
+
+class Preload(_message.Message):
+    __slots__ = ("digest", "modules")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    MODULES_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    modules: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, digest: _Optional[str] = ..., modules: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Report(_message.Message):
     __slots__ = ("emitted", "returned", "raised", "died", "printed", "freed", "stacks", "meeting", "stocked")
