@@ -9,6 +9,7 @@ from typing import Any
 
 from executor.errors import (
     ActorDiedError,
+    InfeasibleRequestError,
     PendingCallsLimitExceeded,
     TaskCancelledError,
 )
@@ -133,14 +134,18 @@ class Actors:
 
     def _start(self, actor: Actor) -> bool:
         """Start an actor's process; False when there is no room."""
-        lease = self._ledger.lease(actor.plan.plan, self.find_room)
+        try:
+            lease = self._ledger.lease(actor.plan.plan, self.find_room)
+        except InfeasibleRequestError as error:
+            self._die(actor, pack_own(error))
+            return True
         if lease is None:
             return False
         plan = actor.plan
         try:
             worker = self._workers.start(plan.plan.surrounding, lease)
         except OSError as error:
-            lease.area.give_back(lease)
+            lease.end()
             cause = DeathCause(killed=f"no worker process could be started: {error}")
             self._die(actor, pack_own(actor_died(actor.name, cause)))
             return True
@@ -172,7 +177,7 @@ class Actors:
         actor = worker.actor
         assert actor is not None
         if worker.lease is not None:
-            worker.lease.area.give_back(worker.lease)
+            worker.lease.end()
             worker.lease = None
         running = list(worker.running.values())
         worker.running.clear()
@@ -181,7 +186,7 @@ class Actors:
         actor.worker = None
         restarts = actor.restarts_left != 0 and actor.state is not State.DEAD and not actor.leaving
         if not restarts:
-            error = actor.error or pack_own(actor_died(actor.name, cause))
+            error = actor.error or pack_own(actor_died(actor.name, cause, where=worker.where))
             for call in running:
                 self._fail(call, error)
             self._die(actor, error)
@@ -193,7 +198,7 @@ class Actors:
                 again.append(call)
             else:
                 more = "; it is started again, but this call may have been under way"
-                self._fail(call, pack_own(actor_died(actor.name, cause, more)))
+                self._fail(call, pack_own(actor_died(actor.name, cause, more, where=worker.where)))
         if actor.state is State.DEAD:
             return  # those were the last calls of an actor that nobody holds
         actor.calls.extendleft(reversed(again))

@@ -7,26 +7,32 @@ import inspect
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from executor.errors import ExecutorError
+from executor.labels import called, without
+from executor.library.backend import Backend
 from executor.library.client import Client, running
 from executor.library.context import Context
 from executor.library.functions import RemoteFunction
 from executor.library.handles import ActorClass, ActorHandle, actor_number
 from executor.library.hub import Hub
+from executor.library.machine import Machine
 from executor.library.mistakes import made_of
-from executor.library.opening import check_opening
+from executor.library.opening import check_address, check_opening, offer_of
 from executor.library.refs import ObjectRef, ObjectRefGenerator, number_of
 from executor.library.runtime import become, current, existing
 from executor.library.serving import Leave
 from executor.library.status import Status
 
+if TYPE_CHECKING:
+    from executor.hosting.fleet import Fleet
+
 __audition_internal__ = True
 
 
 def init(
-    address: str | None = None,
+    address: str | Fleet | None = None,
     *,
     num_cpus: float | None = None,
     num_gpus: float | None = None,
@@ -39,12 +45,13 @@ def init(
     log_to_driver: bool = True,
     ignore_reinit_error: bool = False,
 ) -> Context:
-    """Open the executor on this machine; what is not given is discovered. Needless where the defaults will do.
+    """Open the executor: on this machine, where it is needless if the defaults will do, or on a cluster's nodes.
 
     What it returns shows what there is, and may be used in a ``with``, at whose end it is shut down.
 
     Args:
-        address: ``None``, ``"local"`` or ``"auto"``, which are the same here.
+        address: ``None``, ``"local"`` or ``"auto"`` for this machine, of which is discovered what is not given; or a
+            cluster's, as in ``tune.run``: ``"grpc://HOST:PORT"``, whose nodes have said what they offer as they joined.
         num_cpus: cpus that tasks and actors may hold, any number of at least 0; by default those that this process
             may use.
         num_gpus: gpus that they may hold; by default those that the driver shows in ``CUDA_VISIBLE_DEVICES``, or all.
@@ -60,10 +67,9 @@ def init(
 
     Raises:
         ExecutorError: it is open already.
-        ValueError: the address is not on this machine, or something cannot be taken: says all that is wrong.
+        ValueError: there is no such address, or something cannot be taken: says all that is wrong.
+        ClusterError: there are no credentials for the cluster here, or its head does not answer or refuses us.
     """
-    if address not in (None, "local", "auto"):
-        raise ValueError(f"address={address!r}: there is 'local' only; clusters are not here yet")
     before = existing()
     if before is not None:
         if ignore_reinit_error and isinstance(before, Hub):
@@ -76,20 +82,22 @@ def init(
         "object_store_memory": object_store_memory, "spill_directory": spill_directory, "runtime_env": runtime_env,
     }  # fmt: skip
     made_of(check_opening, given)
-    hub = Hub(
-        cpus=num_cpus,
-        gpus=num_gpus,
-        memory=memory,
-        resources=resources,
-        labels=labels,
-        store_bytes=object_store_memory,
-        spill_folder=spill_directory,
-        log_to_driver=log_to_driver,
-    )
+    check_address(address, given)
+    hub = Hub(_backend_at(address, given), log_to_driver=log_to_driver)
     hub.default_env = dict(runtime_env) if runtime_env else None
     become(hub)
     _tell_joblib()
     return Context(hub)
+
+
+def _backend_at(address: str | Fleet | None, given: Mapping[str, Any]) -> Backend:
+    if address in (None, "local", "auto"):
+        return Machine(offer_of(given))
+    from executor.connect import cluster_at
+    from executor.library.nodes import Nodes  # nobody needs it, and gRPC, on one machine
+
+    fleet = cluster_at(address) if isinstance(address, str) else address
+    return Nodes(fleet, store_bytes=given["object_store_memory"])
 
 
 def _tell_joblib() -> None:
@@ -334,11 +342,16 @@ def emit(value: Any) -> Any:
 
 
 def nodes() -> list[dict[str, Any]]:
-    """The machines: here, this one."""
-    runtime = current()
-    labels = runtime.ask("labels")
-    resources = runtime.node.capacity.as_dict()
-    return [{"NodeID": runtime.node.name, "Alive": True, "Resources": _ray_names(resources), "Labels": labels}]
+    """The machines: this one, or the nodes of the cluster that there are just now."""
+    return [
+        {
+            "NodeID": node.name,
+            "Alive": True,
+            "Resources": _ray_names(without(node.capacity).as_dict()),
+            "Labels": called(node.capacity),
+        }
+        for node in current().ask("nodes")
+    ]
 
 
 def cluster_resources() -> dict[str, float]:
@@ -382,7 +395,7 @@ def stacks(target: ActorHandle | ObjectRef[Any] | ObjectRefGenerator, *, timeout
     if found is None:
         raise ExecutorError(f"{target!r} has no process just now: it has ended, or it has not begun")
     worker, calls = found
-    return f"Calls: {', '.join(calls) or 'none'}\n\n" + runtime.pool.stacks(f"worker-{worker}", timeout)
+    return f"Calls: {', '.join(calls) or 'none'}\n\n" + runtime.backend.stacks(worker, timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +407,7 @@ class RuntimeContext:
     actor_name: str | None
     restart_count: int
     worker_id: int
+    node_id: str
 
     @property
     def was_current_actor_reconstructed(self) -> bool:
@@ -403,6 +417,10 @@ class RuntimeContext:
     def get_task_id(self) -> str | None:
         """The call's number as text."""
         return self.task_id
+
+    def get_node_id(self) -> str:
+        """The name of the node that it runs on; in a driver on a cluster, which is on none, it is empty."""
+        return self.node_id
 
     def get_actor_id(self) -> str | None:
         """The actor's number as text."""
@@ -419,6 +437,7 @@ def get_runtime_context() -> RuntimeContext:
         actor_name=name,
         restart_count=restarts,
         worker_id=runtime.number if runtime is not None else 0,
+        node_id=runtime.node if runtime is not None else "",
     )
 
 

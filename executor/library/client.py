@@ -42,7 +42,6 @@ from executor.library.runtime import Runtime, settler
 from executor.library.threads import ThreadInterrupts
 from executor.library.values import Packed, Place, pack_value, unpack_value
 from executor.processes.worker import SocketChannel
-from executor.resources import Node
 from executor.spinning import AdaptiveSpin
 
 __audition_internal__ = True
@@ -58,7 +57,7 @@ def _nothing() -> None:
 class Client(Runtime):
     """See the module. Whoever waits reads what the hub sends, for all others too."""
 
-    def __init__(self, channel: SocketChannel, number: int, node: Node) -> None:
+    def __init__(self, channel: SocketChannel, number: int, node: str) -> None:
         self.number = number
         self.node = node
         self.calls: deque[Any] = deque()

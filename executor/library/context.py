@@ -23,7 +23,7 @@ class Context:
     @property
     def address_info(self) -> dict[str, str]:
         """``node_id``, the name of this machine in `nodes`, and ``session_dir``, the folder of logs and objects."""
-        return {"node_id": self._hub.node.name, "session_dir": self._hub.folder}
+        return {"node_id": self._hub.node, "session_dir": self._hub.backend.folder}
 
     def disconnect(self) -> None:
         """End every task and actor and give everything back; does nothing when that has happened already."""
@@ -40,7 +40,7 @@ class Context:
     def __repr__(self) -> str:
         if existing() is not self._hub:
             return "Executor(shut down)"
-        capacity = self._hub.node.capacity
+        capacity = self._hub.ledger.total()
         custom = [f"{amount:g} {kind}" for kind, amount in capacity.as_dict().items() if kind not in _NAMED]
         amounts = [f"{capacity['cpu']:g} cpus", f"{capacity['gpu']:g} gpus", *custom]
         budget = shown("memory", self._hub.store.use().budget_bytes)

@@ -242,7 +242,7 @@ class Crew:
 
 def cpu_count() -> int:
     """How many cpus the executor has: it is opened where it is not yet."""
-    return max(1, int(current().node.capacity["cpu"]))
+    return max(1, int(current().ask("total")["cpu"]))
 
 
 def _is_plain(function: Any) -> bool:

@@ -13,7 +13,7 @@ from executor.library.creation import Creation
 from executor.library.failures import pack_own
 from executor.library.messages import ANSWER, PROCEED
 from executor.library.objects import ERROR, Outcome
-from executor.library.plans import ActorPlan, Spot, with_spot
+from executor.library.plans import ActorPlan, Plan, Spot, with_spot
 from executor.library.status import available, status_of
 from executor.library.values import place_of
 from executor.library.workers import Worker
@@ -291,8 +291,12 @@ class Desk:
             hub.room_freed()
         answer(True, None)
 
-    def _check_spot(self, caller: int, call: int, answer: Answer, spot: Spot, request: Request) -> None:
-        self._hub.groups.check(spot.group, spot.bundle, request)
+    def _check(self, caller: int, call: int, answer: Answer, plan: Plan) -> None:
+        """Whether such a plan can ever run."""
+        if plan.spot is None:
+            self._hub.ledger.check(plan)
+        else:
+            self._hub.groups.check(plan.spot.group, plan.spot.bundle, plan.request)
         answer(True, None)
 
     def _groups(self, caller: int, call: int, answer: Answer) -> None:
@@ -302,13 +306,13 @@ class Desk:
     # Seeing.
 
     def _total(self, caller: int, call: int, answer: Answer) -> None:
-        answer(True, self._hub.ledger.node.capacity)
+        answer(True, self._hub.ledger.total())
 
     def _available(self, caller: int, call: int, answer: Answer) -> None:
         answer(True, available(self._hub))
 
-    def _labels(self, caller: int, call: int, answer: Answer) -> None:
-        answer(True, self._hub.ledger.labels)
+    def _nodes(self, caller: int, call: int, answer: Answer) -> None:
+        answer(True, list(self._hub.ledger.nodes()))
 
     def _status(self, caller: int, call: int, answer: Answer) -> None:
         answer(True, status_of(self._hub))

@@ -140,14 +140,14 @@ def pack_own(error: ExecutorError) -> Packed:
     return pickle.dumps((type(error), error.args, {}, "", str(error)), 5)
 
 
-def crashed(name: str, cause: DeathCause) -> WorkerCrashedError:
-    """The process of a task ended."""
-    return _died(WorkerCrashedError, f"task {name}: its worker process is gone: {_told(cause)}", cause)
+def crashed(name: str, cause: DeathCause, where: str = "") -> WorkerCrashedError:
+    """The process of a task ended; `where` is the node, if there are several."""
+    return _died(WorkerCrashedError, f"task {name}: its worker process is gone: {_told(cause, where)}", cause)
 
 
-def actor_died(name: str, cause: DeathCause, more: str = "") -> ActorDiedError:
-    """The process of an actor ended."""
-    error = _died(ActorDiedError, f"actor {name} died: {_told(cause)}{more}", cause)
+def actor_died(name: str, cause: DeathCause, more: str = "", *, where: str = "") -> ActorDiedError:
+    """The process of an actor ended; `where` is the node, if there are several."""
+    error = _died(ActorDiedError, f"actor {name} died: {_told(cause, where)}{more}", cause)
     assert isinstance(error, ActorDiedError)
     return error
 
@@ -156,6 +156,7 @@ def _died(kind: type[WorkerCrashedError], text: str, cause: DeathCause) -> Worke
     return (OutOfMemoryError if getattr(cause, "memory", None) else kind)(text)
 
 
-def _told(cause: DeathCause) -> str:
+def _told(cause: DeathCause, where: str) -> str:
     tail = cause.log_tail.rstrip()
-    return f"{cause}" + (f"\nThe last it printed:\n{tail}" if tail else "")
+    node = f" (on node {where})" if where and not cause.lost else ""
+    return f"{cause}{node}" + (f"\nThe last it printed:\n{tail}" if tail else "")

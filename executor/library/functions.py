@@ -12,7 +12,7 @@ from typing import Any
 from executor.library.definitions import Definition, define
 from executor.library.handing_in import check_feasible, hand_in
 from executor.library.mistakes import made_of
-from executor.library.options import placed, retried
+from executor.library.options import placed, retried, strategy_of
 from executor.library.plans import Crew, Plan, check_names, labels_of, merged, resources_of, returns_of, whole
 from executor.library.runtime import Runtime, current
 from executor.library.surroundings import surrounding_of
@@ -104,6 +104,7 @@ def plan_of(function: Callable[..., Any], options: Mapping[str, Any]) -> Plan:
         spot=spot,
         inherits_spot=inherits,
         labels=labels_of(options),
+        strategy=strategy_of(options),
         max_calls=whole(options, "max_calls", 0, 0),
     )
 

@@ -48,10 +48,7 @@ class Groups:
             self._waiting.append(group)
 
     def _place(self, group: Group, find_room: Callable[[], bool]) -> bool:
-        while not self._ledger.reserve_group(group.number, group.request):
-            if not find_room():
-                return False
-        return True
+        return self._ledger.reserve_group(group.number, group.request, find_room)
 
     def _placed(self, group: Group) -> None:
         group.state = "placed"
@@ -60,7 +57,14 @@ class Groups:
     def place_waiting(self, find_room: Callable[[], bool]) -> None:
         """Reserve the bundles of the groups for which there is room now, in their order."""
         for group in list(self._waiting):
-            if self._place(group, find_room):
+            try:
+                placed = self._place(group, find_room)
+            except InfeasibleRequestError as error:  # it has waited for nodes that did not come
+                self._waiting.remove(group)
+                group.state = "removed"
+                self._objects.settle(group.number, (ERROR, pack_own(error)))
+                continue
+            if placed:
                 self._waiting.remove(group)
                 self._placed(group)
 

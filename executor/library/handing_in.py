@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from executor.errors import InfeasibleRequestError
 from executor.interrupts import uninterrupted
 from executor.library.arguments import pack_arguments
 from executor.library.calls import Submission
 from executor.library.plans import STREAMING, Plan
 from executor.library.refs import ObjectRefGenerator
 from executor.library.runtime import Runtime
-from executor.placement import why_infeasible
 
 __audition_internal__ = True
 
@@ -49,18 +47,6 @@ def check_feasible(runtime: Runtime, plan: Plan) -> None:
     """Raise for what can never run.
 
     Raises:
-        InfeasibleRequestError: it asks for more than there is, or for labels that the machine does not have.
+        InfeasibleRequestError: it asks for more than there is, or for labels that no node has.
     """
-    if plan.spot is not None:
-        runtime.ask("check_spot", plan.spot, plan.request)
-        return
-    node = runtime.node
-    if not plan.resources.fits(node.capacity):
-        raise InfeasibleRequestError(f"{plan.name}: {why_infeasible(plan.request, {node.name: node.capacity})}")
-    if plan.labels:
-        has = runtime.ask("labels")
-        missing = [f"{key}={value}" for key, value in plan.labels if has.get(key) != value]
-        if missing:
-            raise InfeasibleRequestError(
-                f"{plan.name}: no node has the label {', '.join(missing)}; {node.name} has {has}"
-            )
+    runtime.ask("check", plan)

@@ -14,7 +14,7 @@ from executor.library.creation import Creation
 from executor.library.definitions import Definition, define
 from executor.library.handing_in import check_feasible, hand_in
 from executor.library.mistakes import made_of
-from executor.library.options import placed, retried
+from executor.library.options import placed, retried, strategy_of
 from executor.library.plans import ActorPlan, Plan, check_names, labels_of, merged, resources_of, returns_of, whole
 from executor.library.refs import ObjectRef, number_of, runtime_of
 from executor.library.runtime import current
@@ -252,6 +252,7 @@ def actor_plan_of(kind: type, options: Mapping[str, Any]) -> ActorPlan:
             spot=spot,
             inherits_spot=inherits,
             labels=labels_of(options),
+            strategy=strategy_of(options, "PACK" if resources else "SPREAD"),  # many actors hold nothing
         ),
         registered_name=name,
         get_if_exists=bool(options.get("get_if_exists", False)),

@@ -11,18 +11,18 @@ from typing import Any
 
 from executor.interface import Channel, Program, Step
 from executor.library.plans import Surrounding
-from executor.resources import Node
 
 __audition_internal__ = True
 
 
 @dataclass(frozen=True)
 class Post:
-    """A worker's number, what it is to set up around itself, and the machine it is on."""
+    """A worker's number, what it is to set up around itself, and the node it is on."""
 
     number: int
     surrounding: Surrounding
-    node: Node
+    node: str
+    inline_bytes: int
 
 
 class Host(Program):
@@ -46,6 +46,7 @@ class Host(Program):
 
         assert isinstance(channel, SocketChannel)
         client = Client(channel, argument.number, argument.node)
+        client.inline_bytes = argument.inline_bytes
         become(client)
         try:
             _set_up(argument.surrounding)

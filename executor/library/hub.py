@@ -6,17 +6,13 @@ nobody waits, a thread of its own does, so that workers which ask for something 
 
 from __future__ import annotations
 
-import heapq
 import itertools
-import shutil
-import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from executor import devices
 from executor.errors import (
     ExecutorClosedError,
     ExecutorError,
@@ -25,6 +21,7 @@ from executor.errors import (
 )
 from executor.interrupts import Interrupts, uninterrupted
 from executor.library.actors import Actors
+from executor.library.backend import Backend, WorkerLink, call_of
 from executor.library.calls import Call, Calls, Submission
 from executor.library.definitions import Definition
 from executor.library.desk import Desk
@@ -32,24 +29,18 @@ from executor.library.echo import Echo
 from executor.library.failures import pack_own
 from executor.library.groups import Groups
 from executor.library.hearing import Hearing
-from executor.library.ledger import Ledger
 from executor.library.lending import Lending
 from executor.library.objects import ERROR, VALUE, Objects, Outcome
 from executor.library.plans import MOST_RETURNS
 from executor.library.refs import ObjectRef, number_of
 from executor.library.runtime import Runtime
-from executor.library.store import Store
 from executor.library.tasks import Tasks
+from executor.library.timers import Timers
 from executor.library.turns import Turns
 from executor.library.values import Place, pack_value
 from executor.library.workers import Worker, Workers
 from executor.messages import DeathCause, Died, Raised
-from executor.platform import check, here
-from executor.processes.pool import Pool
-from executor.resources import Node, Resources
 
-_LOG_CAP_BYTES = 50 * 2**20
-_STORE_SHARE = 0.3
 _DROPS_S = 0.25
 _SLEEP_S = 0.05
 _SOON_S = 0.01
@@ -63,62 +54,32 @@ _rows = itertools.count(1 << 48)  # times `MOST_RETURNS`: past all numbers that 
 class Hub(Runtime):
     """See the module. Everything that it holds is changed under the lock of its pool."""
 
-    def __init__(
-        self,
-        *,
-        cpus: float | None = None,
-        gpus: float | None = None,
-        memory: int | None = None,
-        resources: Mapping[str, float] | None = None,
-        labels: Mapping[str, str] | None = None,
-        store_bytes: int | None = None,
-        spill_folder: str | None = None,
-        log_to_driver: bool = True,
-    ) -> None:
-        check()
-        names = devices.names(gpus)
-        memory = here.usable_memory() if memory is None else memory
-        amounts = {
-            "cpu": here.usable_cpus() if cpus is None else cpus,
-            "gpu": len(names) if gpus is None else gpus,
-            "memory": memory,
-        }
-        node = Node("node-1", Resources.of({**(resources or {}), **amounts}))
-        self.folder = tempfile.mkdtemp(prefix="audition-")
-        self.pool = Pool(self._gone, log_cap_bytes=_LOG_CAP_BYTES, scratch=self.folder)
-        self.lock = self.pool.lock
-        self.store = Store(store_bytes or int(memory * _STORE_SHARE), self.folder, spill_folder or self.folder)
-        self.ledger = Ledger(node, devices.Devices(names) if names else None, labels or {})
+    def __init__(self, backend: Backend, *, log_to_driver: bool = True) -> None:
+        self.backend = backend
+        self.lock, self.ledger, self.store = backend.lock, backend.ledger, backend.store
+        self.node, self.inline_bytes = backend.node, backend.inline_bytes
+        backend.on_gone, backend.on_room = self._gone, self.room_freed
         self.objects = Objects(self.store.give_back)
         self.calls = Calls(self.objects)
+        self.calls.on_unread = self._cancel_unread
         self._echo = Echo() if log_to_driver else None
-        self.workers = Workers(
-            self.pool,
-            node,
-            f"{self.folder}/logs",
-            self._echo,
-        )
+        self.workers = Workers(backend, self._echo)
         self.groups = Groups(self.ledger, self.objects)
         self.tasks = Tasks(self.calls, self.workers, self.ledger, self.groups, self._find_room)
         self.actors = Actors(self.calls, self.workers, self.ledger)
-        self.actors.find_room = self._find_room
-        self.calls.on_unread = self._cancel_unread
+        self.actors.find_room, self.actors.on_more = self._find_room, self._weigh
         self.desk = Desk(self)
         self._dropped: deque[int] = deque()
         self.drop = self._dropped.append
-        self.node = node
         self._causes: dict[str, DeathCause] = {}
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
-        self._timer_numbers = itertools.count()
+        self._timers = Timers()
         self._afterwards: deque[Callable[[], None]] = deque()
         self._lending = Lending(self.tasks, self.actors, self.groups)
-        self.actors.on_more = self._weigh
         self.workers.take = Hearing(self, self._lending).take
-        self._closed = False
-        self._sleeps = False
+        self._closed = self._sleeps = False
         self._tend_at = 0.0
         self._interrupts = Interrupts()
-        self._turns = Turns(self._turn, self.pool.wake, self._afterwards, self._interrupts)
+        self._turns = Turns(self._turn, backend.wake, self._afterwards, self._interrupts)
 
     # Turning.
 
@@ -133,13 +94,12 @@ class Hub(Runtime):
         if due is not None and (timeout_s is None or due < timeout_s):
             timeout_s = due
         self._sleeps = timeout_s is None or timeout_s > _SLEEP_S
-        self.pool.turn(timeout_s, self._interrupts, self._settle)
+        self.backend.turn(timeout_s, self._interrupts, self._settle)
         self._sleeps = False
 
     def _settle(self) -> None:
         """See to what the events of a turn have brought about."""
-        if self.pool.events:
-            self._take_endings()
+        self._take_endings()
         if self._dropped:
             self._take_drops()
         if self._lending.room_freed:
@@ -149,10 +109,9 @@ class Hub(Runtime):
     def _tend(self, now: float) -> float | None:
         """Do what is due by the clock; how long until the next of it."""
         with self.lock:
-            while self._timers and self._timers[0][0] <= now:
-                heapq.heappop(self._timers)[2]()
-            dues = [self._timers[0][0] - now if self._timers else None]
-            dues += [self.tasks.recall_stuck(now), self.workers.end_idle(now), self.store.tidy()]
+            dues = [self._timers.ring(now), self.tasks.recall_stuck(now), self.workers.end_idle(now), self.store.tidy()]
+            if self.ledger.is_shared:
+                dues += [self.tasks.return_idle(now), self.ledger.look_again(now)]
             if self._lending.room_freed:
                 self._lending.use_room()
             if self._echo is not None:
@@ -169,8 +128,8 @@ class Hub(Runtime):
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Do something later, under the lock."""
         with self.lock:
-            heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._timer_numbers), action))
-        self.pool.wake()
+            self._timers.set(time.monotonic() + seconds, action)
+        self.backend.wake()
 
     def turn_until(self, ready: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until something holds, or until the time is over; whether it holds."""
@@ -187,21 +146,18 @@ class Hub(Runtime):
     # How workers end.
 
     def _take_endings(self) -> None:
-        events = self.pool.events
-        if events:
-            self.pool.events = []
-            for event in events:
-                if isinstance(event, Died):
-                    self._causes[event.call_id] = event.cause
-                elif isinstance(event, Raised):
-                    self._causes[event.call_id] = DeathCause(killed=str(event.error))
+        for event in self.backend.endings():
+            if isinstance(event, Died):
+                self._causes[event.call_id] = event.cause
+            elif isinstance(event, Raised):
+                self._causes[event.call_id] = DeathCause(killed=str(event.error))
 
-    def _gone(self, link: Any) -> None:
+    def _gone(self, link: WorkerLink) -> None:
         worker = self.workers.all.get(link.number)
         if worker is None or self._closed:
             return
         self._take_endings()
-        cause = self._causes.pop(f"worker-{worker.number}", DeathCause(killed="it was let go of"))
+        cause = self._causes.pop(call_of(worker.number), DeathCause(killed="it was let go of"))
         self.workers.forget(worker)
         if worker.unready is not None:
             self._end_unready(worker)
@@ -233,13 +189,13 @@ class Hub(Runtime):
     def room_freed(self) -> None:
         """Something was given back: look who can use it, soon."""
         self._lending.room_freed = True
-        self.pool.wake()
+        self.backend.wake()
 
     def _weigh(self, worker: Worker) -> None:
         """It was sent more calls while others waited in it: it may be owed its cpus."""
         self._lending.weigh(worker)
         if self._lending.room_freed:
-            self.pool.wake()
+            self.backend.wake()
 
     def _cancel_unread(self, call: Call) -> None:
         self.desk.cancel(call, force=False, recursive=True)
@@ -370,7 +326,7 @@ class Hub(Runtime):
                 self._take_drops()
             self.hand_on(submission, 0, 0)
             if self._sleeps and self.tasks.crowded:
-                self.pool.wake()  # somebody has to see to it that nothing is stuck
+                self.backend.wake()  # somebody has to see to it that nothing is stuck
 
     def hand_on(self, submission: Submission, caller: int, parent: int) -> None:
         """Give a call to whom it is for."""
@@ -435,7 +391,7 @@ class Hub(Runtime):
     def _check_open(self) -> None:
         if self._closed:
             raise ExecutorClosedError("the executor was shut down: call executor.init() to open it again")
-        self.pool.check_open()
+        self.backend.check_open()
 
     def close(self) -> None:
         """End everything, within about a second."""
@@ -449,9 +405,7 @@ class Hub(Runtime):
             self._echo.look_now()
             self._echo.show()
         self._fail_open_calls()
-        self.pool.close()
-        self.store.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.backend.close()
 
     def _fail_open_calls(self) -> None:
         """Let go whoever waits for a future."""

@@ -49,7 +49,7 @@ class Lending:
             return
         if worker.stands_still():
             self._owed.pop(worker.number, None)
-            self.room_freed |= lease.area.lend(lease)
+            self.room_freed |= lease.lend()
         elif lease.lent is not None:
             self._owed[worker.number] = worker
             self.room_freed = True
@@ -69,7 +69,7 @@ class Lending:
         for number, worker in list(self._owed.items()):
             # Not to one that has become idle: it might be let go of to find the room that it is to have.
             if (worker.running or worker.actor) and worker.lease is not None:
-                worker.lease.area.take_back(worker.lease, self.find_room)
+                worker.lease.take_back(self.find_room)
                 if worker.lease.lent is not None:
                     continue  # others are still at work with them
             del self._owed[number]

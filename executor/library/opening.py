@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from executor.connect import is_cluster
+from executor.library.machine import Offer
 from executor.library.plans import check_texts, resources_of
 from executor.library.surroundings import surrounding_of
 from executor.resources import Resources
@@ -25,6 +27,38 @@ def check_opening(options: Mapping[str, Any]) -> None:
     _check_store(options.get("object_store_memory"))
     _check_folder(options.get("spill_directory"))
     surrounding_of(options.get("runtime_env"), Resources())
+
+
+_OF_THIS_MACHINE = ("num_cpus", "num_gpus", "memory", "resources", "labels", "spill_directory")
+
+
+def check_address(address: Any, options: Mapping[str, Any]) -> None:
+    """Raise for an address that there is none of, or that other options do not go with.
+
+    Raises:
+        ValueError: says which.
+    """
+    if address in (None, "local", "auto"):
+        return
+    if isinstance(address, str) and not is_cluster(address):
+        raise ValueError(f"address={address!r}: there is 'local', and 'grpc://HOST:PORT' for a cluster")
+    if given := [name for name in _OF_THIS_MACHINE if options.get(name) is not None]:
+        raise ValueError(
+            f"{', '.join(given)}: of this machine, and no part of a cluster; its nodes say what they offer as they join"
+        )
+
+
+def offer_of(options: Mapping[str, Any]) -> Offer:
+    """What of this machine is to be used, as far as that is said."""
+    return Offer(
+        cpus=options["num_cpus"],
+        gpus=options["num_gpus"],
+        memory=options["memory"],
+        resources=options["resources"] or {},
+        labels=options["labels"] or {},
+        store_bytes=options["object_store_memory"],
+        spill_folder=options["spill_directory"],
+    )
 
 
 def _check_store(size: Any) -> None:

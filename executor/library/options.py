@@ -36,6 +36,12 @@ def placed(options: Mapping[str, Any]) -> tuple[Spot | None, bool]:
     return Spot(number_of(group.ref), bundle, bool(captures)), False
 
 
+def strategy_of(options: Mapping[str, Any], otherwise: str = "PACK") -> str:
+    """How one bundle finds its node: spread over them where that is asked for, by default as little as can be."""
+    given = options.get("scheduling_strategy")
+    return given if given == "SPREAD" else otherwise
+
+
 def retried(options: Mapping[str, Any]) -> bool | bytes:
     """Which exceptions are worth another try: none, all, or those of some classes, pickled.
 

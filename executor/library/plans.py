@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from executor.labels import asked
 from executor.resources import Request, Resources
 
 STREAMING = -1
@@ -78,13 +79,16 @@ class Plan:
     spot: Spot | None = None
     inherits_spot: bool = True
     labels: tuple[tuple[str, str], ...] = ()
+    strategy: str = "PACK"
+    """``SPREAD`` for a node of which the least is in use."""
     crew: Crew | None = None
     max_calls: int = 0
     request: Request = field(init=False, compare=False, repr=False)
-    """The resources as one bundle."""
+    """The resources as one bundle, with the labels outside of placement groups."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "request", Request((self.resources,)))
+        wanted = asked(self.labels) if self.labels and self.spot is None else Resources()
+        object.__setattr__(self, "request", Request((self.resources + wanted,), self.strategy))
 
 
 @dataclass(frozen=True, slots=True)

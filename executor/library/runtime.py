@@ -14,8 +14,7 @@ from executor.library.definitions import Definition
 from executor.library.failures import unpack_exception
 from executor.library.objects import ERROR, Outcome
 from executor.library.refs import ObjectRef, number_of
-from executor.library.values import Place, unpack_value
-from executor.resources import Node
+from executor.library.values import INLINE_BYTES, Place, unpack_value
 
 
 class Runtime(ABC):
@@ -27,8 +26,11 @@ class Runtime(ABC):
     number = 0
     """0 in the driver, the worker's number in a worker."""
 
-    node: Node
-    """The machine, with all that it has."""
+    node = ""
+    """The node that this process is on; empty in a driver that is on none."""
+
+    inline_bytes = INLINE_BYTES
+    """Values up to this size travel in messages, larger ones by shared memory."""
 
     default_env: dict[str, Any] | None = None
     """What tasks and actors find around them that do not say otherwise."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from executor import labels
 from executor.library.store import StoreUse
 from executor.platform import here
 from executor.resources import Resources, shown
@@ -24,15 +25,21 @@ class ActorStatus:
     pending_calls: int
     restarts: int
     resources: Resources
+    node: str = ""
+    """Where it is, if there are several nodes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessStatus:
-    """One worker process: its work, and the bytes of memory that are its own alone or its share of (None: unknown)."""
+    """One worker process: its work, and the bytes of memory that are its own alone or its share of.
+
+    None where that is unknown; `node` is where it is, if there are several.
+    """
 
     pid: int
     work: str
     memory_bytes: int | None
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +71,20 @@ class Status:
             + "".join(f"; {count} wait for {needs}" for needs, count in self.waiting_calls),
             "",
             *_table(
-                ("actor", "name", "state", "pid", "calls", "restarts", "holds"),
+                ("actor", "name", "state", "node", "pid", "calls", "restarts", "holds"),
                 [
-                    (a.name, a.registered_name or "", a.state, str(a.pid or ""), str(a.pending_calls), str(a.restarts),
-                     str(a.resources))
+                    (a.name, a.registered_name or "", a.state, a.node, str(a.pid or ""), str(a.pending_calls),
+                     str(a.restarts), str(a.resources))
                     for a in self.actors
                 ],
             ),
             "",
             *_table(
-                ("process", "memory", "work"),
-                [(str(p.pid), shown("memory", p.memory_bytes or 0), p.work) for p in self.processes],
+                ("process", "node", "memory", "work"),
+                [
+                    (str(p.pid), p.node, "" if p.memory_bytes is None else shown("memory", p.memory_bytes), p.work)
+                    for p in self.processes
+                ],
             ),
         ]  # fmt: skip
         return "\n".join(line.rstrip() for line in lines)
@@ -86,21 +96,21 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
 
 
 def available(hub: Hub) -> Resources:
-    """What is free of the machine. What idle workers hold counts as free: they give it to whoever asks."""
-    idle = [lease for lease in hub.tasks.idle_leases() if lease.area is hub.ledger.all and lease.lent is None]
-    return sum((lease.request.total for lease in idle), hub.ledger.free())
+    """What is free. What idle workers hold counts as free: they give it to whoever asks."""
+    idle = [lease for lease in hub.tasks.idle_leases() if hub.ledger.counts(lease)]
+    return labels.without(sum((lease.request.total for lease in idle), hub.ledger.free()))
 
 
 def status_of(hub: Hub) -> Status:
     """The status of a hub; its lock is held."""
     actors = []
     for actor in hub.actors.all.values():
-        pid = actor.worker.pid or None if actor.worker is not None else None
+        pid, where = (actor.worker.pid or None, actor.worker.where) if actor.worker is not None else (None, "")
         plan = actor.plan
         actors.append(
             ActorStatus(
                 actor.name, plan.registered_name, actor.state.value, pid, actor.pending, actor.restarts,
-                plan.plan.resources,
+                plan.plan.resources, where,
             )
         )  # fmt: skip
     processes = []
@@ -109,12 +119,13 @@ def status_of(hub: Hub) -> Status:
             work = f"actor {worker.actor.name}"
         else:
             work = ", ".join(call.plan.name for call in list(worker.running.values())[:1]) or "idle"
-        processes.append(ProcessStatus(worker.pid, work, here.memory_of(worker.pid) if worker.pid else None))
+        memory_bytes = here.memory_of(worker.pid) if worker.pid and not worker.where else None
+        processes.append(ProcessStatus(worker.pid, work, memory_bytes, worker.where))
     entries = [entry for number, entry in hub.objects.entries.items() if number not in hub.actors.all]
     there = sum(entry.outcome is not None for entry in entries)
     running = sum(len(worker.running) for worker in hub.workers.all.values())
     waiting = tuple((str(plan.resources), count) for plan, count in hub.tasks.waiting())
     return Status(
-        hub.ledger.node.capacity, available(hub), tuple(actors), tuple(processes), running, waiting, there,
+        hub.ledger.total(), available(hub), tuple(actors), tuple(processes), running, waiting, there,
         len(entries) - there, hub.store.use(),
     )  # fmt: skip

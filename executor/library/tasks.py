@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from executor.errors import ExecutorError, TaskCancelledError
+from executor.errors import ExecutorError, InfeasibleRequestError, TaskCancelledError
 from executor.library.calls import Call, Calls
 from executor.library.failures import crashed, pack_own
 from executor.library.groups import Groups
@@ -26,6 +26,7 @@ _AHEAD_S = 0.002
 _MOST_AHEAD = 64
 _STUCK_S = 0.02
 _MOST_FREE_WORKERS = 32
+_KEPT_S = 1.0
 _MOST_PLANS = 1000
 _FEW_LINES = 100
 
@@ -119,7 +120,7 @@ class Tasks:
         known = self._line_of_plan.get(id(plan))
         if known is not None and known[0] is plan:
             return known[1]
-        key = plan.resources, plan.surrounding, plan.spot, plan.labels, plan.crew, plan.max_calls
+        key = plan.request, plan.surrounding, plan.spot, plan.labels, plan.crew, plan.max_calls
         line = self._lines.get(key)
         if line is None:
             if len(self._lines) >= self._sweep_at:
@@ -168,6 +169,7 @@ class Tasks:
             self._let_go(line, worker)
             self.disband(line.plan.crew.number if line.plan.crew else 0)
         else:
+            worker.idle_since = time.monotonic()
             line.idle.append(worker)
 
     def serve_all(self) -> None:
@@ -196,13 +198,18 @@ class Tasks:
         plan = line.plan
         if len(line.workers) >= line.most_workers and (plan.crew is not None or self._work(line) >= line.most_workers):
             return None
-        lease = self._ledger.lease(plan, self._find_room)
+        try:
+            lease = self._ledger.lease(plan, self._find_room)
+        except InfeasibleRequestError as error:
+            while len(line):
+                self._calls.fail(line.next(), pack_own(error))
+            return None
         if lease is None:
             return None
         try:
             worker = self._workers.open(plan.surrounding, lease)
         except OSError as error:
-            lease.area.give_back(lease)
+            lease.end()
             cause = DeathCause(killed=f"no worker process could be started: {error}")
             self._calls.fail(line.next(), pack_own(crashed(plan.name, cause)))
             return None
@@ -357,14 +364,26 @@ class Tasks:
                 return True
         return False
 
+    def return_idle(self, now: float) -> float | None:
+        """Give back what workers have held without need for a while; how long until the next of it is due."""
+        due: float | None = None
+        for line in self._lines.values():
+            while line.plan.crew is None and line.idle:
+                left_s = line.idle[0].idle_since + _KEPT_S - now
+                if left_s > 0:
+                    due = left_s if due is None else min(due, left_s)
+                    break
+                self._let_go(line, line.idle.pop(0))
+        return due
+
     def _let_go(self, line: Line, worker: Worker, *, warm: bool = True) -> None:
         del line.workers[worker.number]
         del self._line_of_worker[worker.number]
         lease, worker.lease = worker.lease, None
         if lease is not None:
-            lease.area.give_back(lease)
+            lease.end()
         set_up = line.plan.crew is not None and line.plan.surrounding.setup is not None
-        if not warm or set_up or (lease is not None and lease.gpus and lease.devices):
+        if not warm or set_up or (lease is not None and lease.devices):
             self._workers.end(worker)  # it has run its calls, was set up for them, or its libraries have seen the gpus
         else:
             self._workers.keep_warm(worker)
@@ -385,7 +404,7 @@ class Tasks:
         if worker in line.idle:
             line.idle.remove(worker)
         if worker.lease is not None:
-            worker.lease.area.give_back(worker.lease)
+            worker.lease.end()
             worker.lease = None
         running = list(worker.running.values())
         worker.running.clear()
@@ -398,7 +417,7 @@ class Tasks:
             elif call.tries_left and getattr(cause, "memory", None) is None:
                 self.again(call)
             else:
-                self._calls.fail(call, pack_own(crashed(call.plan.name, cause)))
+                self._calls.fail(call, pack_own(crashed(call.plan.name, cause, worker.where)))
 
     def fail_spot(self, group: int, error: Any) -> None:
         """A placement group is gone: calls that wait for room in it end, and idle workers in it leave."""

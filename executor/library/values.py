@@ -17,7 +17,7 @@ from executor.library.refs import travelling
 from executor.pickling import encode
 
 INLINE_BYTES = 100_000
-"""Values up to this size travel in messages, larger ones by shared memory."""
+"""Values up to this size travel in messages on one machine, larger ones by shared memory."""
 
 _ALIGNMENT = 64
 _NONE = pickle.dumps(None, 5)
@@ -42,6 +42,9 @@ A pickle that is itself large lies in the first span of the place, and is empty 
 class Room(Protocol):
     """Where large values are put."""
 
+    inline_bytes: int
+    """Values up to this size travel in messages."""
+
     def allocate(self, size: int) -> tuple[Place, memoryview]:
         """A place of at least so many bytes, and the memory to fill."""
 
@@ -60,7 +63,7 @@ def pack_value(value: Any, room: Room) -> Packed:
         return _NONE  # what most calls that are made for their effect return
     body, buffers, numbers = _encoded(value)
     size = sum(buffer.nbytes for buffer in buffers) if buffers else 0
-    if len(body) + size > INLINE_BYTES:
+    if len(body) + size > room.inline_bytes:
         return _stored(body, buffers, numbers, room)
     if buffers or numbers:
         return body, tuple(map(bytes, buffers)), numbers
@@ -80,7 +83,7 @@ def _encoded(value: Any) -> tuple[bytes, list[memoryview], tuple[int, ...]]:
 
 def _stored(body: bytes, buffers: list[memoryview], numbers: tuple[int, ...], room: Room) -> Packed:
     pieces: list[bytes | memoryview] = list(buffers)
-    if len(body) > INLINE_BYTES:
+    if len(body) > room.inline_bytes:
         pieces, body = [body, *buffers], b""
     spans, end = [], 0
     for piece in pieces:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from executor.framing import gathered, pack, pack_plain
+from executor.library.backend import Backend, WorkerLink
 from executor.library.definitions import Definition
 from executor.library.echo import Echo
-from executor.library.host import Host, Post
 from executor.library.ledger import Lease
 from executor.library.messages import DEFINE
 from executor.library.plans import Spot, Surrounding
 from executor.library.waits import NO_CALL, Waits
-from executor.processes.link import Link, RunningCall
-from executor.processes.pool import Pool
-from executor.processes.protocol import ARGUMENT, ORDER, POSTED, Order
-from executor.resources import Node
 
 if TYPE_CHECKING:
     from executor.library.actors import Actor
@@ -35,15 +29,18 @@ class Worker:
 
     __slots__ = (
         "actor", "calls_left", "concurrency", "heard_at", "held", "idle_since", "known", "lease", "link",
-        "number", "pid", "places", "running", "spot", "stuck", "surrounding", "unready",
-        "waits",
+        "node", "number", "pid", "places", "running", "spot", "stuck", "surrounding", "unready",
+        "waits", "where",
     )  # fmt: skip
 
-    def __init__(self, link: Link, surrounding: Surrounding, lease: Lease | None) -> None:
-        self.number = link.number
-        self.link = link
+    def __init__(self, surrounding: Surrounding, lease: Lease, where: str) -> None:
+        self.number = 0
+        self.link: WorkerLink
+        self.where = where
+        """The node that it is on, if there are several."""
+        self.node = lease.node
         self.surrounding = surrounding
-        self.lease = lease
+        self.lease: Lease | None = lease
         self.actor: Actor | None = None
         self.running: dict[int, Call] = {}
         self.known: set[str] = set()
@@ -78,51 +75,37 @@ class Workers:
 
     def __init__(
         self,
-        pool: Pool,
-        node: Node,
-        log_folder: str | None,
+        backend: Backend,
         echo: Echo | None,
     ) -> None:
-        self.pool = pool
+        self._backend = backend
         self.all: dict[int, Worker] = {}
         self.definitions: dict[str, Definition] = {}
-        self._node = node
-        self._log_folder = log_folder
         self._echo = echo
         self.take: Callable[[Worker, tuple[Any, ...]], None] = _unheard
-        self._source = pool.prepare(Host(), Host().preload(), {})
         self._preloaded: set[str] = set()
-        self._warm: dict[Surrounding, list[Worker]] = {}
-        self._order: dict[Surrounding, bytes] = {}
+        self._warm: dict[tuple[str, Surrounding], list[Worker]] = {}
 
-    def open(self, surrounding: Surrounding, lease: Lease | None) -> Worker:
+    def open(self, surrounding: Surrounding, lease: Lease) -> Worker:
         """A worker for what `surrounding` and `lease` say: a warm one, otherwise a new process."""
-        if lease is None or not lease.devices:
-            waiting = self._warm.get(surrounding)
-            if waiting:
-                worker = waiting.pop()
-                worker.lease = lease
-                return worker
+        if not lease.devices and (waiting := self._warm.get((lease.node, surrounding))):
+            worker = waiting.pop()
+            worker.lease = lease
+            return worker
         return self.start(surrounding, lease)
 
-    def start(self, surrounding: Surrounding, lease: Lease | None) -> Worker:
+    def start(self, surrounding: Surrounding, lease: Lease) -> Worker:
         """A worker in a new process.
 
         Raises:
             OSError: none can be started.
         """
-        pool = self.pool
-        link = pool.open_link(self._source.digest, memory_bytes=surrounding.memory_bytes or 0)
-        worker = self.all[link.number] = Worker(link, surrounding, lease)
-        log_path = self.log_path(worker)
+        worker = Worker(surrounding, lease, "" if self._backend.is_here else lease.node)
+        worker.link = self._backend.start(surrounding, lease, partial(self.take, worker))
+        worker.number = number = worker.link.number
+        self.all[number] = worker
         if self._echo is not None:
-            self._echo.follow(worker.number, log_path)
-        devices = lease.devices if lease is not None and lease.area.devices is not None else None
-        seed = int.from_bytes(os.urandom(8), "little")
-        order = Order(seed, True, log_path, dict(surrounding.environment), surrounding.threads, devices)
-        argument = Post(link.number, surrounding, self._node)
-        call = RunningCall(f"worker-{link.number}", log_path, listener=partial(self.take, worker))
-        pool.begin(link, call, gathered(pack(tuple(order), ORDER), pack(argument, ARGUMENT)), last=True)
+            self._echo.follow(number, self._backend.log_path(number))
         return worker
 
     def introduce(self, worker: Worker) -> None:
@@ -130,10 +113,6 @@ class Workers:
         if self._echo is not None:
             what = worker.actor.name if worker.actor is not None else "tasks"
             self._echo.name(worker.number, f"{what} pid={worker.pid}")
-
-    def log_path(self, worker: Worker) -> str | None:
-        """Where a worker's output goes."""
-        return f"{self._log_folder}/worker-{worker.number}.log" if self._log_folder else None
 
     def learn(self, definition: Definition) -> None:
         """Know a function or class, for the workers that will need it."""
@@ -145,11 +124,11 @@ class Workers:
         fresh = modules - self._preloaded
         if fresh:
             self._preloaded |= fresh
-            self.pool.preload(self._source.digest, sorted(fresh))
+            self._backend.preload(sorted(fresh))
 
     def post(self, worker: Worker, message: tuple[Any, ...]) -> None:
         """Send a worker a message."""
-        worker.link.send(pack_plain(message, POSTED))
+        worker.link.post(message)
 
     def define(self, worker: Worker, digest: str) -> None:
         """Have a worker know a function or class before it meets it."""
@@ -160,19 +139,19 @@ class Workers:
     def keep_warm(self, worker: Worker) -> None:
         """Let a worker wait for whoever needs one like it."""
         worker.idle_since = time.monotonic()
-        self._warm.setdefault(worker.surrounding, []).append(worker)
+        self._warm.setdefault((worker.node, worker.surrounding), []).append(worker)
 
     def end_idle(self, now: float) -> float | None:
         """End workers that nobody has used for a while; how long until the next of them is due."""
         due: float | None = None
-        for surrounding, waiting in list(self._warm.items()):
+        for kind, waiting in list(self._warm.items()):
             while waiting and waiting[0].idle_since + IDLE_S <= now:
                 self.end(waiting.pop(0))
             if waiting:
                 left = waiting[0].idle_since + IDLE_S - now
                 due = left if due is None else min(due, left)
             else:
-                del self._warm[surrounding]
+                del self._warm[kind]
         return due
 
     def end(self, worker: Worker) -> None:
@@ -181,13 +160,13 @@ class Workers:
 
     def kill(self, worker: Worker, reason: str) -> None:
         """End a worker at once."""
-        self.pool.kill(f"worker-{worker.number}", reason)
+        self._backend.kill(worker.number, reason)
 
     def forget(self, worker: Worker) -> None:
         """A worker is gone."""
         self.all.pop(worker.number, None)
         if self._echo is not None:
             self._echo.leave(worker.number)
-        waiting = self._warm.get(worker.surrounding)
+        waiting = self._warm.get((worker.node, worker.surrounding))
         if waiting and worker in waiting:
             waiting.remove(worker)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -9,11 +10,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from executor.framing import Frame, FrameReader
+from executor.framing import Frame, FrameReader, pack_plain
 from executor.platform import Poller
 from executor.processes.launcher import Launcher
-from executor.processes.protocol import CANCEL, NUDGE
+from executor.processes.protocol import CANCEL, NUDGE, POSTED
 from executor.processes.stacks import StackFile
+
+# Of the process and not of a pool: what is numbered by its worker is not to be taken for another pool's.
+link_numbers = itertools.count(1)
+"""The numbers of worker processes, those on other machines too."""
 
 
 @dataclass(slots=True)
@@ -60,6 +65,10 @@ class Link:
         self.call, self.leaving, self.log_path = call, last, call.log_path
         self._begun += 1
         self.send(pieces)
+
+    def post(self, message: Any) -> None:
+        """Send plain values to a program that takes what is posted; see `SocketChannel.say`."""
+        self.send(pack_plain(message, POSTED))
 
     def send(self, pieces: Sequence[bytes | memoryview]) -> None:
         """Send without ever waiting; what does not fit now is copied, because it may change, and sent later."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import threading
@@ -15,15 +14,15 @@ from select import POLLIN, POLLOUT
 from typing import Any
 
 from executor.errors import ExecutorClosedError
-from executor.framing import Frame, Pieces, pack, pack_plain, unpack
+from executor.framing import Frame, Pieces, pack, unpack
 from executor.interrupts import Interrupts, interruptible, uninterrupted
 from executor.messages import DeathCause, Died, Emitted, Event, Raised, RemoteError, Returned
 from executor.pickling import dump
 from executor.platform import here
 from executor.processes.launcher import Launcher
-from executor.processes.link import Link, RunningCall
+from executor.processes.link import Link, RunningCall, link_numbers
 from executor.processes.logs import Logs, tail
-from executor.processes.protocol import ANSWER, EMITTED, POSTED, RAISED, TOLD, Load, Notice
+from executor.processes.protocol import ANSWER, EMITTED, RAISED, TOLD, Load, Notice
 from executor.processes.servers import Servers, Source, load_here
 from executor.spinning import AdaptiveSpin
 
@@ -32,8 +31,6 @@ _SERVER_S = 0.5
 _SOON_S = 0.01
 _TURNS_TO_CHECK = 64
 
-# Of the process and not of a pool: what is numbered by its worker is not to be taken for another pool's.
-_link_numbers = itertools.count(1)
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
 
@@ -87,7 +84,7 @@ class Pool:
 
     def open_link(self, digest: str, *, memory_bytes: int = 0) -> Link:
         """A new worker process of a prepared program; with all that it starts it may use so much memory, or any."""
-        link = Link(next(_link_numbers), digest, self._servers.launcher(digest), self._poller, memory_bytes)
+        link = Link(next(link_numbers), digest, self._servers.launcher(digest), self._poller, memory_bytes)
         self._links[link.number] = link
         self._own(link)
         return link
@@ -102,10 +99,6 @@ class Pool:
         self._logs.left(link.log_path)
         self._running[call.call_id] = link
         link.begin(call, pieces, last=last)
-
-    def post(self, link: Link, payload: Any) -> None:
-        """Send plain values to a program that takes what is posted; see `SocketChannel.say`."""
-        link.send(pack_plain(payload, POSTED))
 
     def preload(self, digest: str, modules: Sequence[str]) -> None:
         """Have the workers of a prepared program that start from now on find these modules imported."""

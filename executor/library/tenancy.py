@@ -1,0 +1,234 @@
+"""Leases on a fleet's nodes: reservations that its head keeps, and cpus that our own waiting workers have lent.
+
+The head need not know of loans: what a worker lends goes to other workers of the same driver, on the same node, until
+the worker goes on. So nested calls never wait for the cpus that their callers hold, however full the cluster is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from executor.devices import Devices
+from executor.errors import InfeasibleRequestError
+from executor.hosting.fleet import Fleet
+from executor.library.ledger import Area, Bundle, FindRoom, Lease, Ledger, check_labels, check_room
+from executor.library.plans import Plan
+from executor.messages import Reservation
+from executor.resources import Node, Request, Resources
+
+_AGAIN_S = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class Tenancy(Lease):
+    """A lease on a node: what it has of the head's, and otherwise its cpus from those that are lent there."""
+
+    reservation: Reservation | None = None
+    borrows: bool = False
+
+
+class Tenancies(Area):
+    """All of them, and what is lent on each node."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._lent: dict[str, Resources] = {}
+        self._ended: dict[str, list[Tenancy]] = {}
+        self.in_vain: set[Request] = set()
+        """What was asked for since there was any news, and not to be had."""
+        self.releasing = 0
+        """How many reservations are being given back, of which is told when that is done."""
+
+    def lent(self) -> Resources:
+        """What nobody uses of all that is lent."""
+        return sum(self._lent.values(), Resources())
+
+    def borrow(self, request: Request) -> Tenancy | None:
+        """Cpus that are lent somewhere, if that is all that is asked for."""
+        (bundle,) = request.bundles
+        for node, lent in self._lent.items():
+            if bundle and bundle.fits(lent):
+                self._lent[node] = lent - bundle
+                return Tenancy(self, request, node, None, borrows=True)
+        return None
+
+    def rent(self, request: Request) -> Tenancy | None:
+        """Room of the head's.
+
+        Raises:
+            InfeasibleRequestError: no node has it, nor will have.
+        """
+        reservation = self._fleet.reserve(request)
+        if reservation is None:
+            return self._rent_beside_loans(request)
+        return self._rented(request, reservation)
+
+    def _rented(self, request: Request, reservation: Reservation) -> Tenancy:
+        return Tenancy(self, request, reservation.nodes[0], self._fleet.shares(reservation)[0], reservation=reservation)
+
+    def _rent_beside_loans(self, request: Request) -> Tenancy | None:
+        """All but the cpus, on a node where enough of these are lent."""
+        (bundle,) = request.bundles
+        cpus = Resources.of(cpu=bundle["cpu"])
+        rest = bundle - cpus
+        lenders = {node for node, lent in self._lent.items() if cpus and cpus.fits(lent)}
+        if not rest or not lenders:
+            return None
+        others = [node.name for node in self._fleet.nodes() if node.name not in lenders]
+        try:
+            reservation = self._fleet.reserve(Request((rest,), request.strategy), others)
+        except InfeasibleRequestError:
+            return None  # those nodes have no such thing, and others have
+        if reservation is None:
+            return None
+        lease = self._rented(request, reservation)
+        self._lent[lease.node] -= cpus
+        lease.borrows = True
+        return lease
+
+    def give_back(self, lease: Lease) -> None:
+        assert isinstance(lease, Tenancy)
+        if lease.borrows and lease.lent is None:
+            self._take_in(lease)
+        elif lease.lent is not None and not lease.borrows:
+            self._ended.setdefault(lease.node, []).append(lease)  # others may be at work with its cpus
+            self._settle(lease.node)
+            return
+        if lease.reservation is not None:
+            self.release(lease.reservation)
+
+    def lend(self, lease: Lease) -> bool:
+        lease.lent = lease.cpus
+        self._take_in(lease)
+        return True
+
+    def take_back(self, lease: Lease) -> bool:
+        assert lease.lent is not None
+        (cpus,), lent = lease.lent.bundles, self._lent.get(lease.node, Resources())
+        if not cpus.fits(lent):
+            return False
+        self._lent[lease.node] = lent - cpus
+        lease.lent = None
+        return True
+
+    def _take_in(self, lease: Lease) -> None:
+        """Its cpus can be had, also by who needs more than these."""
+        self.in_vain = {request for request in self.in_vain if not set(request.bundles[0]) - {"cpu"}}
+        self._lent[lease.node] = self._lent.get(lease.node, Resources()) + lease.cpus.bundles[0]
+        self._settle(lease.node)
+
+    def _settle(self, node: str) -> None:
+        """Give back the reservations of which nobody uses the cpus any more."""
+        waiting = self._ended.get(node, [])
+        for lease in list(waiting):
+            if self.take_back(lease):
+                waiting.remove(lease)
+                assert lease.reservation is not None
+                self.release(lease.reservation)
+
+    def release(self, reservation: Reservation) -> None:
+        """Give room back to the head."""
+        self.releasing += 1
+        self._fleet.release(reservation)
+
+    def lose(self, node: str) -> None:
+        """A node is gone, with all that was held there."""
+        self._lent.pop(node, None)
+        for lease in self._ended.pop(node, []):
+            if lease.reservation is not None:
+                self.release(lease.reservation)
+
+
+class FleetLedger(Ledger):
+    """The books of one driver among others. What does not fit just now is asked for again when something changes."""
+
+    is_shared = True
+
+    def __init__(self, fleet: Fleet, again: Callable[[], None]) -> None:
+        """`again` is told when it is time to ask anew."""
+        super().__init__()
+        self._again = again
+        self._fleet = fleet
+        self._tenancies = Tenancies(fleet)
+        self._groups: dict[int, Reservation] = {}
+        self._again_at: float | None = None
+
+    def nodes(self) -> Sequence[Node]:
+        return self._fleet.nodes()
+
+    def free(self) -> Resources:
+        return self._fleet.free() + self._tenancies.lent()
+
+    def counts(self, lease: Lease) -> bool:
+        return isinstance(lease, Tenancy) and lease.lent is None and not lease.borrows
+
+    def check(self, plan: Plan) -> None:
+        if not self._fleet.waits_for_nodes:
+            check_labels(plan, self.nodes())
+            check_room(plan.request, self.nodes(), plan.name)
+
+    def _lease(self, plan: Plan, find_room: FindRoom) -> Lease | None:
+        return self._tenancies.borrow(plan.request) or self._ask(plan.request, find_room)
+
+    def _ask(self, request: Request, find_room: FindRoom) -> Lease | None:
+        if request in self._tenancies.in_vain:
+            return None
+        lease = self._tenancies.rent(request)
+        if lease is None:
+            self._tenancies.in_vain.add(request)
+            self._make_room(find_room)
+        return lease
+
+    def _make_room(self, find_room: FindRoom) -> None:
+        """Have something that is held without need given back, of which we hear; one at a time."""
+        if not self._tenancies.releasing:
+            find_room()
+
+    def look_again(self, now: float) -> float | None:
+        if not self._tenancies.in_vain:
+            self._again_at = None
+        elif self._again_at is None:
+            self._again_at = now + _AGAIN_S
+        elif now >= self._again_at:
+            self._again_at = now + _AGAIN_S
+            self._tenancies.in_vain.clear()
+            self._again()
+        return None if self._again_at is None else self._again_at - now
+
+    def was_freed(self) -> None:
+        """What we have given back can be had again."""
+        self._tenancies.releasing = max(0, self._tenancies.releasing - 1)
+        self._tenancies.in_vain.clear()
+
+    def was_added(self) -> None:
+        """There may be room that there was not before."""
+        self._tenancies.in_vain.clear()
+
+    def lose(self, node: str) -> None:
+        """A node is gone."""
+        self._tenancies.lose(node)
+        self._tenancies.in_vain.clear()
+
+    def reserve_group(self, group: int, request: Request, find_room: FindRoom) -> bool:
+        if not self._fleet.waits_for_nodes:
+            check_room(request, self.nodes())
+        if request in self._tenancies.in_vain:
+            return False
+        reservation = self._fleet.reserve(request)
+        if reservation is None:
+            self._tenancies.in_vain.add(request)
+            self._make_room(find_room)
+            return False
+        self._groups[group] = reservation
+        self._bundles[group] = [
+            Bundle(Node(node, bundle), None if shares is None else Devices.of_shares(shares))
+            for node, bundle, shares in zip(
+                reservation.nodes, request.bundles, self._fleet.shares(reservation), strict=True
+            )
+        ]
+        return True
+
+    def free_group(self, group: int) -> None:
+        del self._bundles[group]
+        self._tenancies.release(self._groups.pop(group))
