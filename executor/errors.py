@@ -11,6 +11,7 @@ ExecutorError
 │       └── OutOfMemoryError  because it used more memory than it may, or than there was
 ├── TaskCancelledError        the call was cancelled
 ├── GetTimeoutError           the value was not there in time
+├── ObjectLostError           an object was on a node that is gone, or cannot be reached
 ├── ObjectStoreFullError      no room for an object, neither in memory nor on disk
 ├── PendingCallsLimitExceeded more calls wait for the actor than it allows
 ├── RuntimeEnvSetupError      a worker's environment could not be set up
@@ -62,6 +63,10 @@ class TaskCancelledError(ExecutorError):
 
 class GetTimeoutError(ExecutorError, TimeoutError):
     """What `get` waits for was not there within its timeout; it can be asked for again."""
+
+
+class ObjectLostError(ExecutorError):
+    """The object was on a node that is gone, or that cannot be reached: says which."""
 
 
 class ObjectStoreFullError(ExecutorError):

@@ -10,6 +10,7 @@ from executor.errors import (
     ExecutorError,
     GetTimeoutError,
     InfeasibleRequestError,
+    ObjectLostError,
     ObjectStoreFullError,
     OutOfMemoryError,
     PendingCallsLimitExceeded,
@@ -26,7 +27,7 @@ ActorUnschedulableError = TaskUnschedulableError = InfeasibleRequestError
 
 __all__ = [
     "ActorDiedError", "ActorUnschedulableError", "ExecutorClosedError", "ExecutorError", "GetTimeoutError",
-    "InfeasibleRequestError", "ObjectStoreFullError", "OutOfMemoryError", "PendingCallsLimitExceeded",
-    "ProgramNotPicklableError", "RayActorError", "RayError", "RuntimeEnvSetupError", "TaskCancelledError",
-    "TaskUnschedulableError", "UnsupportedPlatformError", "WorkerCrashedError",
+    "InfeasibleRequestError", "ObjectLostError", "ObjectStoreFullError", "OutOfMemoryError",
+    "PendingCallsLimitExceeded", "ProgramNotPicklableError", "RayActorError", "RayError", "RuntimeEnvSetupError",
+    "TaskCancelledError", "TaskUnschedulableError", "UnsupportedPlatformError", "WorkerCrashedError",
 ]  # fmt: skip

@@ -52,7 +52,12 @@ def _order(order: hosting.Order) -> pb.Order:
 
 
 def _order_beside(
-    order: hosting.AskStacks | hosting.AskMeeting | hosting.AskPackages | hosting.Ship | hosting.Employing,
+    order: hosting.AskStacks
+    | hosting.AskMeeting
+    | hosting.AskPackages
+    | hosting.Ship
+    | hosting.Employing
+    | hosting.Keeping,
 ) -> pb.Order:
     """What is about no trial's life."""
     match order:
@@ -68,7 +73,7 @@ def _order_beside(
             return _employing(order)
 
 
-def _employing(order: hosting.Employing) -> pb.Order:
+def _employing(order: hosting.Employing | hosting.Keeping) -> pb.Order:
     match order:
         case hosting.Post(call_id, message):
             return pb.Order(post=pb.Post(call_id=call_id, message=_sealed(message)))
@@ -81,6 +86,21 @@ def _employing(order: hosting.Employing) -> pb.Order:
             return pb.Order(dismiss=pb.Dismiss(call_id=call_id))
         case hosting.Preload(digest, modules):
             return pb.Order(preload=pb.Preload(digest=digest, modules=modules))
+        case _:
+            return _keeping(order)
+
+
+def _keeping(order: hosting.Keeping) -> pb.Order:
+    told = {one.name: getattr(order, one.name) for one in fields(order)}
+    match order:
+        case hosting.OpenDepot():
+            return pb.Order(open_depot=pb.OpenDepot(**told))
+        case hosting.Neighbour():
+            return pb.Order(neighbour=pb.Neighbour(**told))
+        case hosting.Discard():
+            return pb.Order(discard=pb.Discard(**told))
+        case hosting.Missing():
+            return pb.Order(missing=pb.Missing(**{**told, "why": _text(order.why)}))
         case _:
             assert_never(order)
 
@@ -148,6 +168,15 @@ def _employed(order: pb.Order) -> hosting.Order:
             return hosting.Dismiss(order.dismiss.call_id)
         case "preload":
             return hosting.Preload(order.preload.digest, tuple(order.preload.modules))
+        case "open_depot":
+            asked = order.open_depot
+            return hosting.OpenDepot(asked.name, asked.certificate, asked.key, asked.store_bytes)
+        case "neighbour":
+            return hosting.Neighbour(order.neighbour.name, order.neighbour.address, order.neighbour.port)
+        case "discard":
+            return hosting.Discard(order.discard.home, order.discard.segment)
+        case "missing":
+            return hosting.Missing(order.missing.home, order.missing.segment, order.missing.why)
         case _:
             raise ValueError("an order of a kind that is not known here: driver and node differ in their version")
 
@@ -177,6 +206,18 @@ def _report(report: hosting.Report) -> pb.Report:
             return pb.Report(meeting=pb.Meeting(number=number, address=address, port=port))
         case hosting.Stocked(missing, problem):
             return pb.Report(stocked=pb.Stocked(missing=missing, problem=_text(problem)))
+        case _:
+            return _report_of_objects(report)
+
+
+def _report_of_objects(report: hosting.Kept) -> pb.Report:
+    match report:
+        case hosting.DepotOpened(address, port):
+            return pb.Report(depot_opened=pb.DepotOpened(address=address, port=port))
+        case hosting.Wanted(home, segment, size, why):
+            return pb.Report(wanted=pb.Wanted(home=home, segment=segment, size=size, why=_text(why)))
+        case hosting.Copied(home, segment):
+            return pb.Report(copied=pb.Copied(home=home, segment=segment))
         case _:
             assert_never(report)
 
@@ -208,6 +249,19 @@ def decode_report(data: bytes) -> hosting.Report:
             return hosting.Meeting(report.meeting.number, report.meeting.address, report.meeting.port)
         case "stocked":
             return hosting.Stocked(tuple(report.stocked.missing), report.stocked.problem)
+        case _:
+            return _told_of_objects(report)
+
+
+def _told_of_objects(report: pb.Report) -> hosting.Report:
+    match report.WhichOneof("what"):
+        case "depot_opened":
+            return hosting.DepotOpened(report.depot_opened.address, report.depot_opened.port)
+        case "wanted":
+            wanted = report.wanted
+            return hosting.Wanted(wanted.home, wanted.segment, wanted.size, wanted.why)
+        case "copied":
+            return hosting.Copied(report.copied.home, report.copied.segment)
         case _:
             raise ValueError("a report of a kind that is not known here: driver and node differ in their version")
 

@@ -24,6 +24,8 @@ from executor.hosting.messages import (
     AskStacks,
     Begin,
     Cancel,
+    Copied,
+    DepotOpened,
     Freed,
     Kill,
     Meeting,
@@ -32,6 +34,7 @@ from executor.hosting.messages import (
     Report,
     Stacks,
     Stocked,
+    Wanted,
 )
 from executor.hosting.runtime_env import RuntimeEnv
 from executor.hosting.shipping import Shipping
@@ -376,7 +379,7 @@ class RemoteExecutor(TrialExecutor):
             case Raised() | Died():
                 if report.call_id in self._members:
                     yield self._ended(report)
-            case Freed() | Stacks() | Meeting() | Stocked():
+            case Freed() | Stacks() | Meeting() | Stocked() | DepotOpened() | Wanted() | Copied():
                 pass
             case _:
                 assert_never(report)

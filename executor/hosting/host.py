@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from executor.framing import keep_sealed, pack_sealed
+from executor.hosting.keeper import Keeper
 from executor.hosting.messages import (
     Answer,
     AskMeeting,
@@ -20,6 +21,7 @@ from executor.hosting.messages import (
     AskStacks,
     Begin,
     Cancel,
+    Discard,
     Dismiss,
     Employ,
     Free,
@@ -27,7 +29,10 @@ from executor.hosting.messages import (
     Hold,
     Kill,
     Meeting,
+    Missing,
+    Neighbour,
     Nudge,
+    OpenDepot,
     Order,
     Post,
     Preload,
@@ -72,8 +77,14 @@ class Host:
         self._deliver = deliver
         self._address = address
         self._folder = Path(tempfile.mkdtemp(prefix="audition-"))
+        self._keeper = Keeper(lambda: self._pool, str(self._folder), address, self._report)
         self._site = Site(
-            self._seat_freed, self._gone, log_cap_bytes=log_cap_bytes, scratch=str(self._folder), load=keep_sealed
+            self._seat_freed,
+            self._gone,
+            log_cap_bytes=log_cap_bytes,
+            scratch=str(self._folder),
+            load=keep_sealed,
+            on_asked=self._keeper.asked,
         )
         self._pool = self._site.pool
         self._sources: dict[str, Source] = {}
@@ -104,12 +115,19 @@ class Host:
                     self._free(order.reservation_id)
                 case Employ() | Post() | Nudge() | Dismiss() | Preload():
                     self._staff.take(order)
-                case AskStacks():
-                    threading.Thread(target=self._tell_stacks, args=(order,), daemon=True).start()
-                case AskMeeting():
-                    self._report(Meeting(order.number, self._address, self._meeting_points.choose()))
-                case AskPackages() | Ship():
-                    self._stock.take(order)
+                case OpenDepot() | Neighbour() | Discard() | Missing():
+                    self._keeper.take(order)
+                case _:
+                    self._attend(order)
+
+    def _attend(self, order: AskStacks | AskMeeting | AskPackages | Ship) -> None:
+        match order:
+            case AskStacks():
+                threading.Thread(target=self._tell_stacks, args=(order,), daemon=True).start()
+            case AskMeeting():
+                self._report(Meeting(order.number, self._address, self._meeting_points.choose()))
+            case AskPackages() | Ship():
+                self._stock.take(order)
 
     def _conduct(self, order: Answer | Begin | Cancel | Kill) -> None:
         match order:
@@ -216,6 +234,7 @@ class Host:
         if self._thread is not threading.current_thread():
             self._thread.join()
         self._pool.close()
+        self._keeper.close()
         self._stock.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 

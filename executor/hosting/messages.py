@@ -188,7 +188,51 @@ class Preload:
 Employing = Employ | Post | Nudge | Dismiss | Preload
 """What a host is told about workers that it employs."""
 
-Order = Prepare | Hold | Free | Begin | Answer | Cancel | Kill | AskStacks | AskMeeting | AskPackages | Ship | Employing
+
+@dataclass(frozen=True, slots=True)
+class OpenDepot:
+    """Keep large objects, as the node called so, and serve who shows the same certificate. `DepotOpened` follows."""
+
+    name: str
+    certificate: bytes
+    key: bytes = field(repr=False)
+    store_bytes: int
+    """How much memory they may take; 0 for a share of all that there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another node keeps objects too, and is to be reached there."""
+
+    name: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Nobody needs an object any more: one of your own, or your copy of another's."""
+
+    home: str
+    segment: int
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What you `Wanted` cannot be had."""
+
+    home: str
+    segment: int
+    why: str
+
+
+Keeping = OpenDepot | Neighbour | Discard | Missing
+"""What a host is told about objects."""
+
+Order = (
+    Prepare | Hold | Free | Begin | Answer | Cancel | Kill | AskStacks | AskMeeting | AskPackages | Ship
+    | Employing | Keeping
+)  # fmt: skip
 """What a host is told."""
 
 
@@ -232,5 +276,34 @@ class Stocked:
     problem: str = ""
 
 
-Report = Emitted | Returned | Raised | Died | Printed | Freed | Stacks | Meeting | Stocked
+@dataclass(frozen=True, slots=True)
+class DepotOpened:
+    """Objects are kept, and to be had there."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An object of another node, or of the driver, is needed here and cannot be fetched."""
+
+    home: str
+    segment: int
+    size: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """There is a copy of it here."""
+
+    home: str
+    segment: int
+
+
+Kept = DepotOpened | Wanted | Copied
+"""What a host tells of objects."""
+
+Report = Emitted | Returned | Raised | Died | Printed | Freed | Stacks | Meeting | Stocked | Kept
 """What a host tells; payloads and values are `Sealed`."""

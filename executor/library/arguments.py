@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from executor.library.messages import NO_ARGUMENTS
 from executor.library.refs import ObjectRef, number_of
-from executor.library.values import Packed, numbers_in, pack_value, unpack_value
+from executor.library.values import Packed, Room, numbers_in, pack_value, unpack_value
 
 if TYPE_CHECKING:
     from executor.library.runtime import Runtime
@@ -57,14 +57,16 @@ def _slotted(argument: Any, values: list[int]) -> Any:
     return Slot(len(values) - 1)
 
 
-def unpack_arguments(packed: Packed, values: Sequence[Packed] | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def unpack_arguments(
+    packed: Packed, values: Sequence[Packed] | None, room: Room
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Positional and named arguments, with `values` in their places."""
     if packed == NO_ARGUMENTS:
         return (), {}
-    positional, named = unpack_value(packed)
+    positional, named = unpack_value(packed, room)
     if values is None:
         return positional, named
-    found = [unpack_value(value) for value in values]
+    found = [unpack_value(value, room) for value in values]
     return (
         tuple(found[one.index] if type(one) is Slot else one for one in positional),
         {name: found[one.index] if type(one) is Slot else one for name, one in named.items()},

@@ -10,11 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from executor.depot.store import Place, Store
 from executor.interrupts import Interrupts
 from executor.library.ledger import Lease, Ledger
 from executor.library.plans import Surrounding
-from executor.library.store import Store
-from executor.library.values import INLINE_BYTES
 from executor.messages import Event
 
 
@@ -58,8 +57,6 @@ class Backend(ABC):
     store: Store
     folder: str
     """A folder that goes with us."""
-    inline_bytes: int = INLINE_BYTES
-    """Values up to this size travel in messages."""
     node = ""
     """The node that the driver is on, if it is on one."""
     is_here: bool
@@ -80,6 +77,18 @@ class Backend(ABC):
         Raises:
             OSError: none can be started.
         """
+
+    @abstractmethod
+    def give_back(self, place: Place) -> None:
+        """Nobody refers to what lies there any more."""
+
+    def path_of(self, place: Place) -> str:
+        """The file on this machine that has what lies there; waits for it where that comes from another one.
+
+        Raises:
+            ObjectLostError: it is nowhere any more.
+        """
+        return place.path
 
     @abstractmethod
     def preload(self, modules: list[str]) -> None:

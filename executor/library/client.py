@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import linecache
 import os
 import pickle
@@ -17,12 +18,14 @@ from contextvars import ContextVar
 from mmap import mmap
 from typing import Any
 
-from executor.errors import GetTimeoutError
+from executor.depot.store import Place
+from executor.errors import GetTimeoutError, ObjectLostError, ObjectStoreFullError
 from executor.interrupts import Condition, interruptible, uninterrupted
 from executor.library.awaiting import AwaitedFuture, is_in_event_loop
 from executor.library.calls import Submission
 from executor.library.definitions import Definition
 from executor.library.messages import (
+    ALLOCATED,
     ANSWER,
     CALLS,
     CREATE,
@@ -40,7 +43,8 @@ from executor.library.objects import VALUE, Outcome
 from executor.library.refs import ObjectRef, number_of
 from executor.library.runtime import Runtime, settler
 from executor.library.threads import ThreadInterrupts
-from executor.library.values import Packed, Place, pack_value, unpack_value
+from executor.library.values import Packed, pack_value, size_of, unpack_value
+from executor.processes.protocol import GRANTED
 from executor.processes.worker import SocketChannel
 from executor.spinning import AdaptiveSpin
 
@@ -65,6 +69,8 @@ class Client(Runtime):
         self.on_interrupt: Callable[[], None] = lambda: None
         self.on_calls: Callable[[], None] | None = None
         self.before_waiting: Callable[[], None] = _nothing
+        self.has_keeper = False
+        """Whether the host of our node keeps large objects, and not the driver on this machine."""
         self.actor: tuple[int, str, int] | None = None
         self._channel = channel
         self._poller = select.poll()
@@ -179,13 +185,8 @@ class Client(Runtime):
             self.calls.extend(message[1])
             if self.on_calls is not None:
                 self.on_calls()
-        elif kind == REPLY:
-            callback = self._callbacks.pop(message[1], None)
-            if callback is not None:
-                self._afterwards.append(lambda: callback(message[2], message[3]))
-            elif type(verb := self._replies.setdefault(message[1], message[2:])) is str:
-                del self._replies[message[1]]
-                self._refuse(verb, message[3])
+        elif kind in (REPLY, GRANTED):
+            self._take_reply(*message[1:])
         elif kind == DEFINE:
             self._know(message[1])
         elif kind == ANSWER:
@@ -197,6 +198,14 @@ class Client(Runtime):
         else:
             assert kind == CREATE, message
             self.calls.append(message)
+
+    def _take_reply(self, request: int, well: bool, value: Any) -> None:
+        callback = self._callbacks.pop(request, None)
+        if callback is not None:
+            self._afterwards.append(lambda: callback(well, value))
+        elif type(verb := self._replies.setdefault(request, (well, value))) is str:
+            del self._replies[request]
+            self._refuse(verb, value)
 
     def say(self, message: tuple[Any, ...]) -> None:
         """Tell the hub something."""
@@ -259,10 +268,10 @@ class Client(Runtime):
 
     def _refuse(self, verb: str, value: Any) -> None:
         """Let go of what a request has brought that nobody waits for any more."""
-        if value is None or isinstance(value, BaseException):
+        if value is None or isinstance(value, BaseException | str):
             return
         if verb == "allocate":
-            self.give_back(value)
+            self.give_back(Place(*value))
         elif verb == "next_item":
             self.own(value)
         elif verb in ("create_actor", "get_actor"):
@@ -319,7 +328,7 @@ class Client(Runtime):
         self.before_waiting()
         future = AwaitedFuture(self._standing)
         verb = "outcomes_awaited" if is_in_event_loop() else "outcomes_later"
-        request = self._ask_later(verb, number_of(ref), settler(future, ref))
+        request = self._ask_later(verb, number_of(ref), settler(future, ref, self))
         future.add_done_callback(lambda future: self._call_off(request, verb) if future.cancelled() else None)
         return future
 
@@ -344,8 +353,43 @@ class Client(Runtime):
             if self.interrupts.came:
                 self.interrupts.catch_up()
 
+    def path_of(self, place: Place) -> str:
+        if not self.has_keeper or place.home == self.node:
+            return place.path
+        return str(self._ask_host("fetch", ObjectLostError, place.home, place.segment, size_of(place)))
+
+    def _ask_host(self, verb: str, kind: type[Exception], *arguments: Any) -> Any:
+        """Ask the host of our node.
+
+        Raises:
+            Exception: of that kind, when it has no such thing.
+        """
+        self.before_waiting()
+        number, replies = next(self._requests), self._replies
+        try:
+            self._channel.ask_host(number, json.dumps([verb, *arguments]))
+            self.until(lambda: number in replies)
+        except BaseException:  # mostly that the call was cancelled
+            reply = replies.setdefault(number, verb)
+            if type(reply) is tuple:
+                del replies[number]
+                self._refuse(verb, reply[1])
+            raise
+        well, value = replies.pop(number)
+        if not well:
+            raise kind(value)
+        return value
+
+    def _allocated(self, size: int) -> Place:
+        if not self.has_keeper:
+            place: Place = self.ask("allocate", size)
+            return place
+        place = Place(*self._ask_host("allocate", ObjectStoreFullError, size))._replace(home=self.node)
+        self._channel.say((ALLOCATED, place.segment))
+        return place
+
     def allocate(self, size: int) -> tuple[Place, memoryview]:
-        place: Place = self.ask("allocate", size)
+        place = self._allocated(size)
         fd = os.open(place.path, os.O_RDWR | os.O_CLOEXEC)
         try:
             return place, memoryview(mmap(fd, place.size))
@@ -456,7 +500,7 @@ class Client(Runtime):
         self._send_up(call, value, waits=True)
         self.until(lambda: call in self._answers)
         answer = self._answers.pop(call)
-        return None if answer is None else unpack_value(answer[1])
+        return None if answer is None else unpack_value(answer[1], self)
 
     @uninterrupted
     def _send_up(self, call: int, value: Any, *, waits: bool) -> None:

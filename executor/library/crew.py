@@ -173,7 +173,7 @@ class Crew:
             self._pace()
             failed = self._give()
         try:
-            value = opened(outcome)
+            value = opened(outcome, self._runtime)
         except BaseException as error:  # noqa: BLE001 - it is the call's, whatever it is
             self._finish(job, partial(job.end, False, error))
         else:

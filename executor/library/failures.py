@@ -14,7 +14,7 @@ from executor.errors import (
     WorkerCrashedError,
 )
 from executor.library.refs import travelling
-from executor.library.values import Packed, unpack_value
+from executor.library.values import Packed
 from executor.messages import DeathCause, RemoteError
 from executor.pickling import encode
 from executor.tracebacks import describe
@@ -101,9 +101,15 @@ def _travels(value: Any) -> bool:
 def unpack_exception(packed: Packed) -> BaseException:
     """The exception as it was, its cause being the traceback from over there."""
     try:
-        return _remade(unpack_value(packed))
+        return _remade(_loaded(packed))
     except Exception as failure:  # noqa: BLE001 - whatever the class of a user's exception does when it is loaded
         return ExecutorError(f"a call raised an exception that cannot be loaded here: {failure}")
+
+
+def _loaded(packed: Packed) -> _Told:
+    # From our own processes only; never so large that it lies in a place.
+    told: _Told = pickle.loads(packed) if type(packed) is bytes else pickle.loads(packed[0], buffers=packed[1])  # type: ignore[arg-type]  # noqa: S301
+    return told
 
 
 def _remade(told: _Told) -> BaseException:

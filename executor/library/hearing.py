@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from executor.depot.store import Place
 from executor.errors import TaskCancelledError
 from executor.library.calls import Submission
 from executor.library.definitions import Definition
 from executor.library.failures import pack_own
 from executor.library.lending import Lending
 from executor.library.messages import (
+    ALLOCATED,
     CREATED,
     DEFINE,
     GAVE_BACK,
@@ -31,7 +33,7 @@ from executor.library.messages import (
 )
 from executor.library.objects import ERROR, VALUE, Outcome
 from executor.library.plans import Plan, Spot, with_spot
-from executor.library.values import Packed, Place
+from executor.library.values import Packed
 from executor.library.workers import Worker
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class Hearing:
             LEAVING: hub.actors.leave,
             READY: self._take_ready,
             UNREADY: self._take_unready,
+            ALLOCATED: self._take_allocated,
             UNUSED: self._take_unused,
         }
 
@@ -134,7 +137,10 @@ class Hearing:
 
     def _take_unused(self, worker: Worker, segment: int) -> None:
         worker.places.discard(segment)
-        self._hub.store.give_back(segment)
+        self._hub.backend.give_back(Place(segment, "", 0, home=worker.where))
+
+    def _take_allocated(self, worker: Worker, segment: int) -> None:
+        worker.places.add(segment)
 
     def _take_submission(self, worker: Worker, parent: int, submission: Submission) -> None:
         self._forget_places(worker, (VALUE, submission.arguments))

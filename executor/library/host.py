@@ -22,7 +22,7 @@ class Post:
     number: int
     surrounding: Surrounding
     node: str
-    inline_bytes: int
+    has_keeper: bool
 
 
 class Host(Program):
@@ -46,7 +46,7 @@ class Host(Program):
 
         assert isinstance(channel, SocketChannel)
         client = Client(channel, argument.number, argument.node)
-        client.inline_bytes = argument.inline_bytes
+        client.has_keeper = argument.has_keeper
         become(client)
         try:
             _set_up(argument.surrounding)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from executor.depot.store import Place
 from executor.errors import (
     ExecutorClosedError,
     ExecutorError,
@@ -37,7 +38,7 @@ from executor.library.runtime import Runtime
 from executor.library.tasks import Tasks
 from executor.library.timers import Timers
 from executor.library.turns import Turns
-from executor.library.values import Place, pack_value
+from executor.library.values import pack_value
 from executor.library.workers import Worker, Workers
 from executor.messages import DeathCause, Died, Raised
 
@@ -57,9 +58,9 @@ class Hub(Runtime):
     def __init__(self, backend: Backend, *, log_to_driver: bool = True) -> None:
         self.backend = backend
         self.lock, self.ledger, self.store = backend.lock, backend.ledger, backend.store
-        self.node, self.inline_bytes = backend.node, backend.inline_bytes
+        self.node = backend.node
         backend.on_gone, backend.on_room = self._gone, self.room_freed
-        self.objects = Objects(self.store.give_back)
+        self.objects = Objects(backend.give_back)
         self.calls = Calls(self.objects)
         self.calls.on_unread = self._cancel_unread
         self._echo = Echo() if log_to_driver else None
@@ -169,7 +170,7 @@ class Hub(Runtime):
             for _ in range(count):
                 self.objects.drop(number)
         for place in worker.places:
-            self.store.give_back(place)
+            self.backend.give_back(Place(place, "", 0, home=worker.where))
         self._lending.room_freed = True
 
     def _end_unready(self, worker: Worker) -> None:
@@ -383,8 +384,11 @@ class Hub(Runtime):
         place = self.store.allocate(size)
         return place, self.store.memory_of(place)
 
+    def path_of(self, place: Place) -> str:
+        return self.backend.path_of(place)
+
     def give_back(self, place: Place) -> None:
-        self.store.give_back(place.segment)
+        self.backend.give_back(place)
 
     # Ending.
 

@@ -100,7 +100,7 @@ class Loop:
         try:
             async with self._limit:
                 began = time.perf_counter()
-                positional, named = unpack_arguments(arguments, values)
+                positional, named = unpack_arguments(arguments, values, client)
                 value = getattr(serving.actor, method)(*positional, **named)
                 if inspect.isasyncgen(value):
                     async for item in value:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from executor import devices, labels
+from executor.depot.store import Place, Store
 from executor.framing import gathered, pack
 from executor.interrupts import Interrupts
 from executor.library.backend import Backend, Take, WorkerLink, call_of
 from executor.library.host import Host, Post
 from executor.library.ledger import Lease, OwnLedger
 from executor.library.plans import Surrounding
-from executor.library.store import Store
 from executor.messages import Event
 from executor.platform import check, here
 from executor.processes.link import Link, RunningCall
@@ -91,10 +91,13 @@ class Machine(Backend):
         log_path = self.log_path(link.number)
         seed = int.from_bytes(os.urandom(8), "little")
         order = Order(seed, True, log_path, dict(surrounding.environment), surrounding.threads, lease.devices)
-        argument = Post(link.number, surrounding, _NAME, self.inline_bytes)
+        argument = Post(link.number, surrounding, _NAME, has_keeper=False)
         call = RunningCall(call_of(link.number), log_path, listener=take)
         self._pool.begin(link, call, gathered(pack(tuple(order), ORDER), pack(argument, ARGUMENT)), last=True)
         return link
+
+    def give_back(self, place: Place) -> None:
+        self.store.give_back(place.segment)
 
     def preload(self, modules: list[str]) -> None:
         self._pool.preload(self._source.digest, modules)

@@ -25,6 +25,7 @@ CREATED = 17  # VALUE or ERROR, packed exception
 PUT = 18  # number, packed
 UNREADY = 19  # why the surroundings could not be set up
 RESULTS = 21  # [result, ...]: each as in `RESULT`
+ALLOCATED = 23  # segment, which the host of its node has given it
 UNUSED = 22  # segment, which was allocated and is not needed
 LEAVING = 20  # the actor leaves of its own will
 

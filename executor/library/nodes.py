@@ -20,11 +20,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from executor.depot.depot import Key
+from executor.depot.store import Place, Store
 from executor.errors import ExecutorClosedError
 from executor.framing import Sealed, opened, seal
 from executor.hosting.fleet import Arrival, Fleet, NodeLost, Reported
 from executor.hosting.messages import (
     AskStacks,
+    Copied,
+    DepotOpened,
     Dismiss,
     Employ,
     Kill,
@@ -34,16 +38,17 @@ from executor.hosting.messages import (
     Printed,
     Report,
     Stacks,
+    Wanted,
 )
 from executor.hosting.messages import Post as PostTo
 from executor.hosting.runtime_env import RuntimeEnv
 from executor.hosting.shipping import Shipping
 from executor.interrupts import Interrupts, interruptible, uninterrupted
 from executor.library.backend import Backend, Take, WorkerLink, call_of
+from executor.library.depots import Depots
 from executor.library.host import Host, Post
 from executor.library.ledger import Lease
 from executor.library.plans import Surrounding
-from executor.library.store import Store
 from executor.library.tenancy import FleetLedger
 from executor.messages import DeathCause, Died, Emitted, Event, NodeDraining, Raised, Returned, RoomAdded, RoomFreed
 from executor.platform import here
@@ -90,7 +95,6 @@ class Nodes(Backend):
     """See the module."""
 
     is_here = False
-    inline_bytes = 1 << 40  # there is no memory that nodes share: all that a value is travels in messages
 
     def __init__(self, fleet: Fleet, *, store_bytes: int | None = None) -> None:
         self.lock = threading.RLock()
@@ -98,6 +102,7 @@ class Nodes(Backend):
         self.ledger = self._tenancy = FleetLedger(fleet, self._tell_of_room)
         self.store = Store(store_bytes or int(here.usable_memory() * _STORE_SHARE), self.folder, self.folder)
         self._fleet = fleet
+        self._depots = Depots(fleet.send, self.store, store_bytes or 0)
         self._shipping = Shipping(fleet.send, RuntimeEnv())
         self._shipment = self._shipping.shipment(Host(), {})
         self._preloaded: list[str] = []
@@ -121,6 +126,7 @@ class Nodes(Backend):
         self._links[link.call_id] = link
         if node not in self._prepared:
             self._prepared.add(node)
+            self._depots.open(node)
             self._shipping.ship(node, self._shipment)
             if self._preloaded:
                 self._fleet.send(node, Preload(self._shipment.digest, tuple(self._preloaded)))
@@ -129,7 +135,7 @@ class Nodes(Backend):
             Employ(
                 link.call_id,
                 self._shipment.digest,
-                seal(Post(number, surrounding, node, self.inline_bytes)),
+                seal(Post(number, surrounding, node, has_keeper=True)),
                 int.from_bytes(os.urandom(8), "little"),
                 dict(surrounding.environment),
                 surrounding.threads,
@@ -208,6 +214,8 @@ class Nodes(Backend):
 
     def _take(self, arrival: Arrival) -> None:
         match arrival:
+            case Reported(node, DepotOpened() | Wanted() | Copied() as report):
+                self._hear_of_objects(node, report)
             case Reported(_, report):
                 self._hear(report)
             case NodeLost(node, why):
@@ -239,6 +247,21 @@ class Nodes(Backend):
             case _:
                 pass  # about room, which the fleet has heard, and about gangs, which are other calls
 
+    def _hear_of_objects(self, node: str, report: DepotOpened | Wanted | Copied) -> None:
+        match report:
+            case DepotOpened(address, port):
+                self._depots.opened(node, (address, port))
+            case Wanted(home, segment, size, why):
+                self._depots.wanted(node, Key(home, segment), size, why)
+            case Copied(home, segment):
+                self._depots.copied(node, Key(home, segment))
+
+    def give_back(self, place: Place) -> None:
+        self._depots.give_back(place)
+
+    def path_of(self, place: Place) -> str:
+        return self._depots.path_of(place)
+
     def _open(self, link: NodeLink, payload: Sealed) -> None:
         try:
             message = opened(payload)
@@ -253,6 +276,7 @@ class Nodes(Backend):
     def _lose(self, node: str, why: str) -> None:
         self._tenancy.lose(node)
         self._shipping.lose(node)
+        self._depots.lose(node)
         self._prepared.discard(node)
         for call_id, link in list(self._links.items()):
             if link.node == node:
@@ -297,5 +321,5 @@ class Nodes(Backend):
             self._closed = True
         self._fleet.close()
         self._poller.wake()
-        self.store.close()
+        self._depots.close()
         shutil.rmtree(self.folder, ignore_errors=True)

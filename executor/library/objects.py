@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from executor.depot.store import Place
 from executor.library.values import Packed, numbers_in, place_of
 
 VALUE, ERROR = 0, 1
@@ -28,7 +29,7 @@ class Entry:
 class Objects:
     """All objects by their numbers. One that nobody needs any more is forgotten, and its place is given back."""
 
-    def __init__(self, give_back: Callable[[int], None]) -> None:
+    def __init__(self, give_back: Callable[[Place], None]) -> None:
         self.entries: dict[int, Entry] = {}
         self._give_back = give_back
         self._due: deque[Callable[[], None]] = deque()
@@ -150,4 +151,4 @@ class Objects:
         """Give back the place of a value, if it has one."""
         place = place_of(packed)
         if place is not None:
-            self._give_back(place.segment)
+            self._give_back(place)

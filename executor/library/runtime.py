@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, ClassVar
 
+from executor.depot.store import Place
 from executor.library.calls import Submission
 from executor.library.definitions import Definition
 from executor.library.failures import unpack_exception
 from executor.library.objects import ERROR, Outcome
 from executor.library.refs import ObjectRef, number_of
-from executor.library.values import INLINE_BYTES, Place, unpack_value
+from executor.library.values import unpack_value
 
 
 class Runtime(ABC):
@@ -28,9 +29,6 @@ class Runtime(ABC):
 
     node = ""
     """The node that this process is on; empty in a driver that is on none."""
-
-    inline_bytes = INLINE_BYTES
-    """Values up to this size travel in messages, larger ones by shared memory."""
 
     default_env: dict[str, Any] | None = None
     """What tasks and actors find around them that do not say otherwise."""
@@ -91,6 +89,10 @@ class Runtime(ABC):
     def allocate(self, size: int) -> tuple[Place, memoryview]:
         """A place in shared memory, and this process's way to fill it."""
 
+    def path_of(self, place: Place) -> str:
+        """The file that has what lies there, here."""
+        return place.path
+
     @abstractmethod
     def give_back(self, place: Place) -> None:
         """A place that this process has allocated holds nothing that goes anywhere."""
@@ -105,23 +107,23 @@ class Runtime(ABC):
             GetTimeoutError: not all of them are there in time.
             BaseException: the exception of the first whose call raised.
         """
-        return [opened(outcome) for outcome in self.outcomes([number_of(ref) for ref in refs], timeout_s)]
+        return [opened(outcome, self) for outcome in self.outcomes([number_of(ref) for ref in refs], timeout_s)]
 
     def future(self, ref: ObjectRef[Any]) -> Future[Any]:
         """A future of the value."""
         future: Future[Any] = Future()
-        self.when_there(number_of(ref), settler(future, ref))
+        self.when_there(number_of(ref), settler(future, ref, self))
         return future
 
 
-def settler(future: Future[Any], ref: ObjectRef[Any]) -> Callable[[Outcome], None]:
+def settler(future: Future[Any], ref: ObjectRef[Any], runtime: Runtime) -> Callable[[Outcome], None]:
     """What settles a future once the outcome is there. It holds `ref`, or what nobody else refers to was forgotten."""
 
     def settle(outcome: Outcome, _held: ObjectRef[Any] = ref) -> None:
         if not future.set_running_or_notify_cancel():
             return
         try:
-            value = opened(outcome)
+            value = opened(outcome, runtime)
         except StopIteration as error:  # which asyncio's futures refuse: whoever awaited it would wait for ever
             told = RuntimeError(f"the call raised {error!r}")
             told.__cause__ = error
@@ -134,12 +136,12 @@ def settler(future: Future[Any], ref: ObjectRef[Any]) -> Callable[[Outcome], Non
     return settle
 
 
-def opened(outcome: Outcome) -> Any:
+def opened(outcome: Outcome, runtime: Runtime) -> Any:
     """The value of an outcome; raises the exception of one that is none."""
     kind, packed = outcome
     if kind == ERROR:
         raise unpack_exception(packed)
-    return unpack_value(packed)
+    return unpack_value(packed, runtime)
 
 
 class _Current:

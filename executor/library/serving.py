@@ -155,7 +155,7 @@ class Serving:
         client.actor = number, name, restarts
         try:
             kind = client.function(digest)
-            positional, named = unpack_arguments(arguments, values)
+            positional, named = unpack_arguments(arguments, values, client)
             self.actor = kind(*positional, **named)
             if restarts and has_hook:
                 self.actor.on_restart(restarts)
@@ -263,8 +263,9 @@ class Serving:
         number, method, digest, arguments, values, returns, window, _, _ = call
         if number in self.cancelled:
             raise KeyboardInterrupt
+        client = self.client
         function = getattr(self.actor, method) if digest is None else self.client.function(digest)
-        positional, named = unpack_arguments(arguments, values)
+        positional, named = unpack_arguments(arguments, values, client)
         value = function(*positional, **named)
         if returns == STREAMING:
             self._stream(number, value, window)

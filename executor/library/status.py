@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from executor import labels
-from executor.library.store import StoreUse
+from executor.depot.store import StoreUse
 from executor.platform import here
 from executor.resources import Resources, shown
 

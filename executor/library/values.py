@@ -10,26 +10,18 @@ import pickle
 from collections.abc import Iterable
 from mmap import PROT_READ, mmap
 from os import O_CLOEXEC, O_RDONLY, close, open  # noqa: A004
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol, cast
 
+from executor.depot.store import Place
 from executor.interrupts import interruptible
 from executor.library.refs import travelling
 from executor.pickling import encode
 
 INLINE_BYTES = 100_000
-"""Values up to this size travel in messages on one machine, larger ones by shared memory."""
+"""Values up to this size travel in messages, larger ones by shared memory."""
 
 _ALIGNMENT = 64
 _NONE = pickle.dumps(None, 5)
-
-
-class Place(NamedTuple):
-    """A piece of shared memory: its segment, the file to map, how long it is, and where each buffer begins and ends."""
-
-    segment: int
-    path: str
-    size: int
-    spans: tuple[tuple[int, int], ...] = ()
 
 
 Packed = bytes | tuple[bytes, tuple[bytes, ...] | Place, tuple[int, ...]]
@@ -42,14 +34,18 @@ A pickle that is itself large lies in the first span of the place, and is empty 
 class Room(Protocol):
     """Where large values are put."""
 
-    inline_bytes: int
-    """Values up to this size travel in messages."""
-
     def allocate(self, size: int) -> tuple[Place, memoryview]:
         """A place of at least so many bytes, and the memory to fill."""
 
     def give_back(self, place: Place) -> None:
         """What was put there goes nowhere."""
+
+    def path_of(self, place: Place) -> str:
+        """The file on this machine that has what lies there; waits for it where that comes from another one.
+
+        Raises:
+            ObjectLostError: it is nowhere any more.
+        """
 
 
 def pack_value(value: Any, room: Room) -> Packed:
@@ -63,7 +59,7 @@ def pack_value(value: Any, room: Room) -> Packed:
         return _NONE  # what most calls that are made for their effect return
     body, buffers, numbers = _encoded(value)
     size = sum(buffer.nbytes for buffer in buffers) if buffers else 0
-    if len(body) + size > room.inline_bytes:
+    if len(body) + size > INLINE_BYTES:
         return _stored(body, buffers, numbers, room)
     if buffers or numbers:
         return body, tuple(map(bytes, buffers)), numbers
@@ -83,7 +79,7 @@ def _encoded(value: Any) -> tuple[bytes, list[memoryview], tuple[int, ...]]:
 
 def _stored(body: bytes, buffers: list[memoryview], numbers: tuple[int, ...], room: Room) -> Packed:
     pieces: list[bytes | memoryview] = list(buffers)
-    if len(body) > room.inline_bytes:
+    if len(body) > INLINE_BYTES:
         pieces, body = [body, *buffers], b""
     spans, end = [], 0
     for piece in pieces:
@@ -118,25 +114,34 @@ def pack_values(values: Iterable[Any], room: Room) -> list[Packed]:
     return packed
 
 
-def unpack_value(packed: Packed) -> Any:
-    """The value; arrays in it are read-only, and share the memory that it lies in."""
+def unpack_value(packed: Packed, room: Room) -> Any:
+    """The value; arrays in it are read-only, and share the memory that it lies in.
+
+    Raises:
+        ObjectLostError: it lay on a node that is gone.
+    """
     # From our own processes only.
     if type(packed) is bytes:
         return pickle.loads(packed)  # noqa: S301
     body, buffers, _ = cast(tuple[bytes, Any, Any], packed)
     if type(buffers) is not Place:
         return pickle.loads(body, buffers=buffers)  # noqa: S301
-    views = _views(buffers)
+    views = _views(buffers, room.path_of(buffers))
     return pickle.loads(body or views.pop(0), buffers=views)  # noqa: S301
 
 
-def _views(place: Place) -> list[memoryview]:
-    fd = open(place.path, O_RDONLY | O_CLOEXEC)
+def _views(place: Place, path: str) -> list[memoryview]:
+    fd = open(path, O_RDONLY | O_CLOEXEC)
     try:
-        memory = memoryview(mmap(fd, place.size, prot=PROT_READ))
+        memory = memoryview(mmap(fd, 0, prot=PROT_READ))
     finally:
         close(fd)
     return [memory[begin:end] for begin, end in place.spans]
+
+
+def size_of(place: Place) -> int:
+    """How many bytes of the place are in use."""
+    return place.spans[-1][1] if place.spans else place.size
 
 
 def place_of(packed: Packed) -> Place | None:

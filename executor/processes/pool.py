@@ -22,7 +22,7 @@ from executor.platform import here
 from executor.processes.launcher import Launcher
 from executor.processes.link import Link, RunningCall, link_numbers
 from executor.processes.logs import Logs, tail
-from executor.processes.protocol import ANSWER, EMITTED, RAISED, TOLD, Load, Notice
+from executor.processes.protocol import ANSWER, ASKED, EMITTED, RAISED, TOLD, Load, Notice
 from executor.processes.servers import Servers, Source, load_here
 from executor.spinning import AdaptiveSpin
 
@@ -40,7 +40,8 @@ class Pool:
     `turn` is called by one thread at a time, all else by any thread; what several steps need in one piece holds `lock`.
     `scratch` is a folder that goes with the pool, also when this process is killed.
     `on_gone` is told of each worker that has ended, after the event that ended its call. What programs send comes out
-    of their frames by `load`; who only passes it on leaves it sealed.
+    of their frames by `load`; who only passes it on leaves it sealed. `on_asked` is told what they ask this machine's
+    host for, with the number of the question.
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class Pool:
         log_cap_bytes: int,
         scratch: str = "",
         load: Callable[[Frame], Any] = unpack,
+        on_asked: Callable[[Link, int, bytes], None] | None = None,
     ) -> None:
         self.lock = threading.RLock()
         self.events: list[Event] = []
         self._on_gone = on_gone
         self._load = load
+        self._on_asked = on_asked
         self._logs = Logs(log_cap_bytes)
         self._poller = here.poller()
         self._spin = AdaptiveSpin()
@@ -254,6 +257,10 @@ class Pool:
         if kind == RAISED:
             error = RemoteError.from_json(bytes(frame.parts[0]).decode())
             self._finish(link, Raised(call.call_id, replace(error, log_tail=tail(call.log_path))))
+            return
+        if kind == ASKED:
+            if self._on_asked is not None:
+                self._on_asked(link, frame.number, bytes(frame.parts[0]))
             return
         try:
             payload = self._load(frame)

@@ -93,8 +93,12 @@ ARGUMENT = 1  # of the order before it
 ANSWER = 2  # number: the seq of the emission that it answers
 POSTED = 3  # to a program that takes what its caller posts, in this order
 
+GRANTED = 0
+"""Begins what is posted as the answer to `ASKED`: its number, whether it went well, and the value or why not."""
+
 # The kinds of frames that it sends up; the number is the emission's seq.
 EMITTED = 10  # the program waits for its answer
 TOLD = 11
 RETURNED = 12
+ASKED = 14  # not a pickle: JSON, for the host on its machine; the number is the question's
 RAISED = 13  # not a pickle: a `RemoteError` as JSON, for whoever reads it without running anybody's code

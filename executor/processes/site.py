@@ -59,11 +59,12 @@ class Site:
         log_cap_bytes: int = LOG_CAP_BYTES,
         scratch: str = "",
         load: Callable[[Frame], Any] = unpack,
+        on_asked: Callable[[Link, int, bytes], None] | None = None,
     ) -> None:
         self._on_free = on_free
         self._on_gone = on_gone
         self._seats: dict[int, Seat] = {}
-        self.pool = Pool(self._gone, log_cap_bytes=log_cap_bytes, scratch=scratch, load=load)
+        self.pool = Pool(self._gone, log_cap_bytes=log_cap_bytes, scratch=scratch, load=load, on_asked=on_asked)
 
     def seat(self, seats: Sequence[Seat], digest: str, *, fresh: bool) -> list[Link]:
         """A worker of a prepared program in each of `seats`: the idle one if it will do, otherwise a new one.

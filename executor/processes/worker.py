@@ -18,7 +18,7 @@ from executor.interface import Channel, Program
 from executor.interrupts import uninterrupted
 from executor.messages import RemoteError
 from executor.platform import here
-from executor.processes.protocol import CANCEL, EMITTED, NUDGE, ORDER, POSTED, RAISED, RETURNED, TOLD, Order
+from executor.processes.protocol import ASKED, CANCEL, EMITTED, NUDGE, ORDER, POSTED, RAISED, RETURNED, TOLD, Order
 from executor.processes.surroundings import Surroundings
 from executor.tracebacks import describe
 
@@ -186,6 +186,11 @@ class SocketChannel(Channel):
                 send_piece(self._data, pieces[0])
             else:
                 send(self._data, pieces)
+
+    def ask_host(self, number: int, question: str) -> None:
+        """Ask the host on this machine, by JSON; the answer is posted."""
+        with self.lock:
+            send(self._data, pack_bytes(question.encode(), ASKED, number))
 
     def next_word(self) -> int | None:
         """Wait for the next word that the caller says about this call past what it posts; None when it is gone."""

@@ -438,7 +438,7 @@ class RoomFreed(_message.Message):
     def __init__(self) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("prepare", "hold", "free", "begin", "answer", "cancel", "kill", "ask_stacks", "ask_meeting", "ask_packages", "ship", "employ", "post", "nudge", "dismiss", "preload")
+    __slots__ = ("prepare", "hold", "free", "begin", "answer", "cancel", "kill", "ask_stacks", "ask_meeting", "ask_packages", "ship", "employ", "post", "nudge", "dismiss", "preload", "open_depot", "neighbour", "discard", "missing")
     PREPARE_FIELD_NUMBER: _ClassVar[int]
     HOLD_FIELD_NUMBER: _ClassVar[int]
     FREE_FIELD_NUMBER: _ClassVar[int]
@@ -455,6 +455,10 @@ class Order(_message.Message):
     NUDGE_FIELD_NUMBER: _ClassVar[int]
     DISMISS_FIELD_NUMBER: _ClassVar[int]
     PRELOAD_FIELD_NUMBER: _ClassVar[int]
+    OPEN_DEPOT_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBOUR_FIELD_NUMBER: _ClassVar[int]
+    DISCARD_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
     prepare: Prepare
     hold: Hold
     free: Free
@@ -471,7 +475,11 @@ class Order(_message.Message):
     nudge: Nudge
     dismiss: Dismiss
     preload: Preload
-    def __init__(self, prepare: _Optional[_Union[Prepare, _Mapping]] = ..., hold: _Optional[_Union[Hold, _Mapping]] = ..., free: _Optional[_Union[Free, _Mapping]] = ..., begin: _Optional[_Union[Begin, _Mapping]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., kill: _Optional[_Union[Kill, _Mapping]] = ..., ask_stacks: _Optional[_Union[AskStacks, _Mapping]] = ..., ask_meeting: _Optional[_Union[AskMeeting, _Mapping]] = ..., ask_packages: _Optional[_Union[AskPackages, _Mapping]] = ..., ship: _Optional[_Union[Ship, _Mapping]] = ..., employ: _Optional[_Union[Employ, _Mapping]] = ..., post: _Optional[_Union[Post, _Mapping]] = ..., nudge: _Optional[_Union[Nudge, _Mapping]] = ..., dismiss: _Optional[_Union[Dismiss, _Mapping]] = ..., preload: _Optional[_Union[Preload, _Mapping]] = ...) -> None: ...
+    open_depot: OpenDepot
+    neighbour: Neighbour
+    discard: Discard
+    missing: Missing
+    def __init__(self, prepare: _Optional[_Union[Prepare, _Mapping]] = ..., hold: _Optional[_Union[Hold, _Mapping]] = ..., free: _Optional[_Union[Free, _Mapping]] = ..., begin: _Optional[_Union[Begin, _Mapping]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., kill: _Optional[_Union[Kill, _Mapping]] = ..., ask_stacks: _Optional[_Union[AskStacks, _Mapping]] = ..., ask_meeting: _Optional[_Union[AskMeeting, _Mapping]] = ..., ask_packages: _Optional[_Union[AskPackages, _Mapping]] = ..., ship: _Optional[_Union[Ship, _Mapping]] = ..., employ: _Optional[_Union[Employ, _Mapping]] = ..., post: _Optional[_Union[Post, _Mapping]] = ..., nudge: _Optional[_Union[Nudge, _Mapping]] = ..., dismiss: _Optional[_Union[Dismiss, _Mapping]] = ..., preload: _Optional[_Union[Preload, _Mapping]] = ..., open_depot: _Optional[_Union[OpenDepot, _Mapping]] = ..., neighbour: _Optional[_Union[Neighbour, _Mapping]] = ..., discard: _Optional[_Union[Discard, _Mapping]] = ..., missing: _Optional[_Union[Missing, _Mapping]] = ...) -> None: ...
 
 class Lines(_message.Message):
     __slots__ = ("lines",)
@@ -686,7 +694,7 @@ class Preload(_message.Message):
     def __init__(self, digest: _Optional[str] = ..., modules: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("emitted", "returned", "raised", "died", "printed", "freed", "stacks", "meeting", "stocked")
+    __slots__ = ("emitted", "returned", "raised", "died", "printed", "freed", "stacks", "meeting", "stocked", "depot_opened", "wanted", "copied")
     EMITTED_FIELD_NUMBER: _ClassVar[int]
     RETURNED_FIELD_NUMBER: _ClassVar[int]
     RAISED_FIELD_NUMBER: _ClassVar[int]
@@ -696,6 +704,9 @@ class Report(_message.Message):
     STACKS_FIELD_NUMBER: _ClassVar[int]
     MEETING_FIELD_NUMBER: _ClassVar[int]
     STOCKED_FIELD_NUMBER: _ClassVar[int]
+    DEPOT_OPENED_FIELD_NUMBER: _ClassVar[int]
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    COPIED_FIELD_NUMBER: _ClassVar[int]
     emitted: Emitted
     returned: Returned
     raised: Raised
@@ -705,7 +716,10 @@ class Report(_message.Message):
     stacks: Stacks
     meeting: Meeting
     stocked: Stocked
-    def __init__(self, emitted: _Optional[_Union[Emitted, _Mapping]] = ..., returned: _Optional[_Union[Returned, _Mapping]] = ..., raised: _Optional[_Union[Raised, _Mapping]] = ..., died: _Optional[_Union[Died, _Mapping]] = ..., printed: _Optional[_Union[Printed, _Mapping]] = ..., freed: _Optional[_Union[Freed, _Mapping]] = ..., stacks: _Optional[_Union[Stacks, _Mapping]] = ..., meeting: _Optional[_Union[Meeting, _Mapping]] = ..., stocked: _Optional[_Union[Stocked, _Mapping]] = ...) -> None: ...
+    depot_opened: DepotOpened
+    wanted: Wanted
+    copied: Copied
+    def __init__(self, emitted: _Optional[_Union[Emitted, _Mapping]] = ..., returned: _Optional[_Union[Returned, _Mapping]] = ..., raised: _Optional[_Union[Raised, _Mapping]] = ..., died: _Optional[_Union[Died, _Mapping]] = ..., printed: _Optional[_Union[Printed, _Mapping]] = ..., freed: _Optional[_Union[Freed, _Mapping]] = ..., stacks: _Optional[_Union[Stacks, _Mapping]] = ..., meeting: _Optional[_Union[Meeting, _Mapping]] = ..., stocked: _Optional[_Union[Stocked, _Mapping]] = ..., depot_opened: _Optional[_Union[DepotOpened, _Mapping]] = ..., wanted: _Optional[_Union[Wanted, _Mapping]] = ..., copied: _Optional[_Union[Copied, _Mapping]] = ...) -> None: ...
 
 class Emitted(_message.Message):
     __slots__ = ("call_id", "seq", "payload", "waits")
@@ -818,6 +832,74 @@ class Meeting(_message.Message):
     address: str
     port: int
     def __init__(self, number: _Optional[int] = ..., address: _Optional[str] = ..., port: _Optional[int] = ...) -> None: ...
+
+class OpenDepot(_message.Message):
+    __slots__ = ("name", "certificate", "key", "store_bytes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    STORE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    certificate: bytes
+    key: bytes
+    store_bytes: int
+    def __init__(self, name: _Optional[str] = ..., certificate: _Optional[bytes] = ..., key: _Optional[bytes] = ..., store_bytes: _Optional[int] = ...) -> None: ...
+
+class Neighbour(_message.Message):
+    __slots__ = ("name", "address", "port")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    address: str
+    port: int
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., port: _Optional[int] = ...) -> None: ...
+
+class Discard(_message.Message):
+    __slots__ = ("home", "segment")
+    HOME_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    home: str
+    segment: int
+    def __init__(self, home: _Optional[str] = ..., segment: _Optional[int] = ...) -> None: ...
+
+class Missing(_message.Message):
+    __slots__ = ("home", "segment", "why")
+    HOME_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    home: str
+    segment: int
+    why: str
+    def __init__(self, home: _Optional[str] = ..., segment: _Optional[int] = ..., why: _Optional[str] = ...) -> None: ...
+
+class DepotOpened(_message.Message):
+    __slots__ = ("address", "port")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    port: int
+    def __init__(self, address: _Optional[str] = ..., port: _Optional[int] = ...) -> None: ...
+
+class Wanted(_message.Message):
+    __slots__ = ("home", "segment", "size", "why")
+    HOME_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    home: str
+    segment: int
+    size: int
+    why: str
+    def __init__(self, home: _Optional[str] = ..., segment: _Optional[int] = ..., size: _Optional[int] = ..., why: _Optional[str] = ...) -> None: ...
+
+class Copied(_message.Message):
+    __slots__ = ("home", "segment")
+    HOME_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    home: str
+    segment: int
+    def __init__(self, home: _Optional[str] = ..., segment: _Optional[int] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = ()

@@ -6,15 +6,20 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy
 import pytest
 
 import executor
 from executor.cluster.fleet import ClusterFleet
-from executor.errors import ActorDiedError, InfeasibleRequestError, WorkerCrashedError
+from executor.errors import ActorDiedError, InfeasibleRequestError, ObjectLostError, WorkerCrashedError
+from executor.library.runtime import existing
 from executor.resources import Request, Resources
 from tests.executor.cluster_rig import Rig
 from tests.executor.library.events import Signal, holds
+
+MIB = 2**20
 
 
 @contextmanager
@@ -231,3 +236,64 @@ def test_options_of_this_machine_do_not_go_with_a_cluster() -> None:
         executor.init("grpc://127.0.0.1:1", num_cpus=2, labels={"zone": "a"})
     with pytest.raises(ValueError, match="address='ray://head': there is 'local', and 'grpc://HOST:PORT'"):
         executor.init("ray://head")
+
+
+@executor.remote
+def make(size: int) -> Any:
+    return numpy.full(size, 7, dtype=numpy.uint8)
+
+
+@executor.remote
+def look(array: Any) -> tuple[str, int, bool]:
+    return _node(), int(array[-1]), bool(array.flags.writeable)
+
+
+def _on(function: Any, zone: str) -> Any:
+    return function.options(label_selector={"zone": zone})
+
+
+def _kept(rig: Rig) -> dict[str, int]:
+    """How many objects each node keeps, its own and copies."""
+    hosts = {name: [one._host for one in agent._served.values()] for name, agent in rig.agents.items()}
+    depots = {name: [host._keeper._depot for host in its if host._keeper._depot] for name, its in hosts.items()}
+    return {name: sum(depot.store.use().objects for depot in its) for name, its in depots.items()}
+
+
+def test_an_object_goes_to_who_needs_it_and_is_let_go_of_everywhere(standing: Rig) -> None:
+    made = _on(make, "x").remote(5 * MIB)
+    assert executor.get([_on(look, zone).remote(made) for zone in "xyy"]) == [
+        ("a", 7, False), ("b", 7, False), ("b", 7, False),
+    ]  # fmt: skip
+    assert not executor.get(made).flags.writeable
+    assert _kept(standing) == {"a": 1, "b": 1}
+    own = executor.put(numpy.full(5 * MIB, 9, dtype=numpy.uint8))
+    assert executor.get([_on(look, zone).remote(own) for zone in "xyx"]) == [
+        ("a", 9, False), ("b", 9, False), ("a", 9, False),
+    ]  # fmt: skip
+    assert _kept(standing) == {"a": 2, "b": 2}
+    del made, own
+    holds(lambda: _kept(standing) == {"a": 0, "b": 0} and executor.status().store.objects == 0, "nobody keeps them")
+
+
+def test_what_a_worker_has_allocated_goes_with_it(standing: Rig) -> None:
+    @executor.remote(max_retries=0)
+    def die() -> None:
+        existing().allocate(5 * MIB)  # type: ignore[union-attr]
+        os._exit(1)
+
+    with pytest.raises(WorkerCrashedError):
+        executor.get(die.remote())
+    holds(lambda: set(_kept(standing).values()) == {0}, "nobody keeps it")
+
+
+def test_an_object_that_was_only_on_a_lost_node_is_lost_and_one_of_which_the_driver_has_a_copy_is_not(rig: Rig) -> None:
+    lost, copied = (_on(make, "y").remote(5 * MIB) for _ in range(2))
+    executor.wait([lost], fetch_local=False)
+    assert executor.get(copied)[-1] == 7
+    rig.agents.pop("b").close()
+    holds(lambda: len(executor.nodes()) == 1, "the node is lost")
+    with pytest.raises(ObjectLostError, match="an object of node b cannot be had any more"):
+        executor.get(lost)
+    with pytest.raises(ObjectLostError):
+        executor.get(look.remote(lost))
+    assert executor.get(copied)[-1] == 7

@@ -10,14 +10,27 @@ import os
 import threading
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from executor.errors import ObjectStoreFullError
-from executor.library.values import Place
 from executor.platform import here
 from executor.resources import shown
 
 _KEPT_S = 1.0
 _PAGE = mmap.PAGESIZE
+
+
+class Place(NamedTuple):
+    """Where an object lies: its segment, the file to map, how long it is, and where each buffer begins and ends.
+
+    The path is one on the machine of the node `home`, on the driver's if that is empty.
+    """
+
+    segment: int
+    path: str
+    size: int
+    spans: tuple[tuple[int, int], ...] = ()
+    home: str = ""
 
 
 @dataclass(slots=True)

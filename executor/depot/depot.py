@@ -1,0 +1,174 @@
+"""The large objects of one driver on one machine: those that were made here, and copies of those of others."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from executor.depot.store import Place, Store
+from executor.depot.transfer import Listener, Peer, Secret, Wish, fill, get, pour, put, thank
+from executor.errors import ObjectStoreFullError
+
+_log = logging.getLogger(__name__)
+
+_TRIES = 2
+
+Then = Callable[[str, str], None]
+"""Told the path where an object lies now; or an empty one, and why it cannot be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An object's name among machines: the node where it was made (empty for the driver), and its number there."""
+
+    home: str
+    segment: int
+
+
+@dataclass(slots=True, eq=False)
+class _Copy:
+    place: Place
+    waiting: list[Then] = field(default_factory=list)
+    is_whole: bool = False
+    is_unwanted: bool = False
+    """Whether nobody needs it any more although it is still on its way."""
+    why: str = ""
+    """Why there is none."""
+
+
+class Depot:
+    """Keeps objects in `store`, and brings those of others: once, whoever asks for it.
+
+    With an `address` it listens there for those who have the `secret`. What it cannot bring by itself it asks for by
+    `want`, and is then handed it by `put`, or told by `give_up` that there is none.
+    """
+
+    def __init__(self, name: str, store: Store, secret: Secret, want: Callable[[Key, int, str], None]) -> None:
+        self.store = store
+        self._name = name
+        self._secret = secret
+        self._want = want
+        self._context = secret.context(server=False)
+        self._lock = threading.Lock()
+        self._peers: dict[str, Peer] = {}
+        self._copies: dict[Key, _Copy] = {}
+        self._listener: Listener | None = None
+
+    def listen(self, address: str) -> Peer:
+        """Serve others at that address, from now on."""
+        self._listener = Listener(address, self._secret, self._serve)
+        return self._listener.peer
+
+    def meet(self, name: str, peer: Peer) -> None:
+        """Another depot is to be reached there."""
+        self._peers[name] = peer
+
+    def lose(self, name: str) -> None:
+        """Another depot is gone."""
+        self._peers.pop(name, None)
+
+    def fetch(self, key: Key, size: int, then: Then) -> None:
+        """Have an object here; `then` is told where, now or from another thread."""
+        with self._lock:
+            copy = self._copies.get(key)
+            if copy is None:
+                copy = self._begin(key, size)
+            if not copy.is_whole:
+                copy.waiting.append(then)
+                return
+        then(copy.place.path, copy.why)
+
+    def _begin(self, key: Key, size: int) -> _Copy:
+        try:
+            copy = _Copy(self.store.allocate(size))
+        except ObjectStoreFullError as error:
+            return _Copy(Place(0, "", 0), is_whole=True, why=str(error))
+        self._copies[key] = copy
+        threading.Thread(target=self._bring, args=(key, copy, size), daemon=True).start()
+        return copy
+
+    def _bring(self, key: Key, copy: _Copy, size: int) -> None:
+        why = f"nobody knows where {key.home or 'the driver'} is to be reached"
+        for _ in range(_TRIES):
+            if (peer := self._peers.get(key.home)) is None:
+                break
+            try:
+                with self.store.memory_of(copy.place) as memory:
+                    get(peer, self._context, Wish("get", key.home, key.segment, size), memory[:size])
+            except OSError as error:
+                why = f"{key.home or 'the driver'} at {peer[0]}:{peer[1]}: {error}"
+            else:
+                self._is_there(key, copy)
+                return
+        self._want(key, size, why)
+
+    def _is_there(self, key: Key, copy: _Copy) -> None:
+        with self._lock:
+            copy.is_whole = True
+            waiting, copy.waiting = copy.waiting, []
+            if copy.is_unwanted:
+                self.store.give_back(copy.place.segment)
+        for then in waiting:
+            then(copy.place.path, "")
+
+    def give_up(self, key: Key, why: str) -> None:
+        """What was wanted cannot be had."""
+        with self._lock:
+            copy = self._copies.get(key)
+            if copy is None or copy.is_whole:
+                return
+            del self._copies[key]
+            self.store.give_back(copy.place.segment)
+            waiting, copy.waiting = copy.waiting, []
+        for then in waiting:
+            then("", why)
+
+    def hand(self, name: str, key: Key, size: int) -> None:
+        """Give an object that is here to another depot, which wants it.
+
+        Raises:
+            OSError: that cannot be reached, or does not take it.
+            KeyError: the object is not here, or nobody knows where the depot is.
+        """
+        with self._memory_of(key) as memory:
+            put(self._peers[name], self._context, Wish("put", key.home, key.segment, size), memory[:size])
+
+    def _memory_of(self, key: Key) -> memoryview:
+        if key.home == self._name:
+            return self.store.memory_of(Place(key.segment, "", 0))
+        return self.store.memory_of(self._copies[key].place)
+
+    def _serve(self, wish: Wish, connection: ssl.SSLSocket) -> None:
+        key = Key(wish.home, wish.segment)
+        if wish.verb == "get":
+            with self._memory_of(key) as memory:
+                pour(connection, memory[: wish.size])
+        elif wish.verb == "put":
+            copy = self._copies[key]
+            with self.store.memory_of(copy.place) as memory:
+                fill(connection, memory[: wish.size])
+            thank(connection)
+            self._is_there(key, copy)
+
+    def discard(self, key: Key) -> None:
+        """Nobody refers to an object any more."""
+        if key.home == self._name:
+            self.store.give_back(key.segment)
+            return
+        with self._lock:
+            copy = self._copies.pop(key, None)
+            if copy is None:
+                return
+            if copy.is_whole:
+                self.store.give_back(copy.place.segment)
+            else:
+                copy.is_unwanted = True  # its memory is still written to
+
+    def close(self) -> None:
+        """Let go of everything."""
+        if self._listener is not None:
+            self._listener.close()
+        self.store.close()

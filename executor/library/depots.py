@@ -1,0 +1,111 @@
+"""The large objects of a driver whose workers are on nodes: its own, and which node has what.
+
+An object stays where it was made, and goes to who needs it: from node to node, or from and to the driver, over mutual
+TLS with a certificate that is made for this driver and known to its nodes alone. Only nodes listen: the driver dials.
+What a node cannot fetch from another one the driver fetches, and hands on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+
+from executor.depot.depot import Depot, Key
+from executor.depot.store import Place, Store
+from executor.depot.transfer import Peer, Secret
+from executor.errors import ObjectLostError
+from executor.hosting.messages import Discard, Missing, Neighbour, OpenDepot, Order
+from executor.library.values import size_of
+
+_log = logging.getLogger(__name__)
+
+
+class Depots:
+    """See the module. Called under the hub's lock, but for `path_of`, which waits."""
+
+    def __init__(self, send: Callable[[str, Order], None], store: Store, store_bytes: int) -> None:
+        self._send = send
+        self._store_bytes = store_bytes
+        self._secret = Secret.new()
+        self._own = Depot("", store, self._secret, self._cannot)
+        self._nodes: dict[str, Peer] = {}
+        self._copies: defaultdict[Key, set[str]] = defaultdict(set)
+
+    def open(self, node: str) -> None:
+        """Have a node keep objects, before its first worker begins."""
+        self._send(node, OpenDepot(node, self._secret.certificate, self._secret.key, self._store_bytes))
+
+    def opened(self, node: str, peer: Peer) -> None:
+        """A node keeps objects, and is to be reached there."""
+        for other, its in self._nodes.items():
+            self._send(other, Neighbour(node, *peer))
+            self._send(node, Neighbour(other, *its))
+        self._nodes[node] = peer
+        self._own.meet(node, peer)
+
+    def lose(self, node: str) -> None:
+        """A node is gone, with all that was only there."""
+        self._nodes.pop(node, None)
+        self._own.lose(node)
+
+    def copied(self, node: str, key: Key) -> None:
+        """A node has a copy."""
+        self._copies[key].add(node)
+
+    def give_back(self, place: Place) -> None:
+        """Nobody refers to what lies there any more."""
+        key = Key(place.home, place.segment)
+        self._own.discard(key)
+        for node in self._copies.pop(key, set()) | {place.home}:
+            if node in self._nodes:
+                self._send(node, Discard(key.home, key.segment))
+
+    def wanted(self, node: str, key: Key, size: int, why: str) -> None:
+        """A node needs what it cannot fetch: hand it over, aside."""
+        threading.Thread(target=self._hand, args=(node, key, size, why), daemon=True).start()
+
+    def _hand(self, node: str, key: Key, size: int, why: str) -> None:
+        try:
+            if key.home:
+                self._fetched(key, size)
+            self._own.hand(node, key, size)
+        except (OSError, KeyError, ObjectLostError) as error:
+            problem = f"; and the driver cannot hand it on: {error}" if key.home else f": {error}"
+            _log.warning("node %s cannot have object %d of %s: %s%s", node, key.segment, key.home, why, problem)
+            self._send(node, Missing(key.home, key.segment, f"{why}{problem}"))
+
+    def _cannot(self, key: Key, size: int, why: str) -> None:
+        self._own.give_up(key, why)
+
+    def _fetched(self, key: Key, size: int) -> str:
+        """Where a copy of it is here.
+
+        Raises:
+            ObjectLostError: it cannot be had.
+        """
+        there, found = threading.Event(), []
+
+        def then(path: str, why: str) -> None:
+            found.append((path, why))
+            there.set()
+
+        self._own.fetch(key, size, then)
+        there.wait()
+        path, why = found[0]
+        if not path:
+            raise ObjectLostError(f"an object of node {key.home} cannot be had any more: {why}")
+        return path
+
+    def path_of(self, place: Place) -> str:
+        """The file on this machine that has what lies there.
+
+        Raises:
+            ObjectLostError: its node is gone, or cannot be reached.
+        """
+        return self._fetched(Key(place.home, place.segment), size_of(place)) if place.home else place.path
+
+    def close(self) -> None:
+        """Let go of the driver's own."""
+        self._own.close()

@@ -1,0 +1,179 @@
+"""Large objects from one depot to another: whole or not at all, once, and only among those who belong together."""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from executor.depot.depot import Depot, Key
+from executor.depot.store import Store
+from executor.depot.transfer import Secret, Wish, get
+from tests.executor.cable import Cable
+
+MIB = 2**20
+SIZE = 3 * MIB + 5
+DEADLINE_S = 20.0
+
+
+class NoisyCable(Cable):
+    """Flips a bit of what comes back over its first connections, as many as it is told."""
+
+    def __init__(self, to_port: int, times: int) -> None:
+        self._left = times
+        super().__init__(to_port)
+
+    def _flush(self, pair: Any) -> None:
+        waiting = pair.waiting[pair.far]
+        if len(waiting) > 10_000 and self._left:
+            self._left -= 1
+            waiting[5_000] ^= 1
+        super()._flush(pair)
+
+
+class Wants:
+    """What a depot cannot fetch by itself."""
+
+    def __init__(self) -> None:
+        self.told: queue.SimpleQueue[tuple[Key, int, str]] = queue.SimpleQueue()
+
+    def __call__(self, key: Key, size: int, why: str) -> None:
+        self.told.put((key, size, why))
+
+
+class Depots:
+    """Two depots of one driver, `near` and `far`, and an object of the far one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.secret = Secret.new()
+        self.wants = Wants()
+        self.near, self.far = (
+            Depot(name, Store(100 * MIB, str(folder), str(folder)), self.secret, self.wants) for name in ("near", "far")
+        )
+        self.near_peer, self.far_peer = self.near.listen("127.0.0.1"), self.far.listen("127.0.0.1")
+        self.content = os.urandom(SIZE)
+        place = self.far.store.allocate(SIZE)
+        with self.far.store.memory_of(place) as memory:
+            memory[:SIZE] = self.content
+        self.key = Key("far", place.segment)
+
+    def fetched(self) -> tuple[bytes, str]:
+        """What the near one has of it in the end, and otherwise why not."""
+        found: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        self.near.fetch(self.key, SIZE, lambda path, why: found.put((path, why)))
+        path, why = found.get(timeout=DEADLINE_S)
+        return (Path(path).read_bytes()[:SIZE] if path else b""), why
+
+
+@pytest.fixture
+def depots(tmp_path: Path) -> Iterator[Depots]:
+    found = Depots(tmp_path)
+    yield found
+    found.near.close()
+    found.far.close()
+
+
+def test_an_object_comes_whole_and_is_fetched_once_whoever_asks(depots: Depots) -> None:
+    depots.near.meet("far", depots.far_peer)
+    assert depots.fetched() == (depots.content, "")
+    depots.near.lose("far")
+    assert depots.fetched() == (depots.content, "")
+    assert depots.near.store.use().objects == 1
+
+
+def test_a_flipped_byte_is_no_object_and_it_is_fetched_again(depots: Depots) -> None:
+    cable = NoisyCable(depots.far_peer[1], times=1)
+    depots.near.meet("far", ("127.0.0.1", cable.port))
+    try:
+        assert depots.fetched() == (depots.content, "")
+    finally:
+        cable.close()
+
+
+def test_what_never_comes_whole_is_asked_for_elsewhere_and_handed_over(depots: Depots) -> None:
+    cable = NoisyCable(depots.far_peer[1], times=9)
+    depots.near.meet("far", ("127.0.0.1", cable.port))
+    depots.far.meet("near", depots.near_peer)
+
+    def help_out() -> None:
+        key, size, _ = depots.wants.told.get(timeout=DEADLINE_S)
+        depots.far.hand("near", key, size)
+
+    helping = threading.Thread(target=help_out)
+    helping.start()
+    try:
+        assert depots.fetched() == (depots.content, "")
+    finally:
+        cable.close()
+        helping.join()
+
+
+def test_who_waits_is_told_why_there_is_none(depots: Depots) -> None:
+    def give_up() -> None:
+        key, _, why = depots.wants.told.get(timeout=DEADLINE_S)
+        depots.near.give_up(key, why)
+
+    giving = threading.Thread(target=give_up)
+    giving.start()
+    assert depots.fetched() == (b"", "nobody knows where far is to be reached")
+    giving.join()
+    assert depots.near.store.use().objects == 0
+
+
+def test_nobody_without_the_secret_gets_an_object_or_a_word(depots: Depots) -> None:
+    wish = Wish("get", "far", depots.key.segment, SIZE)
+    memory = memoryview(bytearray(SIZE))
+    with pytest.raises(OSError, match=r"(?i)certificate|unknown ca|alert|EOF|ended|reset"):
+        get(depots.far_peer, Secret.new().context(server=False), wish, memory)
+    bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    bare.check_hostname, bare.verify_mode = False, ssl.CERT_NONE
+    with pytest.raises(OSError, match=r"(?i)certificate|alert|EOF|ended|reset"):
+        get(depots.far_peer, bare, wish, memory)
+    with socket.create_connection(depots.far_peer, timeout=DEADLINE_S) as plain:
+        plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        with suppress(ConnectionResetError):
+            assert depots.content[:100] not in plain.recv(1 << 16)
+    assert not any(memory)
+
+
+def test_what_nobody_needs_any_more_is_given_back(depots: Depots) -> None:
+    depots.near.meet("far", depots.far_peer)
+    depots.fetched()
+    for depot in (depots.near, depots.far):
+        depot.discard(depots.key)
+        depot.discard(depots.key)
+        assert depot.store.use().objects == 0
+
+
+def test_what_nobody_needs_any_more_while_it_is_on_its_way_is_given_back_once_it_is_there(depots: Depots) -> None:
+    cable = Cable(depots.far_peer[1])
+    cable.quiet()
+    depots.near.meet("far", ("127.0.0.1", cable.port))
+    found: queue.SimpleQueue[str] = queue.SimpleQueue()
+    depots.near.fetch(depots.key, SIZE, lambda path, why: found.put(path))
+    depots.near.discard(depots.key)
+    assert depots.near.store.use().objects == 1  # its memory is still written to
+    cable.heal()
+    try:
+        found.get(timeout=DEADLINE_S)
+        assert depots.near.store.use().objects == 0
+    finally:
+        cable.close()
+
+
+def test_an_object_for_which_there_is_no_room_says_so(tmp_path: Path, depots: Depots) -> None:
+    full = Depot("full", Store(MIB, str(tmp_path), str(tmp_path / "no such folder")), depots.secret, depots.wants)
+    found: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+    full.fetch(depots.key, SIZE, lambda path, why: found.put((path, why)))
+    path, why = found.get(timeout=DEADLINE_S)
+    assert not path
+    assert "no room for an object of 3.004 MiB" in why
+    full.close()
