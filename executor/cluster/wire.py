@@ -101,6 +101,10 @@ def _keeping(order: hosting.Keeping) -> pb.Order:
             return pb.Order(discard=pb.Discard(**told))
         case hosting.Missing():
             return pb.Order(missing=pb.Missing(**{**told, "why": _text(order.why)}))
+        case hosting.Fill():
+            return pb.Order(fill=pb.Fill(**told))
+        case hosting.Send():
+            return pb.Order(send=pb.Send(**told))
         case _:
             assert_never(order)
 
@@ -168,6 +172,12 @@ def _employed(order: pb.Order) -> hosting.Order:
             return hosting.Dismiss(order.dismiss.call_id)
         case "preload":
             return hosting.Preload(order.preload.digest, tuple(order.preload.modules))
+        case _:
+            return _kept(order)
+
+
+def _kept(order: pb.Order) -> hosting.Order:
+    match order.WhichOneof("what"):
         case "open_depot":
             asked = order.open_depot
             return hosting.OpenDepot(asked.name, asked.certificate, asked.key, asked.store_bytes)
@@ -177,6 +187,10 @@ def _employed(order: pb.Order) -> hosting.Order:
             return hosting.Discard(order.discard.home, order.discard.segment)
         case "missing":
             return hosting.Missing(order.missing.home, order.missing.segment, order.missing.why)
+        case "fill":
+            return hosting.Fill(order.fill.home, order.fill.segment, order.fill.offset, order.fill.content)
+        case "send":
+            return hosting.Send(order.send.home, order.send.segment, order.send.offset)
         case _:
             raise ValueError("an order of a kind that is not known here: driver and node differ in their version")
 
@@ -214,8 +228,11 @@ def _report_of_objects(report: hosting.Kept) -> pb.Report:
     match report:
         case hosting.DepotOpened(address, port):
             return pb.Report(depot_opened=pb.DepotOpened(address=address, port=port))
-        case hosting.Wanted(home, segment, size, why):
-            return pb.Report(wanted=pb.Wanted(home=home, segment=segment, size=size, why=_text(why)))
+        case hosting.Wanted(home, segment, size, why, offset):
+            wanted = pb.Wanted(home=home, segment=segment, size=size, why=_text(why), offset=offset)
+            return pb.Report(wanted=wanted)
+        case hosting.Piece(home, segment, offset, content):
+            return pb.Report(piece=pb.Piece(home=home, segment=segment, offset=offset, content=content))
         case hosting.Copied(home, segment):
             return pb.Report(copied=pb.Copied(home=home, segment=segment))
         case _:
@@ -259,7 +276,10 @@ def _told_of_objects(report: pb.Report) -> hosting.Report:
             return hosting.DepotOpened(report.depot_opened.address, report.depot_opened.port)
         case "wanted":
             wanted = report.wanted
-            return hosting.Wanted(wanted.home, wanted.segment, wanted.size, wanted.why)
+            return hosting.Wanted(wanted.home, wanted.segment, wanted.size, wanted.why, wanted.offset)
+        case "piece":
+            piece = report.piece
+            return hosting.Piece(piece.home, piece.segment, piece.offset, piece.content)
         case "copied":
             return hosting.Copied(report.copied.home, report.copied.segment)
         case _:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,6 +16,10 @@ from executor.errors import ObjectStoreFullError
 _log = logging.getLogger(__name__)
 
 _TRIES = 2
+_SHUNNED_S = 30.0
+
+PIECE_BYTES = 4 << 20
+"""How much of an object a piece of it is."""
 
 Then = Callable[[str, str], None]
 """Told the path where an object lies now; or an empty one, and why it cannot be had."""
@@ -31,6 +36,7 @@ class Key:
 @dataclass(slots=True, eq=False)
 class _Copy:
     place: Place
+    size: int
     waiting: list[Then] = field(default_factory=list)
     is_whole: bool = False
     is_unwanted: bool = False
@@ -42,8 +48,8 @@ class _Copy:
 class Depot:
     """Keeps objects in `store`, and brings those of others: once, whoever asks for it.
 
-    With an `address` it listens there for those who have the `secret`. What it cannot bring by itself it asks for by
-    `want`, and is then handed it by `put`, or told by `give_up` that there is none.
+    It brings them itself from the depots that it was told to `meet`. What it cannot it asks for by `want`, and then it
+    is handed over a connection, or `take` is given it piece by piece, or `give_up` says that there is none.
     """
 
     def __init__(self, name: str, store: Store, secret: Secret, want: Callable[[Key, int, str], None]) -> None:
@@ -54,6 +60,7 @@ class Depot:
         self._context = secret.context(server=False)
         self._lock = threading.Lock()
         self._peers: dict[str, Peer] = {}
+        self._shunned: dict[str, float] = {}
         self._copies: dict[Key, _Copy] = {}
         self._listener: Listener | None = None
 
@@ -67,8 +74,12 @@ class Depot:
         self._peers[name] = peer
 
     def lose(self, name: str) -> None:
-        """Another depot is gone."""
+        """Another depot is gone, and nothing more comes from there."""
         self._peers.pop(name, None)
+        with self._lock:
+            awaited = [key for key, copy in self._copies.items() if key.home == name and not copy.is_whole]
+        for key in awaited:
+            self.give_up(key, f"{name} is gone")
 
     def fetch(self, key: Key, size: int, then: Then) -> None:
         """Have an object here; `then` is told where, now or from another thread."""
@@ -83,9 +94,9 @@ class Depot:
 
     def _begin(self, key: Key, size: int) -> _Copy:
         try:
-            copy = _Copy(self.store.allocate(size))
+            copy = _Copy(self.store.allocate(size), size)
         except ObjectStoreFullError as error:
-            return _Copy(Place(0, "", 0), is_whole=True, why=str(error))
+            return _Copy(Place(0, "", 0), size, is_whole=True, why=str(error))
         self._copies[key] = copy
         threading.Thread(target=self._bring, args=(key, copy, size), daemon=True).start()
         return copy
@@ -93,7 +104,7 @@ class Depot:
     def _bring(self, key: Key, copy: _Copy, size: int) -> None:
         why = f"nobody knows where {key.home or 'the driver'} is to be reached"
         for _ in range(_TRIES):
-            if (peer := self._peers.get(key.home)) is None:
+            if (peer := self._peer(key.home)) is None:
                 break
             try:
                 with self.store.memory_of(copy.place) as memory:
@@ -103,6 +114,7 @@ class Depot:
             else:
                 self._is_there(key, copy)
                 return
+        self._shun(key.home)
         self._want(key, size, why)
 
     def _is_there(self, key: Key, copy: _Copy) -> None:
@@ -126,15 +138,58 @@ class Depot:
         for then in waiting:
             then("", why)
 
+    def take(self, key: Key, offset: int, content: bytes) -> int:
+        """A piece of what was wanted; where the next one begins, 0 when none is needed any more."""
+        with self._lock:
+            copy = self._copies.get(key)
+        if copy is None or copy.is_whole:
+            return 0
+        end = min(offset + len(content), copy.size)
+        with self.store.memory_of(copy.place) as memory:
+            memory[offset:end] = content[: end - offset]
+        if end < copy.size:
+            return end
+        self._is_there(key, copy)
+        return 0
+
+    def piece(self, key: Key, offset: int) -> bytes:
+        """A piece of an object that is here; it may go on past its end.
+
+        Raises:
+            KeyError: it is not here.
+        """
+        with self._memory_of(key) as memory:
+            return bytes(memory[offset : offset + PIECE_BYTES])
+
+    def size_of(self, key: Key) -> int:
+        """How large what is fetched is; 0 when it is not fetched any more."""
+        copy = self._copies.get(key)
+        return 0 if copy is None else copy.size
+
     def hand(self, name: str, key: Key, size: int) -> None:
         """Give an object that is here to another depot, which wants it.
 
         Raises:
             OSError: that cannot be reached, or does not take it.
-            KeyError: the object is not here, or nobody knows where the depot is.
+            KeyError: the object is not here.
         """
+        peer = self._peer(name)
+        if peer is None:
+            raise ConnectionError(f"{name} could not be reached a moment ago")
         with self._memory_of(key) as memory:
-            put(self._peers[name], self._context, Wish("put", key.home, key.segment, size), memory[:size])
+            try:
+                put(peer, self._context, Wish("put", key.home, key.segment, size), memory[:size])
+            except OSError:
+                self._shun(name)
+                raise
+
+    def _peer(self, name: str) -> Peer | None:
+        """Where another depot is to be reached, if it is worth a try just now."""
+        return None if time.monotonic() < self._shunned.get(name, 0.0) else self._peers.get(name)
+
+    def _shun(self, name: str) -> None:
+        """Do not try it for a while: behind a firewall each try would take its time."""
+        self._shunned[name] = time.monotonic() + _SHUNNED_S
 
     def _memory_of(self, key: Key) -> memoryview:
         if key.home == self._name:

@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 _LENGTH = Struct("<H")
 _SLICE = 1 << 20
 _SILENT_S = 20.0
+_CONNECT_S = 3.0
 _MOST_AT_ONCE = 64
 _VALID_DAYS = 365
 
@@ -153,7 +154,8 @@ def put(peer: Peer, context: ssl.SSLContext, wish: Wish, memory: memoryview) -> 
 
 def _dialled(peer: Peer, context: ssl.SSLContext, wish: Wish) -> ssl.SSLSocket:
     with ExitStack() as stack:
-        connection = stack.enter_context(socket.create_connection(peer, timeout=_SILENT_S))
+        connection = stack.enter_context(socket.create_connection(peer, timeout=_CONNECT_S))
+        connection.settimeout(_SILENT_S)
         secured = stack.enter_context(context.wrap_socket(connection))
         head = json.dumps(asdict(wish)).encode()
         secured.sendall(_LENGTH.pack(len(head)) + head)

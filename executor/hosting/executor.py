@@ -29,6 +29,7 @@ from executor.hosting.messages import (
     Freed,
     Kill,
     Meeting,
+    Piece,
     Prepare,
     Printed,
     Report,
@@ -379,7 +380,7 @@ class RemoteExecutor(TrialExecutor):
             case Raised() | Died():
                 if report.call_id in self._members:
                     yield self._ended(report)
-            case Freed() | Stacks() | Meeting() | Stocked() | DepotOpened() | Wanted() | Copied():
+            case Freed() | Stacks() | Meeting() | Stocked() | DepotOpened() | Wanted() | Copied() | Piece():
                 pass
             case _:
                 assert_never(report)

@@ -24,6 +24,7 @@ from executor.hosting.messages import (
     Discard,
     Dismiss,
     Employ,
+    Fill,
     Free,
     Freed,
     Hold,
@@ -38,6 +39,7 @@ from executor.hosting.messages import (
     Preload,
     Prepare,
     Report,
+    Send,
     Ship,
     Stacks,
     Stocked,
@@ -115,7 +117,7 @@ class Host:
                     self._free(order.reservation_id)
                 case Employ() | Post() | Nudge() | Dismiss() | Preload():
                     self._staff.take(order)
-                case OpenDepot() | Neighbour() | Discard() | Missing():
+                case OpenDepot() | Neighbour() | Discard() | Missing() | Fill() | Send():
                     self._keeper.take(order)
                 case _:
                     self._attend(order)

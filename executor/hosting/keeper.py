@@ -16,11 +16,14 @@ from executor.hosting.messages import (
     Copied,
     DepotOpened,
     Discard,
+    Fill,
     Keeping,
     Missing,
     Neighbour,
     OpenDepot,
+    Piece,
     Report,
+    Send,
     Wanted,
 )
 from executor.platform import here
@@ -57,6 +60,10 @@ class Keeper:
                 self._depot.discard(Key(home, segment))
             case Missing(home, segment, why):
                 self._depot.give_up(Key(home, segment), why)
+            case Fill(home, segment, offset, content):
+                self._fill(Key(home, segment), offset, content)
+            case Send(home, segment, offset):
+                self._send(Key(home, segment), offset)
             case _:
                 assert_never(order)
 
@@ -65,6 +72,19 @@ class Keeper:
         store = Store(budget, self._folder, self._folder)
         self._depot = Depot(order.name, store, Secret(order.certificate, order.key), self._want)
         self._report(DepotOpened(*self._depot.listen(self._address)))
+
+    def _fill(self, key: Key, offset: int, content: bytes) -> None:
+        assert self._depot is not None
+        if begin := self._depot.take(key, offset, content):
+            self._report(Wanted(key.home, key.segment, self._depot.size_of(key), "", begin))
+
+    def _send(self, key: Key, offset: int) -> None:
+        assert self._depot is not None
+        try:
+            content = self._depot.piece(key, offset)
+        except KeyError:
+            content = b""
+        self._report(Piece(key.home, key.segment, offset, content))
 
     def _want(self, key: Key, size: int, why: str) -> None:
         with self._pool().lock:

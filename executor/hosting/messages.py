@@ -226,7 +226,26 @@ class Missing:
     why: str
 
 
-Keeping = OpenDepot | Neighbour | Discard | Missing
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A piece of what you `Wanted`, from a driver that cannot reach you. It is to be asked for the next one."""
+
+    home: str
+    segment: int
+    offset: int
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Tell a `Piece` of an object of yours, for a driver that cannot reach you."""
+
+    home: str
+    segment: int
+    offset: int
+
+
+Keeping = OpenDepot | Neighbour | Discard | Missing | Fill | Send
 """What a host is told about objects."""
 
 Order = (
@@ -286,12 +305,13 @@ class DepotOpened:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An object of another node, or of the driver, is needed here and cannot be fetched."""
+    """An object of another node, or of the driver, is needed here and cannot be fetched; what follows on `offset`."""
 
     home: str
     segment: int
     size: int
     why: str
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +322,17 @@ class Copied:
     segment: int
 
 
-Kept = DepotOpened | Wanted | Copied
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of an object, as asked for; it may go on past its end. Empty when there is no such object."""
+
+    home: str
+    segment: int
+    offset: int
+    content: bytes = field(repr=False)
+
+
+Kept = DepotOpened | Wanted | Copied | Piece
 """What a host tells of objects."""
 
 Report = Emitted | Returned | Raised | Died | Printed | Freed | Stacks | Meeting | Stocked | Kept

@@ -2,7 +2,8 @@
 
 An object stays where it was made, and goes to who needs it: from node to node, or from and to the driver, over mutual
 TLS with a certificate that is made for this driver and known to its nodes alone. Only nodes listen: the driver dials.
-What a node cannot fetch from another one the driver fetches, and hands on.
+What a node cannot fetch from another one the driver fetches, and hands on. A node that the driver cannot reach, as one
+behind a firewall, is sent objects in pieces by their session, through the head, and sends them so: it takes longer.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from executor.depot.depot import Depot, Key
 from executor.depot.store import Place, Store
 from executor.depot.transfer import Peer, Secret
 from executor.errors import ObjectLostError
-from executor.hosting.messages import Discard, Missing, Neighbour, OpenDepot, Order
+from executor.hosting.messages import Discard, Fill, Missing, Neighbour, OpenDepot, Order, Send
 from executor.library.values import size_of
 
 _log = logging.getLogger(__name__)
@@ -62,22 +63,44 @@ class Depots:
             if node in self._nodes:
                 self._send(node, Discard(key.home, key.segment))
 
-    def wanted(self, node: str, key: Key, size: int, why: str) -> None:
-        """A node needs what it cannot fetch: hand it over, aside."""
-        threading.Thread(target=self._hand, args=(node, key, size, why), daemon=True).start()
+    def wanted(self, node: str, key: Key, size: int, why: str, offset: int) -> None:
+        """A node needs what it cannot fetch: hand it over, aside; or the next piece, when it has one."""
+        if offset:
+            self._fill(node, key, offset)
+        else:
+            threading.Thread(target=self._hand, args=(node, key, size, why), daemon=True).start()
+
+    def _fill(self, node: str, key: Key, offset: int) -> None:
+        try:
+            self._send(node, Fill(key.home, key.segment, offset, self._own.piece(key, offset)))
+        except KeyError:
+            self._send(node, Missing(key.home, key.segment, "nobody needs it any more"))
+
+    def piece(self, node: str, key: Key, offset: int, content: bytes) -> None:
+        """A node that we cannot reach sends a piece of an object of its own."""
+        if not content:
+            self._own.give_up(key, f"{node} does not have it any more")
+        elif begin := self._own.take(key, offset, content):
+            self._send(node, Send(key.home, key.segment, begin))
 
     def _hand(self, node: str, key: Key, size: int, why: str) -> None:
         try:
             if key.home:
                 self._fetched(key, size)
             self._own.hand(node, key, size)
-        except (OSError, KeyError, ObjectLostError) as error:
-            problem = f"; and the driver cannot hand it on: {error}" if key.home else f": {error}"
-            _log.warning("node %s cannot have object %d of %s: %s%s", node, key.segment, key.home, why, problem)
-            self._send(node, Missing(key.home, key.segment, f"{why}{problem}"))
+        except OSError as error:
+            _log.info("node %s is sent object %d of %s through the head: %s", node, key.segment, key.home, error)
+            self._fill(node, key, 0)
+        except (KeyError, ObjectLostError) as error:
+            self._send(node, Missing(key.home, key.segment, f"{why}; nor can the driver hand it on: {error}"))
 
     def _cannot(self, key: Key, size: int, why: str) -> None:
-        self._own.give_up(key, why)
+        """We cannot fetch it ourselves."""
+        if key.home in self._nodes:
+            _log.info("node %s is asked for object %d through the head: %s", key.home, key.segment, why)
+            self._send(key.home, Send(key.home, key.segment, 0))
+        else:
+            self._own.give_up(key, why)
 
     def _fetched(self, key: Key, size: int) -> str:
         """Where a copy of it is here.

@@ -31,9 +31,11 @@ from executor.hosting.messages import (
     DepotOpened,
     Dismiss,
     Employ,
+    Kept,
     Kill,
     Nudge,
     Order,
+    Piece,
     Preload,
     Printed,
     Report,
@@ -214,7 +216,7 @@ class Nodes(Backend):
 
     def _take(self, arrival: Arrival) -> None:
         match arrival:
-            case Reported(node, DepotOpened() | Wanted() | Copied() as report):
+            case Reported(node, DepotOpened() | Wanted() | Copied() | Piece() as report):
                 self._hear_of_objects(node, report)
             case Reported(_, report):
                 self._hear(report)
@@ -247,12 +249,14 @@ class Nodes(Backend):
             case _:
                 pass  # about room, which the fleet has heard, and about gangs, which are other calls
 
-    def _hear_of_objects(self, node: str, report: DepotOpened | Wanted | Copied) -> None:
+    def _hear_of_objects(self, node: str, report: Kept) -> None:
         match report:
             case DepotOpened(address, port):
                 self._depots.opened(node, (address, port))
-            case Wanted(home, segment, size, why):
-                self._depots.wanted(node, Key(home, segment), size, why)
+            case Wanted(home, segment, size, why, offset):
+                self._depots.wanted(node, Key(home, segment), size, why, offset)
+            case Piece(home, segment, offset, content):
+                self._depots.piece(node, Key(home, segment), offset, content)
             case Copied(home, segment):
                 self._depots.copied(node, Key(home, segment))
 

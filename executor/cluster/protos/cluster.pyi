@@ -438,7 +438,7 @@ class RoomFreed(_message.Message):
     def __init__(self) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("prepare", "hold", "free", "begin", "answer", "cancel", "kill", "ask_stacks", "ask_meeting", "ask_packages", "ship", "employ", "post", "nudge", "dismiss", "preload", "open_depot", "neighbour", "discard", "missing")
+    __slots__ = ("prepare", "hold", "free", "begin", "answer", "cancel", "kill", "ask_stacks", "ask_meeting", "ask_packages", "ship", "employ", "post", "nudge", "dismiss", "preload", "open_depot", "neighbour", "discard", "missing", "fill", "send")
     PREPARE_FIELD_NUMBER: _ClassVar[int]
     HOLD_FIELD_NUMBER: _ClassVar[int]
     FREE_FIELD_NUMBER: _ClassVar[int]
@@ -459,6 +459,8 @@ class Order(_message.Message):
     NEIGHBOUR_FIELD_NUMBER: _ClassVar[int]
     DISCARD_FIELD_NUMBER: _ClassVar[int]
     MISSING_FIELD_NUMBER: _ClassVar[int]
+    FILL_FIELD_NUMBER: _ClassVar[int]
+    SEND_FIELD_NUMBER: _ClassVar[int]
     prepare: Prepare
     hold: Hold
     free: Free
@@ -479,7 +481,9 @@ class Order(_message.Message):
     neighbour: Neighbour
     discard: Discard
     missing: Missing
-    def __init__(self, prepare: _Optional[_Union[Prepare, _Mapping]] = ..., hold: _Optional[_Union[Hold, _Mapping]] = ..., free: _Optional[_Union[Free, _Mapping]] = ..., begin: _Optional[_Union[Begin, _Mapping]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., kill: _Optional[_Union[Kill, _Mapping]] = ..., ask_stacks: _Optional[_Union[AskStacks, _Mapping]] = ..., ask_meeting: _Optional[_Union[AskMeeting, _Mapping]] = ..., ask_packages: _Optional[_Union[AskPackages, _Mapping]] = ..., ship: _Optional[_Union[Ship, _Mapping]] = ..., employ: _Optional[_Union[Employ, _Mapping]] = ..., post: _Optional[_Union[Post, _Mapping]] = ..., nudge: _Optional[_Union[Nudge, _Mapping]] = ..., dismiss: _Optional[_Union[Dismiss, _Mapping]] = ..., preload: _Optional[_Union[Preload, _Mapping]] = ..., open_depot: _Optional[_Union[OpenDepot, _Mapping]] = ..., neighbour: _Optional[_Union[Neighbour, _Mapping]] = ..., discard: _Optional[_Union[Discard, _Mapping]] = ..., missing: _Optional[_Union[Missing, _Mapping]] = ...) -> None: ...
+    fill: Fill
+    send: Send
+    def __init__(self, prepare: _Optional[_Union[Prepare, _Mapping]] = ..., hold: _Optional[_Union[Hold, _Mapping]] = ..., free: _Optional[_Union[Free, _Mapping]] = ..., begin: _Optional[_Union[Begin, _Mapping]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., kill: _Optional[_Union[Kill, _Mapping]] = ..., ask_stacks: _Optional[_Union[AskStacks, _Mapping]] = ..., ask_meeting: _Optional[_Union[AskMeeting, _Mapping]] = ..., ask_packages: _Optional[_Union[AskPackages, _Mapping]] = ..., ship: _Optional[_Union[Ship, _Mapping]] = ..., employ: _Optional[_Union[Employ, _Mapping]] = ..., post: _Optional[_Union[Post, _Mapping]] = ..., nudge: _Optional[_Union[Nudge, _Mapping]] = ..., dismiss: _Optional[_Union[Dismiss, _Mapping]] = ..., preload: _Optional[_Union[Preload, _Mapping]] = ..., open_depot: _Optional[_Union[OpenDepot, _Mapping]] = ..., neighbour: _Optional[_Union[Neighbour, _Mapping]] = ..., discard: _Optional[_Union[Discard, _Mapping]] = ..., missing: _Optional[_Union[Missing, _Mapping]] = ..., fill: _Optional[_Union[Fill, _Mapping]] = ..., send: _Optional[_Union[Send, _Mapping]] = ...) -> None: ...
 
 class Lines(_message.Message):
     __slots__ = ("lines",)
@@ -694,7 +698,7 @@ class Preload(_message.Message):
     def __init__(self, digest: _Optional[str] = ..., modules: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("emitted", "returned", "raised", "died", "printed", "freed", "stacks", "meeting", "stocked", "depot_opened", "wanted", "copied")
+    __slots__ = ("emitted", "returned", "raised", "died", "printed", "freed", "stacks", "meeting", "stocked", "depot_opened", "wanted", "copied", "piece")
     EMITTED_FIELD_NUMBER: _ClassVar[int]
     RETURNED_FIELD_NUMBER: _ClassVar[int]
     RAISED_FIELD_NUMBER: _ClassVar[int]
@@ -707,6 +711,7 @@ class Report(_message.Message):
     DEPOT_OPENED_FIELD_NUMBER: _ClassVar[int]
     WANTED_FIELD_NUMBER: _ClassVar[int]
     COPIED_FIELD_NUMBER: _ClassVar[int]
+    PIECE_FIELD_NUMBER: _ClassVar[int]
     emitted: Emitted
     returned: Returned
     raised: Raised
@@ -719,7 +724,8 @@ class Report(_message.Message):
     depot_opened: DepotOpened
     wanted: Wanted
     copied: Copied
-    def __init__(self, emitted: _Optional[_Union[Emitted, _Mapping]] = ..., returned: _Optional[_Union[Returned, _Mapping]] = ..., raised: _Optional[_Union[Raised, _Mapping]] = ..., died: _Optional[_Union[Died, _Mapping]] = ..., printed: _Optional[_Union[Printed, _Mapping]] = ..., freed: _Optional[_Union[Freed, _Mapping]] = ..., stacks: _Optional[_Union[Stacks, _Mapping]] = ..., meeting: _Optional[_Union[Meeting, _Mapping]] = ..., stocked: _Optional[_Union[Stocked, _Mapping]] = ..., depot_opened: _Optional[_Union[DepotOpened, _Mapping]] = ..., wanted: _Optional[_Union[Wanted, _Mapping]] = ..., copied: _Optional[_Union[Copied, _Mapping]] = ...) -> None: ...
+    piece: Piece
+    def __init__(self, emitted: _Optional[_Union[Emitted, _Mapping]] = ..., returned: _Optional[_Union[Returned, _Mapping]] = ..., raised: _Optional[_Union[Raised, _Mapping]] = ..., died: _Optional[_Union[Died, _Mapping]] = ..., printed: _Optional[_Union[Printed, _Mapping]] = ..., freed: _Optional[_Union[Freed, _Mapping]] = ..., stacks: _Optional[_Union[Stacks, _Mapping]] = ..., meeting: _Optional[_Union[Meeting, _Mapping]] = ..., stocked: _Optional[_Union[Stocked, _Mapping]] = ..., depot_opened: _Optional[_Union[DepotOpened, _Mapping]] = ..., wanted: _Optional[_Union[Wanted, _Mapping]] = ..., copied: _Optional[_Union[Copied, _Mapping]] = ..., piece: _Optional[_Union[Piece, _Mapping]] = ...) -> None: ...
 
 class Emitted(_message.Message):
     __slots__ = ("call_id", "seq", "payload", "waits")
@@ -882,16 +888,52 @@ class DepotOpened(_message.Message):
     def __init__(self, address: _Optional[str] = ..., port: _Optional[int] = ...) -> None: ...
 
 class Wanted(_message.Message):
-    __slots__ = ("home", "segment", "size", "why")
+    __slots__ = ("home", "segment", "size", "why", "offset")
     HOME_FIELD_NUMBER: _ClassVar[int]
     SEGMENT_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     WHY_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
     home: str
     segment: int
     size: int
     why: str
-    def __init__(self, home: _Optional[str] = ..., segment: _Optional[int] = ..., size: _Optional[int] = ..., why: _Optional[str] = ...) -> None: ...
+    offset: int
+    def __init__(self, home: _Optional[str] = ..., segment: _Optional[int] = ..., size: _Optional[int] = ..., why: _Optional[str] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class Fill(_message.Message):
+    __slots__ = ("home", "segment", "offset", "content")
+    HOME_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    home: str
+    segment: int
+    offset: int
+    content: bytes
+    def __init__(self, home: _Optional[str] = ..., segment: _Optional[int] = ..., offset: _Optional[int] = ..., content: _Optional[bytes] = ...) -> None: ...
+
+class Send(_message.Message):
+    __slots__ = ("home", "segment", "offset")
+    HOME_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    home: str
+    segment: int
+    offset: int
+    def __init__(self, home: _Optional[str] = ..., segment: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class Piece(_message.Message):
+    __slots__ = ("home", "segment", "offset", "content")
+    HOME_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    home: str
+    segment: int
+    offset: int
+    content: bytes
+    def __init__(self, home: _Optional[str] = ..., segment: _Optional[int] = ..., offset: _Optional[int] = ..., content: _Optional[bytes] = ...) -> None: ...
 
 class Copied(_message.Message):
     __slots__ = ("home", "segment")

@@ -14,6 +14,7 @@ import pytest
 import executor
 from executor.cluster.fleet import ClusterFleet
 from executor.errors import ActorDiedError, InfeasibleRequestError, ObjectLostError, WorkerCrashedError
+from executor.hosting.messages import Neighbour
 from executor.library.runtime import existing
 from executor.resources import Request, Resources
 from tests.executor.cluster_rig import Rig
@@ -284,6 +285,21 @@ def test_what_a_worker_has_allocated_goes_with_it(standing: Rig) -> None:
     with pytest.raises(WorkerCrashedError):
         executor.get(die.remote())
     holds(lambda: set(_kept(standing).values()) == {0}, "nobody keeps it")
+
+
+def test_objects_go_through_the_head_where_nobody_reaches_a_node(rig: Rig) -> None:
+    assert sorted(executor.get([_on(where, zone).remote() for zone in "xy"])) == ["a", "b"]
+    backend = existing().backend  # type: ignore[union-attr]
+    holds(lambda: len(backend._depots._nodes) == 2, "both keep objects")
+    nowhere = ("127.0.0.1", 1)
+    for name, other in (("a", "b"), ("b", "a")):
+        backend._depots._own.meet(name, nowhere)
+        backend._fleet.send(name, Neighbour(other, *nowhere))
+    made, own = _on(make, "x").remote(9 * MIB), executor.put(numpy.full(9 * MIB, 9, dtype=numpy.uint8))
+    assert executor.get([_on(look, "y").remote(made), _on(look, "y").remote(own), _on(look, "x").remote(own)]) == [
+        ("b", 7, False), ("b", 9, False), ("a", 9, False),
+    ]  # fmt: skip
+    assert bool((executor.get(made) == 7).all())
 
 
 def test_an_object_that_was_only_on_a_lost_node_is_lost_and_one_of_which_the_driver_has_a_copy_is_not(rig: Rig) -> None:
