@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 # Some of what this saves, in ms: sklearn 860, pandas 220, sqlalchemy 150, optuna 140, numpy 55, grpc 50, asyncio 35.
 HEAVY = frozenset(
     """
-    alembic asyncio ax bayes_opt cloudpickle dask grpc hebo hyperopt hypothesis joblib matplotlib nevergrad numpy
+    alembic asyncio ax bayes_opt cloudpickle dask fsspec grpc hebo hyperopt hypothesis joblib matplotlib nevergrad numpy
     optuna pandas plotly psutil pydantic pynvml pytest ray rich scipy sklearn sqlalchemy threadpoolctl torch typer
     yaml zoopt
     """.split()

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         NotReportableError,
         SearcherError,
         StorageNotSharedError,
+        StorageUnreachableError,
         TrialFailedError,
         TuneError,
     )
@@ -83,6 +84,7 @@ _MODULES = {
             "NotRankZeroError",
             "NotReportableError",
             "StorageNotSharedError",
+            "StorageUnreachableError",
         ),
     ),
     "tune.machine.stopping": ("Stopper", "CombinedStopper", "FunctionStopper", "MaximumIterationStopper"),
@@ -116,6 +118,7 @@ __all__ += [
     "NotInTrialError",
     "NotReportableError",
     "StorageNotSharedError",
+    "StorageUnreachableError",
     "NotRankZeroError",
     "Stopper",
     "CombinedStopper",

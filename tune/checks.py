@@ -18,6 +18,7 @@ from tune.callback import Callback
 from tune.errors import InvalidArgumentError, nearest
 from tune.settings import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from tune.size import refused_config
+from tune.storage import remote
 from tune.worker.objective import is_objective
 from tune.worker.trainable import Trainable
 from tune.wrappers import Fitted, as_request
@@ -149,8 +150,10 @@ def of_place(run: RunConfig, name: Any) -> Iterator[str]:
     """Where the run lives, and who is told of it."""
     if not isinstance(name, str) or "/" in name or name in ("", ".", ".."):
         yield f"name must be a plain directory name, got {name!r}"
-    if not isinstance(run.storage_path or "", str | os.PathLike) or "://" in str(run.storage_path):
-        yield f"storage_path must be a directory of this machine, got {run.storage_path!r}"
+    if not isinstance(run.storage_path or "", str | os.PathLike):
+        yield f"storage_path must be a directory or a URL, got {run.storage_path!r}"
+    elif remote.is_url(run.storage_path) and (why := remote.mistake(str(run.storage_path))):
+        yield f"storage_path {run.storage_path!r}: {why}"
     if run.durability not in ("process", "power"):
         yield f"durability must be 'process' or 'power', got {run.durability!r}"
     if not isinstance(run.log_to_file, bool):

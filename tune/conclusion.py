@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 
 from executor.errors import ClusterError
 from tune.errors import ExecutorLostError, JournalLostError, MetricNotReportedError, SearcherError, TrialFailedError
@@ -14,28 +13,28 @@ from tune.views.results import ResultGrid
 
 
 @contextlib.contextmanager
-def told_how_to_go_on(directory: Path) -> Iterator[None]:
+def told_how_to_go_on(address: str) -> Iterator[None]:
     """What takes a run's ground away is raised again as a sentence, with the line by which to go on."""
     try:
         yield
     except ClusterError as error:
-        lost = ExecutorLostError(f"{error}\nNothing is lost: once there is a cluster again, {_line(directory)}")
+        lost = ExecutorLostError(f"{error}\nNothing is lost: once there is a cluster again, {_line(address)}")
         with contextlib.suppress(Exception):
-            lost.results = ResultGrid(directory)
+            lost.results = ResultGrid(address)
         raise lost from None
     except JournalLostError as error:
-        hint = f"What was acknowledged is kept where the journal is: once it can be written, {_line(directory)}"
+        hint = f"What was acknowledged is kept where the journal is: once it can be written, {_line(address)}"
         raise JournalLostError(f"{error}\n{hint}") from None
 
 
-def conclude(directory: Path, experiment: Experiment, *, raise_on_failed_trial: bool) -> ResultGrid:
+def conclude(address: str, experiment: Experiment, *, raise_on_failed_trial: bool) -> ResultGrid:
     """The results.
 
     Raises:
         TuneError: the run ended by it; it has them as `results`.
     """
-    results = ResultGrid(directory)
-    error = _error(directory, experiment)
+    results = ResultGrid(address)
+    error = _error(address, experiment)
     if error is None and raise_on_failed_trial:
         error = _failure(experiment)
     if error is None:
@@ -44,9 +43,9 @@ def conclude(directory: Path, experiment: Experiment, *, raise_on_failed_trial: 
     raise error
 
 
-def _error(directory: Path, experiment: Experiment) -> MetricNotReportedError | SearcherError | TrialFailedError | None:
+def _error(address: str, experiment: Experiment) -> MetricNotReportedError | SearcherError | TrialFailedError | None:
     if experiment.closing is not None and experiment.closing.error:
-        hint = f"Nothing is lost: give the right name and go on with tune.run(..., resume={str(directory)!r})"
+        hint = f"Nothing is lost: give the right name and go on with tune.run(..., resume={address!r})"
         return MetricNotReportedError(f"{experiment.closing.error}\n{hint}")
     if experiment.search_error:
         return SearcherError(f"the search algorithm raised:\n{experiment.search_error}")
@@ -62,5 +61,5 @@ def _failure(experiment: Experiment) -> TrialFailedError | None:
     return TrialFailedError(f"{failed[0].trial_id} failed{more}, with {failed[0].config}:\n{told}")
 
 
-def _line(directory: Path) -> str:
-    return f"go on with tune.run(..., resume={str(directory)!r}) or: audition resume {directory}"
+def _line(address: str) -> str:
+    return f"go on with tune.run(..., resume={address!r}) or: audition resume {address}"

@@ -27,10 +27,10 @@ from tune.machine.experiment import Experiment
 from tune.machine.policies import Policies
 from tune.notices import Notices, NoticesAside, NoticesAtOnce, Telling
 from tune.reopening import Foreign, Reopening, compare
-from tune.storage import chain, data, directory, journal, mark, recipe
-from tune.storage.checkpoints import FOLDER
+from tune.storage import chain, data, directory, journal, mark, publishing, recipe
 from tune.storage.grouped import GroupedJournal
 from tune.storage.journal import Journal, SqliteJournal
+from tune.storage.places import Keeper
 from tune.storage.writer import WriterJournal
 from tune.views import reading
 from tune.views.progress import progress
@@ -73,6 +73,8 @@ def conduct(
     """
     job.check()
     if resume:
+        if job.home.is_published:
+            publishing.bring_back(job.home)
         _recall(job)
     policies = job.policies()
     foreign = _hold_against_space(job, policies) if resume else None
@@ -87,10 +89,10 @@ def conduct(
             _read_back(job, experiment)
             _restate(job)
         else:
-            journal.create(job.directory, job.facts())
+            journal.create(job.home.live, job.facts())
         amending = _amending(job, reopening or Reopening(), foreign) if resume else None
         _run(job, experiment, executor, program, staging, amending)
-    return conclude(job.directory, experiment, raise_on_failed_trial=raise_on_failed_trial)
+    return conclude(job.home.address, experiment, raise_on_failed_trial=raise_on_failed_trial)
 
 
 def _run(
@@ -102,8 +104,13 @@ def _run(
     amending: Amending | None,
 ) -> None:
     """Run the experiment from where it stands to its end, with everybody told who is to be."""
-    with told_how_to_go_on(job.directory), contextlib.closing(_journal(job, executor, staging)) as written:
-        crew = Crew(executor, program, job.directory, reuse=job.tune.reuse_actors, logs=job.run.log_to_file)
+    with (
+        told_how_to_go_on(job.home.address),
+        contextlib.closing(_journal(job, executor, staging)) as written,
+        _published(job) as keeper,
+    ):
+        reuse, logs = job.tune.reuse_actors, job.run.log_to_file
+        crew = Crew(executor, program, job.directory, keeper=keeper, reuse=reuse, logs=logs)
         asking = _asking(experiment.policies, executor)
         loop = Loop(experiment, executor, written, crew, [staging.observer] if staging else [], asking)
         notices = _notices(job, experiment, loop, executor)
@@ -168,30 +175,45 @@ def _check_feasible(executor: TrialExecutor, request: Any) -> None:
 @contextlib.contextmanager
 def _held(job: Job, resume: bool) -> Iterator[None]:
     """Hold the experiment's directory until every process of the run is gone; gone again if nothing came of it."""
-    path = job.directory
-    path.mkdir(parents=True, exist_ok=True)
-    hold = directory.Hold(path)
+    home = job.home
+    home.make()
+    hold = directory.Hold(home.directory)
     try:
-        if (path / journal.DATABASE).exists() and not resume:
-            raise InvalidArgumentError(
-                [f"{path} holds an experiment already: pass resume=True to go on with it, or another name"]
-            )
-        if not resume and any((path / FOLDER).glob("*")):
-            raise InvalidArgumentError(
-                [f"{path} holds checkpoints of an experiment whose journal is gone: remove them, or give another name"]
-            )
+        if not resume:
+            _refuse_taken(job)
         yield
     finally:
-        if not (path / journal.DATABASE).exists():
-            with contextlib.suppress(OSError):
-                (path / directory.LOCK).unlink()
-                path.rmdir()
+        if not (home.live / journal.DATABASE).exists():
+            (home.directory / directory.LOCK).unlink(missing_ok=True)
+            home.remove_if_empty()
         hold.release()
+
+
+def _refuse_taken(job: Job) -> None:
+    """Refuse a name under which there is something already."""
+    home = job.home
+    if (home.live / journal.DATABASE).exists() or publishing.is_published(home):
+        raise InvalidArgumentError(
+            [f"{home.address} holds an experiment already: pass resume=True to go on with it, or another name"]
+        )
+    if job.place.names():
+        gone = "holds checkpoints of an experiment whose journal is gone"
+        raise InvalidArgumentError([f"{home.address} {gone}: remove them, or give another name"])
+
+
+@contextlib.contextmanager
+def _published(job: Job) -> Iterator[Keeper]:
+    """Who keeps the checkpoints; where readers elsewhere have only what is published, the journal's publisher."""
+    if not job.home.is_published:
+        yield job.place
+        return
+    with contextlib.closing(publishing.Publisher(job.home, job.place)) as publisher:
+        yield publisher
 
 
 def _recall(job: Job) -> None:
     """Take what the run must not be given anew: its seed, what it knew before it began, and where its space began."""
-    with journal.reading(job.directory) as connection:
+    with journal.reading(job.home.live) as connection:
         facts = journal.facts(connection)
         change = journal.space_change(connection)
         trials = reading.read_trials(connection)
@@ -206,7 +228,7 @@ def _recall(job: Job) -> None:
 
 def _hold_against_space(job: Job, policies: Policies) -> Foreign | None:
     """Which earlier trials the searcher is not told of; what there is to do about them when the space changes now."""
-    with journal.reading(job.directory) as connection:
+    with journal.reading(job.home.live) as connection:
         change = journal.space_change(connection)
         trials = reading.read_trials(connection)
     if job.first_of_space == (change.first if change else 0):
@@ -231,10 +253,11 @@ def _amending(job: Job, reopening: Reopening, foreign: Foreign | None) -> Amendi
 
 def _read_back(job: Job, experiment: Experiment) -> None:
     """Fold the journal, so that the experiment and its policies stand where they stood."""
-    acknowledged = mark.reached(job.directory)
-    with journal.reading(job.directory) as connection:
+    live = job.home.live
+    acknowledged = mark.reached(live)
+    with journal.reading(job.home.live) as connection:
         asked = journal.asked_ahead(connection)
-        journal.check_end(job.directory, acknowledged, chain.last(connection))
+        journal.check_end(live, acknowledged, chain.last(connection))
         for position, entry in journal.entries(connection, code=True):
             experiment.replay(entry)
             for trial_id in asked.get(position, ()):
@@ -246,28 +269,29 @@ def _read_back(job: Job, experiment: Experiment) -> None:
                 f"{trial.trial_id} cannot go on: {lost[0][0]!r} of its configuration was {lost[0][1]}, which data"
                 " cannot keep; use numbers, strings, or functions that can be imported"
             )
-    directory.sweep(job.directory, experiment.kept_checkpoints)
+    directory.sweep(job.directory)
+    job.place.sweep(experiment.kept_checkpoints)
 
 
 def _restate(job: Job) -> None:
     """Keep what this run was given, for the next one; another trainable than before is said, once."""
     facts = job.facts()
-    with journal.reading(job.directory) as connection:
+    with journal.reading(job.home.live) as connection:
         before = journal.facts(connection)
     if recipe.has_changed(before["recipe"]["trainable"], facts["recipe"]["trainable"]):
         log.warning("%s has changed since %s began; going on with the new one", job.trainable_name, job.name)
-    journal.restate(job.directory, facts)
+    journal.restate(job.home.live, facts)
 
 
 def _program(job: Job, experiment: Experiment) -> Program:
     plan = experiment.plan
     announces = not (plan.start_timeout_s is plan.report_timeout_s is None)
-    setting = Setting(str(job.directory), job.name, plan.metrics, job.tune.reuse_actors, announces)
+    setting = Setting(str(job.directory), job.name, plan.metrics, job.tune.reuse_actors, announces, job.place)
     return TrialProgram(job.fitted.trainable, setting, job.fitted.parameters)
 
 
 def _journal(job: Job, executor: TrialExecutor, staging: Staging | None) -> Journal:
-    inline = SqliteJournal(job.directory, durability=job.run.durability)
+    inline = SqliteJournal(job.home.live, durability=job.run.durability)
     if staging is not None:
         return GroupedJournal(inline)
     return WriterJournal(inline, on_loss=executor.wake) if executor.real_time else inline

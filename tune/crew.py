@@ -12,9 +12,9 @@ from typing import assert_never
 from executor.interface import Prepared, TrialExecutor
 from executor.messages import Call, Died, Raised, Reservation, Returned
 from executor.resources import Request
-from tune.machine.events import CheckpointRef, Command, DeleteCheckpoint, Kill, Launched, Leave, Nudge, Reply, Start
-from tune.storage import checkpoints
+from tune.machine.events import Command, DeleteCheckpoint, Kill, Launched, Leave, Nudge, Reply, Start
 from tune.storage.directory import LOGS, rendezvous
+from tune.storage.places import DirectoryPlace, Keeper
 from tune.worker.messages import Task
 
 log = logging.getLogger(__name__)
@@ -27,8 +27,8 @@ _MOST_ASKED = 32  # hung processes at a time: each may take its half second to s
 class Crew:
     """Rooms and calls of one experiment. Rooms are taken and left on the loop's thread; commands come on the journal's.
 
-    With `reuse` a room is kept, with the process in it, for the next trial that asks for as much. `delete` removes a
-    checkpoint, wherever they are kept.
+    With `reuse` a room is kept, with the process in it, for the next trial that asks for as much. `keeper` has
+    the checkpoints, which are in the experiment's directory by default.
     """
 
     def __init__(
@@ -37,15 +37,15 @@ class Crew:
         program: Prepared,
         directory: Path,
         *,
+        keeper: Keeper | None = None,
         reuse: bool = False,
         logs: bool = True,
-        delete: Callable[[Path, CheckpointRef], None] = checkpoints.delete,
     ) -> None:
         self._executor = executor
         self._program = program
         self._directory = directory
+        self._keeper = keeper or DirectoryPlace(str(directory))
         self._reuse = reuse
-        self._delete = delete
         self._logs = str(directory / LOGS) if logs else None
         self._attempts: dict[str, tuple[str, int]] = {}
         self._rooms: dict[str, Reservation] = {}
@@ -164,7 +164,7 @@ class Crew:
             case Kill(trial_id, attempt, reason):
                 self._executor.kill(_call_id(trial_id, attempt), reason)
             case DeleteCheckpoint(checkpoint):
-                self._do_aside(self._removing, self._delete, self._directory, checkpoint)
+                self._do_aside(self._removing, self._keeper.delete, checkpoint)
             case _:
                 assert_never(command)
 

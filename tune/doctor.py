@@ -21,8 +21,8 @@ from tune.machine.events import CheckpointRef
 from tune.machine.experiment import Experiment
 from tune.machine.plan import Plan
 from tune.machine.policies import Policies
-from tune.storage import chain, checkpoints, directory, journal, mark, recipe
-from tune.storage.checkpoints import FOLDER
+from tune.storage import chain, directory, journal, manifest, mark, recipe
+from tune.storage.places import DAMAGED, DirectoryPlace
 
 
 class Remedy(StrEnum):
@@ -91,10 +91,9 @@ def mend(path: Path, *, accept_loss: bool) -> list[str]:
         done = _give_up_damage(path) if accept_loss else []
         with journal.reading(path) as connection:
             experiment = _folded(connection, journal.facts(connection))
-        before = set((path / FOLDER).glob("*/*"))
-        directory.sweep(path, experiment.kept_checkpoints)
-        gone = sorted(found for found in before if not found.exists())
-        return done + [f"removed {found.relative_to(path)}" for found in gone]
+        directory.sweep(path)
+        gone = DirectoryPlace(str(path)).sweep(experiment.kept_checkpoints)
+        return done + [f"removed {name}" for name in gone]
     finally:
         hold.release()
 
@@ -116,18 +115,20 @@ def _folded(connection: sqlite3.Connection, facts: dict[str, Any]) -> Experiment
 
 
 def _checkpoints(path: Path, experiment: Experiment, *, running: bool) -> Iterator[Finding]:
-    known = {path / one.path: one for one in experiment.kept_checkpoints}
-    for place, one in known.items():
-        yield from _checkpoint(place, one)
-    for found in sorted((path / FOLDER).glob("*/*")):
-        if found not in known and not running:
-            what = f"{found.relative_to(path)} is of no use"
-            yield Finding(what, "a process was killed while it saved or removed it", Remedy.MEND)
+    known = {one.path: one for one in experiment.kept_checkpoints}
+    place = DirectoryPlace(str(path))
+    for name, one in known.items():
+        yield from _checkpoint(path / name, one)
+    for name in place.names():
+        if name not in known and not running:
+            yield Finding(f"{name} is of no use", "a process was killed while it saved or removed it", Remedy.MEND)
+    for name in place.names(DAMAGED):
+        yield Finding(f"{name} was set aside", "it is not what was saved: look at it, or remove it", note=True)
 
 
-def _checkpoint(place: Path, one: CheckpointRef) -> Iterator[Finding]:
+def _checkpoint(path: Path, one: CheckpointRef) -> Iterator[Finding]:
     try:
-        checkpoints.verify(place)
+        manifest.verify(path)
     except CheckpointCorruptError as error:
         yield Finding(str(error), f"its trial goes on from the checkpoint before iteration {one.iteration}")
 

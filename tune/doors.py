@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from schedulers.base import TrialScheduler
@@ -21,7 +20,8 @@ from tune.job import Job
 from tune.machine.stopping import StopCriterion
 from tune.reopening import Reopening
 from tune.settings import CheckpointConfig, FailureConfig, Metric, RunConfig, TuneConfig
-from tune.storage.journal import DATABASE
+from tune.storage import publishing
+from tune.storage.home import Home
 from tune.views.results import ResultGrid
 
 
@@ -97,8 +97,9 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
         raise_on_failed_trial: raise at the end when trials failed; the error carries the results.
         checkpoint_config: when checkpoints are saved, and which are kept.
         name: what the experiment is called; the trainable's name and the time by default.
-        storage_path: the directory that holds the experiment's own, ``results`` by default.
-        resume: go on with the experiment in that directory, or in the one given as a path; ``"AUTO"`` if there is one.
+        storage_path: the directory that holds the experiment's own, ``results`` by default; or a URL such as
+            ``s3://bucket/folder``, where checkpoints go, and a copy of the journal every ten seconds.
+        resume: go on with the experiment in that directory, or at the path or URL given; ``"AUTO"`` if there is one.
         seed: makes the run reproducible; drawn and recorded when None.
         verbose: 0 is silent.
         log_to_file: what trials print goes to ``logs/`` instead of to this process's own output.
@@ -195,7 +196,7 @@ class Tuner:
         """
         if self._results is None and not self._resume:
             raise RuntimeError("there are no results yet: call fit() first")
-        return self._results or ResultGrid(self._job.directory)
+        return self._results or ResultGrid(self._job.home.address)
 
     @classmethod
     def restore(
@@ -215,7 +216,7 @@ class Tuner:
             NotRebuildableError: the recipe names something that only the caller has.
         """
         tuner = cls.__new__(cls)
-        tuner._job = Job.from_recipe(Path(path), trainable, Amendments(config=param_space))  # noqa: SLF001 (its own)
+        tuner._job = Job.from_recipe(_brought(path), trainable, Amendments(config=param_space))  # noqa: SLF001 (its own)
         tuner._reopening = Reopening(  # noqa: SLF001
             unfinished=resume_unfinished, errored=resume_errored, restart_errored=restart_errored
         )
@@ -224,8 +225,8 @@ class Tuner:
 
     @staticmethod
     def can_restore(path: str | os.PathLike[str]) -> bool:
-        """Whether there is an experiment in `path`."""
-        return Path(path, DATABASE).is_file()
+        """Whether there is an experiment in `path`, a directory or a URL."""
+        return publishing.exists(Home.at(path))
 
 
 def resume(  # noqa: PLR0913 (what may be changed, by the keywords of `run`)
@@ -252,7 +253,7 @@ def resume(  # noqa: PLR0913 (what may be changed, by the keywords of `run`)
     """Go on with the experiment in `path`, from its recipe, with what is given here in the place of what it had.
 
     Args:
-        path: the experiment's directory.
+        path: the experiment's directory or URL.
         trainable: needed only when the recipe cannot name it, or to go on with another of the same signature.
         num_samples: how many samples more: ``+50``.
         time_budget_s: how many seconds more, from where the experiment stands.
@@ -292,7 +293,7 @@ def resume(  # noqa: PLR0913 (what may be changed, by the keywords of `run`)
         verbose=verbose,
         executor=executor,
     )
-    job = Job.from_recipe(Path(path), trainable, amendments)
+    job = Job.from_recipe(_brought(path), trainable, amendments)
     reopening = Reopening(
         unfinished=resume_unfinished,
         errored=resume_errored,
@@ -308,12 +309,20 @@ def _directed(job: Job, resume: bool | str | os.PathLike[str]) -> tuple[Job, boo
         if not resume:
             return job, False
     elif os.fspath(resume) == "AUTO":
-        return job, (job.directory / DATABASE).is_file()
+        return job, publishing.exists(job.home)
     else:
-        path = Path(resume).expanduser().absolute()
-        job = replace(job, run=replace(job.run, name=path.name, storage_path=path.parent))
+        storage_path, _, name = Home.at(resume).address.rpartition("/")
+        job = replace(job, run=replace(job.run, name=name, storage_path=storage_path or "/"))
     if job.run.name is None:
         raise InvalidArgumentError(["resume=True needs the name of the experiment to go on with, or pass its path"])
-    if not (job.directory / DATABASE).is_file():
-        raise NotAnExperimentError(f"there is no experiment to resume in {job.directory}")
+    if not publishing.exists(job.home):
+        raise NotAnExperimentError(f"there is no experiment to resume in {job.home.address}")
     return job, True
+
+
+def _brought(path: str | os.PathLike[str]) -> Home:
+    """The home that `path` names, its journal being on this machine."""
+    home = Home.at(path)
+    if home.is_published:
+        publishing.bring_back(home)
+    return home

@@ -15,6 +15,7 @@ TuneError
 ├── NotRebuildableError      the recipe names something that cannot be made again from data
 ├── CheckpointCorruptError   a checkpoint does not match its manifest
 ├── StorageNotSharedError    a trial's node does not see the experiment's directory, so nothing can be saved there
+├── StorageUnreachableError  what is behind a URL cannot be reached
 ├── NotInTrialError          a function for trainables was called outside of a trial
 └── NotRankZeroError         a worker of a gang reported that is not its rank 0
 """
@@ -89,6 +90,10 @@ class CheckpointCorruptError(TuneError):
 
 class StorageNotSharedError(TuneError):
     """A node does not see the experiment's directory: says which, and what to do. Trying again would not help."""
+
+
+class StorageUnreachableError(TuneError):
+    """What is behind a URL cannot be reached: says why, and what to look at."""
 
 
 class NotInTrialError(TuneError):

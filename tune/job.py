@@ -27,7 +27,9 @@ from tune.machine.plan import Plan, RequestRule, Retention
 from tune.machine.policies import Policies
 from tune.machine.stopping import Stopper, as_stopper
 from tune.settings import RunConfig, TuneConfig
-from tune.storage import data, journal, recipe
+from tune.storage import data, journal, recipe, remote
+from tune.storage.home import Home
+from tune.storage.places import Place, place_at
 from tune.worker.objective import is_objective
 from tune.wrappers import Fitted, as_fitted, as_request
 
@@ -67,14 +69,25 @@ class Job:
         return "lambda" if name == "<lambda>" else name
 
     @property
-    def storage_path(self) -> Path:
-        """The directory that holds experiments."""
-        return Path(self.run.storage_path or os.environ.get(STORAGE_VARIABLE) or "results").expanduser().absolute()
+    def storage_path(self) -> str:
+        """The directory or URL that holds experiments."""
+        given = self.run.storage_path or os.environ.get(STORAGE_VARIABLE) or "results"
+        return str(given).rstrip("/") if remote.is_url(given) else str(Path(given).expanduser().absolute())
+
+    @property
+    def home(self) -> Home:
+        """Where the experiment is known to be, and where it is written."""
+        return Home.at(f"{self.storage_path}/{self.name}")
 
     @property
     def directory(self) -> Path:
-        """The experiment's own directory."""
-        return self.storage_path / self.name
+        """The experiment's own directory on this machine."""
+        return self.home.directory
+
+    @property
+    def place(self) -> Place:
+        """Where its checkpoints are."""
+        return place_at(self.home.address, durable=self.run.durability == "power")
 
     @property
     def outcome_constraints(self) -> tuple[OutcomeConstraint, ...]:
@@ -192,8 +205,8 @@ class Job:
         }
 
     @classmethod
-    def from_recipe(cls, directory: Path, trainable: Any = None, amendments: Amendments | None = None) -> Job:
-        """The job whose experiment is in `directory`; `trainable` where the recipe cannot name it.
+    def from_recipe(cls, home: Home, trainable: Any = None, amendments: Amendments | None = None) -> Job:
+        """The job whose experiment is at `home`; `trainable` where the recipe cannot name it.
 
         What `amendments` gives takes the place of what the recipe has, and need not be in it.
 
@@ -201,8 +214,7 @@ class Job:
             NotAnExperimentError: there is none.
             NotRebuildableError: names what the recipe could not keep.
         """
-        directory = directory.expanduser().absolute()
-        with journal.reading(directory) as connection:
+        with journal.reading(home.live) as connection:
             kept = journal.facts(connection)
             lived_s = journal.lived(connection)
         parts = dict(kept["recipe"])
@@ -214,7 +226,7 @@ class Job:
         parts = amendments.without_replaced(parts)
         if lost := recipe.lost_parts(parts):
             raise NotRebuildableError(
-                f"{directory} cannot be resumed from its recipe alone, which could not keep:\n"
+                f"{home.address} cannot be resumed from its recipe alone, which could not keep:\n"
                 + "\n".join(f"- {one}" for one in lost)
                 + "\nResume from Python, giving them again: tune.run(train, ..., resume='PATH')"
             )
@@ -222,13 +234,14 @@ class Job:
             made = data.decode(parts, code=True)
         except NotRebuildableError as error:
             raise NotRebuildableError(
-                f"{directory} cannot be resumed from its recipe alone: {error}."
+                f"{home.address} cannot be resumed from its recipe alone: {error}."
                 "\nOr resume from Python, giving another: tune.run(train, ..., resume='PATH')"
             ) from error
         if not fitted.parameters:
             fitted = replace(fitted, parameters=made["parameters"])
         tune = TuneConfig(**{**made["tune"], "seed": kept["seed"]})
-        run = RunConfig(**made["run"], name=directory.name, storage_path=directory.parent)
+        storage_path, _, name = home.address.rpartition("/")
+        run = RunConfig(**made["run"], name=name, storage_path=storage_path or "/")
         return cls(fitted, *amendments.applied(made["space"], tune, run, made["resources"], lived_s))
 
     def _objectives(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -74,7 +74,9 @@ class FailureConfig:
 
 @dataclass(kw_only=True)
 class RunConfig:
-    """Where a run lives and how it behaves. `storage_path` is the directory that holds the experiment's own, `name`.
+    """Where a run lives and how it behaves.
+
+    `storage_path` is the directory or URL that holds the experiment's own, `name`.
 
     `runtime_env` is what trials on other machines need of this one: ``working_dir``, a folder that is sent along and in
     which they work; ``py_modules``, folders of packages or files that they import; ``env_vars``; and ``excludes``,

@@ -112,6 +112,9 @@ class Platform(Protocol):
     def usable_memory(self) -> int:
         """Bytes of memory that this process may use."""
 
+    def file_system(self, path: str) -> str:
+        """The kind of file system that an absolute path without links is on, such as ``ext4`` or ``nfs4``."""
+
 
 def is_linux() -> bool:
     """Whether Linux's own way is taken."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import select
 import signal
 from collections.abc import Callable
 from typing import Any
+
+from executor.platform.portable import kind_of_mount
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -243,3 +246,14 @@ def _load_libc() -> Any:
 
         _libc = ctypes.CDLL(None)
     return _libc
+
+
+def file_system(path: str) -> str:
+    with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as lines:
+        fields = [line.split(" ", 3) for line in lines]
+    return kind_of_mount(path, ((_unescaped(where), kind) for _, where, kind, _ in fields))
+
+
+def _unescaped(where: str) -> str:
+    """A mount's place as it is called: blanks and backslashes come in octal."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), where)

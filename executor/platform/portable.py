@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 _PARENT_CHECK_S = 0.25
 
@@ -168,3 +168,20 @@ def usable_cpus() -> float:
 
 def usable_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def file_system(path: str) -> str:
+    import psutil
+
+    mounts = psutil.disk_partitions(all=True)
+    return kind_of_mount(path, ((one.mountpoint, one.fstype) for one in mounts))
+
+
+def kind_of_mount(path: str, mounts: Iterable[tuple[str, str]]) -> str:
+    """The kind of the innermost of `mounts`, (where, kind) each, that `path` is in; of two in one place the later."""
+    above = [(len(where), at, kind) for at, (where, kind) in enumerate(mounts) if _is_in(path, where)]
+    return max(above, default=(0, 0, ""))[2]
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tune
 from tune.errors import CheckpointCorruptError
-from tune.storage import checkpoints
+from tune.storage import manifest
 
 MOST_GIVEN_UP = 2
 """Of one experiment: with so few faults hardly one trial meets three in a row."""
@@ -62,7 +62,7 @@ def _of_a_trial(result: tune.Result) -> Iterator[str]:
         yield f"{result.trial_id} counts a result twice, or out of order: {seen}"
     if result.checkpoint is not None:
         try:
-            checkpoints.verify(Path(result.checkpoint.path))
+            manifest.verify(Path(result.checkpoint.path))
         except CheckpointCorruptError as error:
             yield f"the journal names a checkpoint that is not whole: {error}"
 

@@ -23,7 +23,8 @@ from tune.machine.events import (
 from tune.machine.experiment import Experiment
 from tune.machine.plan import Plan
 from tune.machine.policies import Policies
-from tune.storage import checkpoints, journal
+from tune.storage import journal
+from tune.storage.places import DirectoryPlace
 
 START = 1_700_000_000.0
 
@@ -110,7 +111,7 @@ class Story:
         """Save what the trial reported last."""
         trial = self.experiment.trials[trial_id]
         iteration = trial.totals.iteration
-        saved = checkpoints.save(self.directory, trial_id, trial.attempt, iteration, _fill)
+        saved = DirectoryPlace(str(self.directory)).save(trial_id, trial.attempt, iteration, _fill)
         self.happens(Saved(trial_id, trial.attempt, self._seq(), saved))
         return saved
 

@@ -133,7 +133,7 @@ def test_all_mistakes_are_told_at_once(run, tmp_path):
         ({"config": 3}, "config"),
         ({"config": [("x", 1)]}, "config must be a dictionary"),
         ({"metric": 3, "mode": "min"}, "metric must be the name"),
-        ({"storage_path": "s3://bucket/place"}, "storage_path must be a directory of this machine"),
+        ({"storage_path": "memory://place"}, "memory:// is one process's own"),
         ({"log_to_file": "log.txt"}, "log_to_file must be True or False"),
         ({"verbose": "loud"}, "verbose"),
         ({"seed": "abc"}, "seed"),

@@ -18,7 +18,7 @@ from tune.conduct import conduct
 from tune.doors import resume
 from tune.errors import InvalidArgumentError, MetricNotReportedError, nearest
 from tune.job import Job
-from tune.storage.journal import DATABASE
+from tune.storage import publishing
 from tune.sweep import read_sweep
 from tune.views.results import ResultGrid
 from tune.views.wording import flatten, pairs_text
@@ -34,15 +34,15 @@ def run_sweep(sweep: Path, changes: Sequence[str], options: Mapping[str, Any], *
         MetricNotReportedError: trials report other names.
     """
     job = _read(sweep, changes, options)
-    exists = (job.directory / DATABASE).is_file()
+    exists = publishing.exists(job.home)
     if exists and not resume:
         raise InvalidArgumentError(
-            [f"{job.directory} holds an experiment already: --resume goes on with it, --name NAME begins another"]
+            [f"{job.home.address} holds an experiment already: --resume goes on with it, --name NAME begins another"]
         )
     if resume and job.run.name is None:
         raise InvalidArgumentError(["--resume needs to know which experiment: give its name in the file, or --name"])
-    finished = exists and overview(job.directory).state == "finished"
-    attempts = _attempts(ResultGrid(job.directory)) if finished else 0
+    finished = exists and overview(job.home.live).state == "finished"
+    attempts = _attempts(ResultGrid(job.home.address)) if finished else 0
     try:
         results = conduct(job, resume=exists)
     except MetricNotReportedError as error:
@@ -139,7 +139,7 @@ def _plan(job: Job, total: int | None) -> list[tuple[str, str]]:
     kept = "all are" if keep.num_to_keep is None else f"{keep.num_to_keep} of each trial"
     often = "report" if keep.checkpoint_frequency == 1 else f"{keep.checkpoint_frequency} reports"
     return [
-        ("experiment", str(job.directory if run.name else job.storage_path / f"{job.trainable_name}_DATE_TIME")),
+        ("experiment", f"{job.storage_path}/{job.name if run.name else job.trainable_name + '_DATE_TIME'}"),
         ("trainable", _source(job)),
         ("metric", goals),
         ("trials", f"{'without end' if total is None else total}{at_a_time}"),

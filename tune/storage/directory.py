@@ -9,13 +9,10 @@ import shutil
 import socket
 import time
 import weakref
-from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
 from tune.errors import ExperimentBusyError
-from tune.machine.events import CheckpointRef
-from tune.storage.checkpoints import FOLDER
 
 LOCK = ".lock"
 LOGS = "logs"
@@ -91,13 +88,9 @@ def holder(directory: Path) -> dict[str, Any] | None:
     return None
 
 
-def sweep(directory: Path, kept: Iterable[CheckpointRef]) -> None:
-    """Remove what a killed process left: where gangs met, and checkpoints unfinished or unknown to the journal."""
+def sweep(directory: Path) -> None:
+    """Remove what a killed process left beside its checkpoints: where gangs met."""
     shutil.rmtree(directory / RENDEZVOUS, ignore_errors=True)
-    known = {directory / one.path for one in kept}
-    for checkpoint in (directory / FOLDER).glob("*/*"):
-        if checkpoint not in known:
-            shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def rendezvous(directory: Path, trial_id: str, attempt: int) -> Path:

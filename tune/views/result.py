@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tune.errors import InvalidArgumentError, TrialFailedError, nearest
-from tune.machine.events import Failure
+from tune.machine.events import CheckpointRef, Failure
 from tune.storage.checkpoints import Checkpoint
 from tune.storage.directory import LOGS
+from tune.storage.home import address_of
+from tune.storage.places import place_at
 from tune.views import ranking, reading, tables
 from tune.views.reading import LineageStep, TrialRecord
 from tune.views.snapshot import Snapshot
@@ -135,10 +137,11 @@ class Result:
         with reading.reading(self._snapshot.directory) as connection:
             saved = reading.read_checkpoints(connection, self.trial_id)
         reported = {one["training_iteration"]: one for one in self._history}
+        place = place_at(address_of(self._snapshot.directory))
         return [
-            (Checkpoint(place), self._whole(reported.get(one.iteration, {})))
-            for one in saved
-            if (place := self._snapshot.directory / one.path).is_dir()
+            (place.at(one), self._whole(reported.get(one.iteration, {})))
+            for one in (CheckpointRef(*each) for each in saved)
+            if place.has(one)
         ]
 
     def get_best_checkpoint(self, metric: str | None = None, mode: str | None = None) -> Checkpoint | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 from tune.errors import InvalidArgumentError, MetricNotReportedError, NoBestTrialError, TrialFailedError, nearest
 from tune.machine.events import SwitchedOff
 from tune.machine.trial import TrialState
+from tune.storage import publishing, remote
 from tune.views import listing, ranking, reading, tables
 from tune.views.analysis import ExperimentNames
 from tune.views.reading import TrialRecord
@@ -29,7 +30,7 @@ __all__ = ["ExperimentAnalysis", "NoBestTrialError", "Result", "ResultGrid"]
 
 
 class ResultGrid(ExperimentNames):
-    """The trials of the experiment in `directory`, in the order they were suggested.
+    """The trials of the experiment in `directory`, or at a URL, in the order they were suggested.
 
     Always answers from the journal as it stands now; a `Result` stays as it was when it was asked for. Once the run has
     finished nothing is read twice; `refresh` looks again. `metric` and `mode` are the experiment's own unless given; of
@@ -47,7 +48,8 @@ class ResultGrid(ExperimentNames):
             JournalCorruptError: its journal was changed, or rows of it are missing.
             InvalidArgumentError: `mode` is neither ``min`` nor ``max``.
         """
-        self._directory = Path(directory).expanduser().absolute()
+        self._address = os.fspath(directory)
+        self._directory = _directory_of(self._address)
         self._taken: Snapshot | None = None
         modes = self._snapshot.objectives.modes
         self.metric: str | None = metric or next(iter(modes), None)
@@ -55,7 +57,8 @@ class ResultGrid(ExperimentNames):
         ranking.check("last", self.mode or "min")
 
     def refresh(self) -> ResultGrid:
-        """Forget what was read, and return the grid itself."""
+        """Forget what was read, and return the grid itself. What is at a URL is fetched again only now."""
+        self._directory = _directory_of(self._address)
         self._taken = None
         return self
 
@@ -294,3 +297,7 @@ def _row(result: Result, snapshot: Snapshot, chosen: tuple[str, str] | None) -> 
     if snapshot.objectives.constraints:
         row.setdefault("feasible", not result.broken_constraints)
     return row
+
+
+def _directory_of(address: str) -> Path:
+    return publishing.readable(address) if remote.is_url(address) else Path(address).expanduser().absolute()

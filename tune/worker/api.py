@@ -35,8 +35,8 @@ def report(
 
 def get_checkpoint() -> Checkpoint | None:
     """The checkpoint to go on from, None when the trial starts from the beginning. In a gang all have the same."""
-    session = current("tune.get_checkpoint")
-    return Checkpoint(session.path_of(session.checkpoint)) if session.checkpoint else None
+    files = current("tune.get_checkpoint").files
+    return Checkpoint(files) if files else None
 
 
 def should_stop() -> bool:

@@ -54,6 +54,7 @@ class TrialProgram(Program):
             raise
         finally:
             sessions.enter(None)
+            session.end()
 
     def steps(self, argument: Any) -> Generator[Step, Any, Outcome]:
         """Run one attempt in virtual time: for classes and generator functions, whose steps are visible.

@@ -19,9 +19,9 @@ from executor.messages import Rank
 from searchers.domain import Domain
 from tune.errors import CheckpointCorruptError, NotInTrialError, NotRankZeroError, StorageNotSharedError
 from tune.machine.events import Answer, CheckpointRef, GoOn, Leave, SaveNow, Take
-from tune.storage import checkpoints, mark
-from tune.storage.checkpoints import Checkpoint, SaveFunction
+from tune.storage.checkpoints import Checkpoint, SaveFunction, copy_from
 from tune.storage.directory import rendezvous
+from tune.storage.places import DirectoryPlace, Place
 from tune.worker import accord
 from tune.worker.messages import Ask, Begin, Process, Refuse, Report, Save, Task
 from tune.worker.metrics import check_decisive, normalise
@@ -45,7 +45,9 @@ class TrialLeave(BaseException):
 class Setting:
     """What all trials of an experiment share: where it lives, its name, and the metrics that decisions rest on.
 
-    `reuse` says whether a process runs one trial after another; `announces`, whether a trial says that it begins.
+    `directory` is the experiment's on the machine that runs it, `place` where checkpoints are, that directory by
+    default. `reuse` says whether a process runs one trial after another; `announces`, whether a trial says that it
+    begins.
     """
 
     directory: str
@@ -53,6 +55,7 @@ class Setting:
     metrics: tuple[str, ...] = ()
     reuse: bool = False
     announces: bool = False
+    place: Place | None = None
 
 
 class Session:
@@ -62,11 +65,14 @@ class Session:
         self, setting: Setting, task: Task, channel: Channel | None, clock: Callable[[], float] | None, rank: Rank
     ) -> None:
         self.setting = setting
+        self.place = setting.place or DirectoryPlace(setting.directory)
         self.task = task
         self.channel = channel
         self.rank = rank
         self.iteration = task.checkpoint.iteration if task.checkpoint else 0
         self.checkpoint = task.checkpoint
+        self.files: Path | None = None
+        """The directory of the checkpoint to go on from, once it was found whole."""
         self.told_to_leave = False
         self._free_until = task.free_until
         self.knows = False
@@ -117,7 +123,7 @@ class Session:
         if callable(checkpoint):
             fill = checkpoint
         elif checkpoint is not None:
-            saved = self._save(checkpoints.copy_from(_path_of(checkpoint)), self.iteration + 1)
+            saved = self._save(copy_from(_path_of(checkpoint)), self.iteration + 1)
         self.iteration += 1  # not before: a report that raises here was never made
         waits = not self._is_free or fill is not None or bool(plain.get("done"))  # which ends it
         answer = yield Step(Report(plain, seconds, saved, fill is not None, self.process()), seconds, waits)
@@ -137,10 +143,10 @@ class Session:
             yield from self._following()
             return
         if self.task.attempt > 1:
-            checkpoints.clear_unfinished(Path(self.setting.directory), self.task.trial_id)
+            self.place.clear_unfinished(self.task.trial_id)
         while self.checkpoint is not None:
             try:
-                checkpoints.verify(self.path_of(self.checkpoint))
+                self.files = self.place.fetch(self.checkpoint)
                 break
             except CheckpointCorruptError as error:
                 answer = yield Step(Refuse(self.checkpoint, str(error)))
@@ -162,6 +168,7 @@ class Session:
         while self.task.checkpoint is not None:
             if found := accord.announced(self.meeting_place):
                 (self.checkpoint,) = found
+                self.files = self.place.fetch(self.checkpoint) if self.checkpoint else None
                 break
             if self._clock:
                 time.sleep(_POLL_S)
@@ -193,18 +200,18 @@ class Session:
         self._introduced = True
         return Process(os.getpid(), socket.gethostname())
 
-    def path_of(self, checkpoint: CheckpointRef) -> Path:
-        """Where a checkpoint's files are."""
-        return Path(self.setting.directory, checkpoint.path)
+    def end(self) -> None:
+        """Give back what the attempt held."""
+        if self.files is not None:
+            self.place.release(self.files)
 
     def _save(self, fill: SaveFunction, iteration: int) -> CheckpointRef:
-        directory = Path(self.setting.directory)
-        if self.channel is not None and not (directory / mark.NAME).exists():
+        if self.channel is not None and not self.place.is_seen():
             raise StorageNotSharedError(
                 f"the checkpoint cannot be saved: {socket.gethostname()} does not see the experiment's directory "
-                f"{directory}. Give a storage_path that all nodes share, under the same name"
+                f"{self.place.address}. Give a storage_path that all nodes share, under the same name, or a URL"
             )
-        return checkpoints.save(directory, self.task.trial_id, self.task.attempt, iteration, fill)
+        return self.place.save(self.task.trial_id, self.task.attempt, iteration, fill)
 
 
 def _path_of(checkpoint: Any) -> str:

@@ -90,8 +90,8 @@ def live_steps(
     whole = False
     try:
         yield from session.starting()
-        if session.checkpoint is not None:
-            _load(trainable, session.path_of(session.checkpoint))
+        if session.files is not None:
+            _load(trainable, session.files)
         while True:
             result = trainable.step()
             saves = _saver(trainable) if _can_save(cls) else None

@@ -1,0 +1,142 @@
+"""Experiments at a URL: checkpoints go there, the journal is published there, and they go on from there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import tempfile
+from pathlib import Path
+
+import pytest
+from s3fs import S3FileSystem
+
+import tune
+from tests.tune.s3 import s3  # noqa: F401 (a fixture)
+from tests.tune.trainables import counting, iterations, saving, steps_done, steps_in
+from tune.storage import remote
+from tune.storage.home import Home
+
+SPACE = {"config": {"x": tune.uniform(0, 1)}, "metric": "score", "mode": "max", "seed": 3}
+
+
+@pytest.fixture
+def home(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:  # noqa: F811
+    """Where the experiment ``e`` of these tests is; its live database is in the test's own directory."""
+    monkeypatch.setenv("AUDITION_LIVE", str(tmp_path / "live"))
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return Home.at(f"{s3}/{tmp_path.name}/e")
+
+
+@pytest.fixture
+def run(run, home: Home):
+    return lambda trainable, **settings: run(trainable, storage_path=home.address.rpartition("/")[0], **settings)
+
+
+def forget(home: Home) -> None:
+    """Be another machine: one that has never heard of the experiment."""
+    shutil.rmtree(home.live.parent)
+
+
+def test_a_trial_goes_on_from_a_checkpoint_at_a_url(run, home, tmp_path):
+    def train(_config):
+        for step in range(steps_done() + 1, 7):
+            if step == 4 and tune.get_context().get_attempt() == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            tune.report({"step": step}, checkpoint=saving(step))
+
+    result = run(train, max_failures=1)[0]
+
+    assert list(result.metrics_dataframe["step"]) == [1, 2, 3, 4, 5, 6]
+    assert result.checkpoint.path == f"{home.address}/checkpoints/t0/000006-2"
+    with result.checkpoint.as_directory() as path:
+        assert Path(path, "step").read_text() == "6"
+    assert sorted(remote.folders(f"{home.address}/checkpoints/t0")) == ["000005-2", "000006-2"]
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_another_machine_reads_it_and_goes_on(run, home):
+    first = run(counting, num_samples=2, **SPACE)
+    before = [dict(one.metrics) for one in first]
+    forget(home)
+
+    found = tune.ResultGrid(home.address)
+    assert [dict(one.metrics) for one in found] == before
+    assert [steps_in_url(one.checkpoint) for one in found] == [6, 6]
+
+    more = tune.resume(home.address, num_samples=1, verbose=0)
+    assert [iterations(one) for one in more] == [[1, 2, 3, 4, 5, 6]] * 3
+    assert [dict(one.metrics) for one in more][:2] == before
+    forget(home)
+    assert len(tune.ResultGrid(home.address)) == 3
+
+
+def steps_in_url(checkpoint) -> int:
+    with checkpoint.as_directory() as path:
+        return steps_in(tune.Checkpoint(path))
+
+
+def test_what_ran_elsewhere_since_takes_the_place_of_what_was_here(run, home, tmp_path, caplog):
+    run(counting, num_samples=1, **SPACE)
+    shutil.copytree(home.live.parent, tmp_path / "this machine")
+    tune.resume(home.address, num_samples=1, verbose=0)
+    forget(home)
+    shutil.move(tmp_path / "this machine", home.live.parent)
+    with sqlite3.connect(home.live / "experiment.db") as connection:  # and it has a past of its own
+        connection.execute("DELETE FROM events WHERE position = (SELECT max(position) FROM events)")
+    connection.close()
+    (home.live / ".mark").unlink()
+
+    assert len(tune.ResultGrid(home.address)) == 2
+    assert len(tune.resume(home.address, num_samples=1, verbose=0)) == 3
+    assert "ran elsewhere since" in caplog.text
+    assert (home.live / "experiment.db.other").is_file()
+
+
+def test_an_end_that_was_not_published_is_had_from_here(run, home):
+    run(counting, num_samples=1, **SPACE)
+    remote.remove(f"{home.address}/experiment.db")
+    assert len(tune.ResultGrid(home.address)) == 1
+    assert len(tune.resume(home.address, num_samples=1, verbose=0)) == 2
+    forget(home)
+    assert len(tune.ResultGrid(home.address)) == 2
+
+
+def test_storage_that_cannot_be_reached_is_said_before_anything_starts(run, home, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    S3FileSystem.clear_instance_cache()
+    try:
+        with pytest.raises(tune.StorageUnreachableError, match="look at its name, its credentials"):
+            run(counting, **SPACE)
+    finally:
+        S3FileSystem.clear_instance_cache()
+    assert not home.live.exists()
+
+
+def test_a_taken_name_is_refused_and_one_that_is_not_there_is_said(run, home):
+    with pytest.raises(tune.NotAnExperimentError, match="there is no experiment"):
+        tune.ResultGrid(home.address)
+    with pytest.raises(tune.NotAnExperimentError, match="there is no experiment"):
+        tune.resume(home.address)
+    with pytest.raises(tune.NotAnExperimentError, match="no experiment to resume"):
+        run(counting, resume=True, **SPACE)
+    assert not tune.Tuner.can_restore(home.address)
+    run(counting, **SPACE)
+    forget(home)
+    assert tune.Tuner.can_restore(home.address)
+    with pytest.raises(tune.InvalidArgumentError, match="holds an experiment already"):
+        run(counting, **SPACE)
+    assert len(run(counting, resume="AUTO", **SPACE)) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("memory://e", "one process's own"), ("nonsense://e", "nonsense"), ("s4://bucket", "s4")],
+)
+def test_a_url_that_cannot_be_is_refused_before_anything_starts(url, said):
+    with pytest.raises(tune.InvalidArgumentError, match=said):
+        tune.run(counting, storage_path=url, verbose=0, **SPACE)

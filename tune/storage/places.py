@@ -1,0 +1,298 @@
+"""Where an experiment's checkpoints are: a directory that all its machines share, or a URL.
+
+A checkpoint is called ``checkpoints/<trial>/<iteration>-<attempt>`` below the experiment. The attempt's number in the
+name keeps a process that should be gone from writing into its successor's. It is written in two steps: `stage` lets
+the user's code write its files beside their place, and `commit` makes a checkpoint of them, whole or not at all.
+
+Trials stage, commit and fetch; the process that runs the experiment deletes, sets aside and sweeps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tune.machine.events import CheckpointRef
+from tune.storage import flushing, manifest, remote
+from tune.storage.checkpoints import Checkpoint, SaveFunction
+from tune.storage.directory import LOCK
+
+__audition_internal__ = True
+
+FOLDER = "checkpoints"
+DAMAGED = "damaged"
+_UNFINISHED = ".unfinished-"
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Files in the directory `folder` that are to become the checkpoint `name` of `iteration`."""
+
+    name: str
+    iteration: int
+    folder: Path
+
+
+class Keeper(Protocol):
+    """Who takes away the checkpoints that an experiment no longer needs."""
+
+    def delete(self, checkpoint: CheckpointRef) -> None:
+        """Remove a checkpoint; one that is gone already is fine."""
+
+    def set_aside(self, checkpoint: CheckpointRef) -> str:
+        """Move a damaged checkpoint out of the way, for people to look at; where to, empty when it is not there."""
+
+
+class Place(ABC):
+    """Where checkpoints are. A value: it is sent to every worker.
+
+    `address` is the experiment's directory or URL.
+    """
+
+    address: str
+
+    # The trial's side.
+
+    @abstractmethod
+    def is_seen(self) -> bool:
+        """Whether it can be reached from this machine: a directory may be another machine's."""
+
+    def stage(self, trial_id: str, attempt: int, iteration: int, fill: SaveFunction) -> Staged:
+        """Let `fill` write a checkpoint's files; when it raises nothing is left of them."""
+        name = f"{FOLDER}/{trial_id}/{iteration:06d}-{attempt}"
+        staged = Staged(name, iteration, self._folder_for(name))
+        try:
+            fill(str(staged.folder))
+        except BaseException:
+            self.discard(staged)
+            raise
+        return staged
+
+    def commit(self, staged: Staged) -> CheckpointRef:
+        """Make a checkpoint of it; may run on any thread.
+
+        Raises:
+            OSError: it cannot be kept; nothing is left of it.
+            ValueError: its files are not what a checkpoint can hold.
+        """
+        try:
+            listed = manifest.write(staged.folder)
+            self._keep(staged)
+        except BaseException:
+            self.discard(staged)
+            raise
+        return CheckpointRef(staged.name, staged.iteration, sum(one.size for one in listed))
+
+    def save(self, trial_id: str, attempt: int, iteration: int, fill: SaveFunction) -> CheckpointRef:
+        """Stage and commit."""
+        return self.commit(self.stage(trial_id, attempt, iteration, fill))
+
+    def discard(self, staged: Staged) -> None:
+        """Give up what was staged."""
+        shutil.rmtree(staged.folder, ignore_errors=True)
+
+    @abstractmethod
+    def _folder_for(self, name: str) -> Path:
+        """A new directory of this machine to write a checkpoint's files into."""
+
+    @abstractmethod
+    def _keep(self, staged: Staged) -> None:
+        """Put the files, which have their manifest, where they belong; take away the directory they are in."""
+
+    @abstractmethod
+    def fetch(self, checkpoint: CheckpointRef) -> Path:
+        """A directory of this machine with the checkpoint's files, which are what was saved; `release` it afterwards.
+
+        Raises:
+            CheckpointCorruptError: they are not.
+            OSError: they cannot be read now.
+        """
+
+    def release(self, fetched: Path) -> None:
+        """Give back what `fetch` gave."""
+
+    @abstractmethod
+    def clear_unfinished(self, trial_id: str) -> None:
+        """Remove what an attempt that died has left on this machine: saves cut short, copies it had fetched."""
+
+    # The side of the process that runs the experiment, and of readers.
+
+    def at(self, checkpoint: CheckpointRef) -> Checkpoint:
+        """The checkpoint as users hold it."""
+        return Checkpoint(f"{self.address}/{checkpoint.path}")
+
+    @abstractmethod
+    def has(self, checkpoint: CheckpointRef) -> bool:
+        """Whether it is there, in whatever state."""
+
+    @abstractmethod
+    def delete(self, checkpoint: CheckpointRef) -> None:
+        """Remove a checkpoint; one that is gone already is fine."""
+
+    @abstractmethod
+    def set_aside(self, checkpoint: CheckpointRef) -> str:
+        """Move a damaged checkpoint out of the way; see `Keeper`."""
+
+    @abstractmethod
+    def names(self, folder: str = FOLDER) -> list[str]:
+        """What is there of every trial, whole or not, in order: ``checkpoints/t0/000007-2``."""
+
+    def sweep(self, kept: Iterable[CheckpointRef]) -> list[str]:
+        """Remove what a killed process left, unfinished or unknown to the journal, and say what."""
+        known = {one.path for one in kept}
+        left = [name for name in self.names() if name not in known]
+        for name in left:
+            self._remove(name)
+        return left
+
+    @abstractmethod
+    def _remove(self, name: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class DirectoryPlace(Place):
+    """The experiment's own directory. With `durable` each checkpoint is flushed to the disk before it counts."""
+
+    address: str
+    durable: bool = False
+
+    def is_seen(self) -> bool:
+        return self._path(LOCK).exists()
+
+    def _folder_for(self, name: str) -> Path:
+        place = self._path(name)
+        unfinished = place.with_name(f"{_UNFINISHED}{place.name}")
+        if unfinished.exists():
+            shutil.rmtree(unfinished)
+        while True:  # `delete` removes the trial's folder whenever it finds it empty
+            with contextlib.suppress(FileNotFoundError):
+                unfinished.mkdir(parents=True)
+                return unfinished
+
+    def _keep(self, staged: Staged) -> None:
+        place = self._path(staged.name)
+        if self.durable:
+            flushing.flush_tree(staged.folder)
+        staged.folder.rename(place)
+        if self.durable:
+            flushing.flush_up(place.parent, Path(self.address))
+
+    def fetch(self, checkpoint: CheckpointRef) -> Path:
+        path = self._path(checkpoint.path)
+        manifest.verify(path)
+        return path
+
+    def clear_unfinished(self, trial_id: str) -> None:
+        with contextlib.suppress(FileNotFoundError):  # `delete` may remove the folder at this moment
+            for unfinished in self._path(FOLDER, trial_id).glob(f"{_UNFINISHED}*"):
+                shutil.rmtree(unfinished, ignore_errors=True)
+
+    def has(self, checkpoint: CheckpointRef) -> bool:
+        return self._path(checkpoint.path).is_dir()
+
+    def delete(self, checkpoint: CheckpointRef) -> None:
+        self._remove(checkpoint.path)
+        with contextlib.suppress(OSError):
+            self._path(checkpoint.path).parent.rmdir()
+
+    def set_aside(self, checkpoint: CheckpointRef) -> str:
+        path = self._path(checkpoint.path)
+        target = self._path(DAMAGED, *path.relative_to(self._path(FOLDER)).parts)
+        if not path.is_dir():
+            return ""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+        path.rename(target)
+        return str(target)
+
+    def names(self, folder: str = FOLDER) -> list[str]:
+        return sorted(str(path.relative_to(self.address)) for path in self._path(folder).glob("*/*"))
+
+    def _remove(self, name: str) -> None:
+        shutil.rmtree(self._path(name), ignore_errors=True)
+
+    def _path(self, *parts: str) -> Path:
+        return Path(self.address, *parts)
+
+
+@dataclass(frozen=True)
+class UrlPlace(Place):
+    """Somewhere behind a URL. Files are written on the trial's machine and copied up, and down when they are read."""
+
+    address: str
+
+    def is_seen(self) -> bool:
+        return True
+
+    def _folder_for(self, name: str) -> Path:
+        _, trial_id, number = name.split("/")
+        return Path(tempfile.mkdtemp(prefix=f"{self._prefix(trial_id)}{number}."))
+
+    def _keep(self, staged: Staged) -> None:
+        url = self._url(staged.name)
+        try:
+            remote.upload(staged.folder, url)
+        except BaseException:
+            with contextlib.suppress(OSError):  # the storage may be what is wrong; a sweep finds it
+                remote.remove(url)
+            raise
+        self.discard(staged)
+
+    def fetch(self, checkpoint: CheckpointRef) -> Path:
+        copied = self._folder_for(checkpoint.path)
+        try:
+            remote.download(self._url(checkpoint.path), copied)
+        except BaseException:
+            self.release(copied)
+            raise
+        return copied
+
+    def release(self, fetched: Path) -> None:
+        shutil.rmtree(fetched, ignore_errors=True)
+
+    def clear_unfinished(self, trial_id: str) -> None:
+        for unfinished in Path(tempfile.gettempdir()).glob(f"{self._prefix(trial_id)}*"):
+            if unfinished.stat().st_uid == os.getuid():
+                shutil.rmtree(unfinished, ignore_errors=True)
+
+    def has(self, checkpoint: CheckpointRef) -> bool:
+        return remote.exists(f"{self._url(checkpoint.path)}/{manifest.MANIFEST}")
+
+    def delete(self, checkpoint: CheckpointRef) -> None:
+        self._remove(checkpoint.path)
+
+    def set_aside(self, checkpoint: CheckpointRef) -> str:
+        elsewhere = self._url(checkpoint.path.replace(FOLDER, DAMAGED, 1))
+        return elsewhere if remote.move(self._url(checkpoint.path), elsewhere) else ""
+
+    def names(self, folder: str = FOLDER) -> list[str]:
+        return sorted(self._found(folder))
+
+    def _found(self, folder: str) -> Iterator[str]:
+        for trial_id in remote.folders(self._url(folder)):
+            yield from (f"{folder}/{trial_id}/{name}" for name in remote.folders(self._url(f"{folder}/{trial_id}")))
+
+    def _remove(self, name: str) -> None:
+        remote.remove(self._url(name))
+
+    def _url(self, name: str) -> str:
+        return f"{self.address}/{name}"
+
+    def _prefix(self, trial_id: str) -> str:
+        """What the temporary directories of a trial's attempts begin with."""
+        return f"audition-{hashlib.blake2b(self.address.encode(), digest_size=6).hexdigest()}-{trial_id}-"
+
+
+def place_at(address: str | os.PathLike[str], *, durable: bool = False) -> Place:
+    """The place that `address` names: a directory, or a URL."""
+    if remote.is_url(address):
+        return UrlPlace(str(address).rstrip("/"))
+    return DirectoryPlace(os.fspath(address), durable)

@@ -1,0 +1,211 @@
+"""The journal of an experiment whose home is not a local disk: published there while it is written here.
+
+What is published is a database of its own, whole at any moment: a backup of the live one, put in the place of the
+backup before. It is behind by some seconds at most, which are lost only with this machine. A checkpoint that the
+published journal still counts on is not deleted before the next is published: whoever goes on from it elsewhere finds
+what it names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import shutil
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+from tune.errors import NotAnExperimentError
+from tune.machine.events import CheckpointRef
+from tune.storage import chain, flushing, journal, mark, remote
+from tune.storage.directory import Hold
+from tune.storage.home import Home, make_live
+from tune.storage.journal import DATABASE
+from tune.storage.places import Place
+
+log = logging.getLogger(__name__)
+
+_INTERVAL_S = 10.0
+_SHARE = 20
+"""Publishing takes at most one part in so many of the time."""
+
+
+class Publisher:
+    """Publishes a journal whenever it has grown, on a thread of its own, until it is closed."""
+
+    def __init__(self, home: Home, place: Place, *, interval_s: float = _INTERVAL_S) -> None:
+        self._home = home
+        self._place = place
+        self._interval_s = interval_s
+        self._doomed: list[CheckpointRef] = []
+        self._published: tuple[int, bytes] | None = None
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._thread.start()
+
+    def delete(self, checkpoint: CheckpointRef) -> None:
+        """Remove a checkpoint once the published journal no longer counts on it."""
+        self._doomed.append(checkpoint)
+
+    def set_aside(self, checkpoint: CheckpointRef) -> str:
+        """Move a damaged checkpoint out of the way, which nobody can count on anyway."""
+        return self._place.set_aside(checkpoint)
+
+    def close(self) -> None:
+        """Publish the end, and delete what is left to delete."""
+        self._ending.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        pause_s = 0.0
+        while not self._ending.wait(pause_s):
+            pause_s = max(self._interval_s, _SHARE * self._publish_if_grown())
+        self._publish_if_grown()
+
+    def _publish_if_grown(self) -> float:
+        """How many seconds that took."""
+        began = time.monotonic()
+        try:
+            self._publish()
+        except Exception as error:  # noqa: BLE001 (every library behind a URL has errors of its own)
+            kept = f"everything is kept in {self._home.live}, and is published once that works"
+            log.warning("%s: its journal could not be published (%s); %s", self._home.address, error, kept)
+        return time.monotonic() - began
+
+    def _publish(self) -> None:
+        doomed = list(self._doomed)  # their entries are in the journal by now
+        with journal.reading(self._home.live) as connection:
+            reached = chain.last(connection)
+            if reached != self._published:
+                publish(connection, self._home)
+                self._published = reached
+        for checkpoint in doomed:
+            self._place.delete(checkpoint)
+            self._doomed.remove(checkpoint)
+
+
+def publish(connection: sqlite3.Connection, home: Home) -> None:
+    """Put a copy of the journal that `connection` reads in the place of the one at `home`."""
+    copy = home.live / f".{DATABASE}.published"
+    copy.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as target:
+        connection.backup(target)
+        target.execute("PRAGMA journal_mode = DELETE")  # so that it is one file, and can be read where nobody may write
+    try:
+        if remote.is_url(home.address):
+            remote.replace(copy, f"{home.address}/{DATABASE}")
+        else:
+            _replace(copy, Path(home.address, DATABASE))
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _replace(source: Path, path: Path) -> None:
+    unfinished = path.with_name(f".{path.name}.new")
+    shutil.copyfile(source, unfinished)
+    flushing.flush(unfinished)
+    unfinished.replace(path)
+    flushing.flush(path.parent)
+
+
+def is_published(home: Home) -> bool:
+    """Whether there is a journal at `home`."""
+    if remote.is_url(home.address):
+        with remote.reaching(home.address):
+            return remote.exists(f"{home.address}/{DATABASE}")
+    return Path(home.address, DATABASE).is_file()
+
+
+def exists(home: Home) -> bool:
+    """Whether there is an experiment at `home`, or one here that was never published there."""
+    return (home.live / DATABASE).is_file() or is_published(home)
+
+
+def bring_back(home: Home) -> None:
+    """See to it that the live journal of `home`, before it goes on here, has all that was published.
+
+    It has when the experiment ran here last. When it ran elsewhere since, what is published takes its place, and the
+    one that was here is kept beside it.
+
+    Raises:
+        NotAnExperimentError: nothing is at `home`, nor here.
+        ExperimentBusyError: it is run on this machine now.
+    """
+    home.make()
+    hold = Hold(home.directory)
+    try:
+        found = home.live / f".{DATABASE}.brought"
+        if not _fetch(home, found):
+            if not (home.live / DATABASE).is_file():
+                raise NotAnExperimentError(f"there is no experiment at {home.address}")
+            return
+        if _has_all_of(home.live, found):
+            found.unlink()
+            return
+        _set_aside(home.live)
+        found.rename(home.live / DATABASE)
+    finally:
+        hold.release()
+        if not (home.live / DATABASE).is_file():
+            home.remove_if_empty()
+
+
+def readable(address: str) -> Path:
+    """A directory of this machine to read the experiment at a URL from, as far as it is known here.
+
+    It is where its database is written when it runs, or ran last, on this machine; otherwise a copy of what is
+    published, made anew each time.
+
+    Raises:
+        NotAnExperimentError: nothing is there.
+    """
+    home = Home.at(address)
+    digest = hashlib.blake2b(home.address.encode(), digest_size=6).hexdigest()
+    copy = home.live.with_name(f".read-{digest}")
+    make_live(copy, home.address)
+    found = copy / f".{DATABASE}.{threading.get_ident()}"
+    try:
+        if not _fetch(home, found):
+            if not (home.live / DATABASE).is_file():
+                raise NotAnExperimentError(f"there is no experiment at {home.address}")
+            return home.live
+        if _has_all_of(home.live, found):
+            return home.live
+        found.replace(copy / DATABASE)
+        return copy
+    finally:
+        found.unlink(missing_ok=True)
+
+
+def _fetch(home: Home, target: Path) -> bool:
+    target.unlink(missing_ok=True)
+    if remote.is_url(home.address):
+        with remote.reaching(home.address):
+            return remote.fetch(f"{home.address}/{DATABASE}", target)
+    if not is_published(home):
+        return False
+    shutil.copyfile(Path(home.address, DATABASE), target)
+    return True
+
+
+def _has_all_of(live: Path, published: Path) -> bool:
+    """Whether the journal in `live` goes on from where the published one ends."""
+    if not (live / DATABASE).is_file():
+        return False
+    with contextlib.closing(sqlite3.connect(published)) as connection:
+        position, checksum = chain.last(connection)
+    with journal.reading(live) as connection:
+        return chain.last(connection)[0] >= position and chain.at(connection, position) == checksum
+
+
+def _set_aside(live: Path) -> None:
+    """Keep a journal that is of another past than the published one."""
+    if not (live / DATABASE).is_file():
+        return
+    log.warning("%s ran elsewhere since; the journal that was here is kept as %s.other", live, DATABASE)
+    with contextlib.closing(journal.connect(live / DATABASE)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")  # so that it is one file
+    (live / DATABASE).replace(live / f"{DATABASE}.other")
+    (live / mark.NAME).unlink(missing_ok=True)
