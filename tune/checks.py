@@ -138,8 +138,12 @@ def of_failures(failure: FailureConfig) -> Iterator[str]:
 
 def of_checkpoints(keep: CheckpointConfig) -> Iterator[str]:
     """When checkpoints are saved, and which are kept."""
-    if keep.num_to_keep is not None and (not _is_whole(keep.num_to_keep) or keep.num_to_keep < 1):
-        yield f"num_to_keep must be at least 1 or None, got {keep.num_to_keep!r}"
+    if keep.num_to_keep is not None and (not _is_whole(keep.num_to_keep) or keep.num_to_keep < 0):
+        yield f"num_to_keep must be a whole number of at least 0 or None, got {keep.num_to_keep!r}"
+    if keep.max_total_bytes is not None and (not _is_whole(keep.max_total_bytes) or keep.max_total_bytes < 1):
+        yield f"max_total_bytes must be a whole number of bytes or None, got {keep.max_total_bytes!r}"
+    if not isinstance(keep.asynchronous, bool):
+        yield f"asynchronous must be True or False, got {keep.asynchronous!r}"
     if not _is_whole(keep.checkpoint_frequency) or keep.checkpoint_frequency < 0:
         yield f"checkpoint_frequency must be a whole number of at least 0, got {keep.checkpoint_frequency!r}"
     if keep.checkpoint_score_order not in ("min", "max"):

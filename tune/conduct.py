@@ -286,7 +286,15 @@ def _restate(job: Job) -> None:
 def _program(job: Job, experiment: Experiment) -> Program:
     plan = experiment.plan
     announces = not (plan.start_timeout_s is plan.report_timeout_s is None)
-    setting = Setting(str(job.directory), job.name, plan.metrics, job.tune.reuse_actors, announces, job.place)
+    setting = Setting(
+        str(job.directory),
+        job.name,
+        plan.metrics,
+        job.tune.reuse_actors,
+        announces,
+        job.place,
+        job.run.checkpoint_config.asynchronous,
+    )
     return TrialProgram(job.fitted.trainable, setting, job.fitted.parameters)
 
 

@@ -12,7 +12,18 @@ from typing import assert_never
 from executor.interface import Prepared, TrialExecutor
 from executor.messages import Call, Died, Raised, Reservation, Returned
 from executor.resources import Request
-from tune.machine.events import Command, DeleteCheckpoint, Kill, Launched, Leave, Nudge, Reply, Start
+from tune.machine.events import (
+    CheckpointRef,
+    Command,
+    DeleteCheckpoint,
+    Kill,
+    Launched,
+    Leave,
+    Nudge,
+    Reply,
+    SetAside,
+    Start,
+)
 from tune.storage.directory import LOGS, rendezvous
 from tune.storage.places import DirectoryPlace, Keeper
 from tune.worker.messages import Task
@@ -165,6 +176,8 @@ class Crew:
                 self._executor.kill(_call_id(trial_id, attempt), reason)
             case DeleteCheckpoint(checkpoint):
                 self._do_aside(self._removing, self._keeper.delete, checkpoint)
+            case SetAside(checkpoint):
+                self._do_aside(self._removing, self._set_aside, checkpoint)
             case _:
                 assert_never(command)
 
@@ -189,6 +202,10 @@ class Crew:
             threads.submit(work, *arguments)
         else:
             work(*arguments)
+
+    def _set_aside(self, checkpoint: CheckpointRef) -> None:
+        if where := self._keeper.set_aside(checkpoint):
+            log.warning("the damaged checkpoint %s is kept as %s, to look at", checkpoint.path, where)
 
     def _ask_and_kill(self, call_id: str, reason: str) -> None:
         """End a call that hangs, once its process has said where it stands, if it can."""

@@ -171,6 +171,7 @@ class Job:
                 keep.num_to_keep,
                 keep.checkpoint_score_attribute,
                 keep.checkpoint_score_order,
+                keep.max_total_bytes,
             ),
         )
 

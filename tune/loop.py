@@ -40,7 +40,9 @@ from tune.machine.events import (
     Reply,
     Reported,
     ResizeDropped,
+    SaveBegun,
     Saved,
+    SaveFailed,
     SearchEnded,
     Suggested,
     Take,
@@ -48,7 +50,7 @@ from tune.machine.events import (
 from tune.machine.experiment import Experiment
 from tune.machine.prospects import Wanted
 from tune.storage.journal import Journal
-from tune.worker.messages import Ask, Begin, Outcome, Refuse, Report, Save
+from tune.worker.messages import Ask, Begin, Outcome, Refuse, Report, Save, Stage, Unsaved
 
 log = logging.getLogger(__name__)
 
@@ -282,11 +284,16 @@ class Loop:
     def _take_emission(self, trial_id: str, attempt: int, event: messages.Emitted) -> None:
         seq = event.seq if event.waits else 0
         match event.payload:
-            case Report(metrics, seconds, checkpoint, offers, process):
-                who = process or ()
-                self._handle(Reported(trial_id, attempt, seq, metrics, seconds, checkpoint, offers, *who))
+            case Report(metrics, seconds, checkpoint, offers, process, saves):
+                pid, host = process or (None, "")
+                self._handle(Reported(trial_id, attempt, seq, metrics, seconds, checkpoint, offers, pid, host, saves))
             case Begin():
                 self._handle(Begun(trial_id, attempt))
+            case Stage():
+                self._handle(SaveBegun(trial_id, attempt, seq))
+            case Unsaved(why):
+                log.warning("%s goes on without having saved: %s", trial_id, why)
+                self._handle(SaveFailed(trial_id, attempt, seq, why))
             case Save(checkpoint):
                 self._handle(Saved(trial_id, attempt, seq, checkpoint))
             case Ask(name, domain):

@@ -44,7 +44,12 @@ class CheckpointConfig:
 
     A trial that offers a checkpoint saves it at every `checkpoint_frequency`-th report (0: only when it pauses or is
     suspended), and when it is stopped if `checkpoint_at_end`. Of each trial the latest is always kept, of the others
-    the best by `checkpoint_score_attribute` (by default the run's metric), `num_to_keep` in all; None keeps all.
+    the best by `checkpoint_score_attribute` (by default the run's metric), `num_to_keep` in all; None keeps all, and 0
+    none once the trial has ended. With `max_total_bytes` all trials' checkpoints together are held to so many bytes, as
+    far as that is possible without the latest of trials that are not over: the worst go first.
+
+    With `asynchronous` a trial waits only while its own files are written or copied. Checksums, flushing and upload
+    happen while it trains on; should it fail before they are complete, it goes on from the checkpoint before.
     """
 
     num_to_keep: int | None = 2
@@ -52,6 +57,8 @@ class CheckpointConfig:
     checkpoint_score_order: str = "max"
     checkpoint_frequency: int = 1
     checkpoint_at_end: bool = False
+    max_total_bytes: int | None = None
+    asynchronous: bool = False
 
 
 @dataclass(kw_only=True)

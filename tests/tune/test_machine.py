@@ -12,7 +12,7 @@ from executor.resources import Request, Resources
 from schedulers.base import Continue, Decision, Pause, Save, Stop, TrialScheduler
 from searchers.base import FINISHED
 from tests.tune.arena import bound
-from tests.tune.bench import DIED, KILLED, RAISED, Bench, Listening, Script, make_plan, only
+from tests.tune.bench import DIED, KILLED, RAISED, Bench, Listening, Script, make_plan, only, ref
 from tune.machine.events import (
     CheckpointRef,
     CheckpointRefused,
@@ -32,8 +32,12 @@ from tune.machine.events import (
     ParameterGiven,
     Reply,
     Reported,
+    SaveBegun,
+    Saved,
+    SaveFailed,
     SaveNow,
     SearchEnded,
+    SetAside,
     Suggested,
     Take,
 )
@@ -333,18 +337,111 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before() -> None:
     launched = bench.start()
     before, damaged = bench.trial().checkpoints
     assert launched.checkpoint == damaged
-    (reply,) = bench.happen(CheckpointRefused("t0", 2, 1, damaged, "torn"))
+    aside, reply = bench.happen(CheckpointRefused("t0", 2, 1, damaged, "torn"))
+    assert aside == SetAside(damaged)
     assert reply.answer == Take(before)
     assert bench.trial().checkpoints == [before]
     bench.report()
     assert bench.trial().totals.iteration == before.iteration + 1
     assert bench.experiment.take_entries()[-2].iteration == before.iteration
-    (reply,) = bench.happen(CheckpointRefused("t0", 2, 3, before, "torn"))
+    _, reply = bench.happen(CheckpointRefused("t0", 2, 3, before, "torn"))
     assert reply.answer == Take(None)
     assert bench.trial().totals.iteration == 0
 
 
 # Saving.
+
+
+def test_a_checkpoint_saved_aside_counts_from_when_it_is_complete_as_of_its_own_report() -> None:
+    bench = Bench(make_plan(max_failures=1))
+    bench.start()
+    bench.answer(offers=True, loss=1.0)
+    saved = ref(bench.trial())
+    (reply,) = bench.happen(SaveBegun("t0", 1, 9))
+    assert reply.answer == GoOn(0)
+    bench.answer(offers=True, loss=2.0)
+    bench.answer(loss=3.0)
+    assert bench.trial().checkpoints == []
+    assert bench.happen(Saved("t0", 1, 0, saved)) == []
+    assert bench.trial().checkpoints == [saved]
+    bench.fail()
+    assert bench.start().checkpoint == saved
+    assert bench.trial().totals.iteration == 1
+    assert bench.trial().scores[saved.path] == -1.0
+
+
+def test_what_was_being_saved_when_a_trial_died_is_not_gone_on_from() -> None:
+    bench = Bench(make_plan(max_failures=1))
+    bench.start()
+    bench.answer(offers=True)
+    bench.happen(SaveBegun("t0", 1, 9))
+    bench.fail()
+    assert bench.start().checkpoint is None
+    assert isinstance(bench.answer(offers=True), SaveNow)
+
+
+def test_a_trial_that_leaves_may_take_its_time_to_finish_a_save() -> None:
+    bench = Bench(make_plan(grace_s=5.0), scheduler=Script(t0_1=Pause()))
+    bench.start()
+    first = bench.report(offers=True)
+    assert only(Reply, first).answer == SaveNow()
+    (reply,) = bench.happen(SaveBegun("t0", 1, 9))
+    assert isinstance(reply.answer, Leave)
+    assert bench.experiment.next_deadline is None
+    bench.now = 100.0
+    bench.happen(Saved("t0", 1, 0, ref(bench.trial())))
+    assert bench.experiment.next_deadline == 105.0
+    bench.end(by_order=True)
+    assert bench.state() == "PAUSED"
+    assert bench.start().checkpoint.iteration == 1
+
+
+def test_a_trial_goes_on_when_there_is_no_room_for_its_checkpoint() -> None:
+    bench = Bench()
+    bench.start()
+    bench.answer(offers=True)
+    (reply,) = bench.happen(SaveFailed("t0", 1, 2, "no room"))
+    assert reply.answer == GoOn(0)
+    assert bench.trial().checkpoints == []
+    assert isinstance(bench.answer(offers=True), SaveNow)
+
+
+def test_with_none_to_keep_a_trial_has_its_latest_until_it_is_over() -> None:
+    bench = Bench(make_plan(retention=Retention(num_to_keep=0), max_failures=1))
+    bench.start()
+    for _ in range(2):
+        bench.answer(offers=True)
+        bench.save()
+    (latest,) = bench.trial().checkpoints
+    bench.fail()
+    assert bench.start().checkpoint == latest
+    assert only(DeleteCheckpoint, bench.end()).checkpoint == latest
+    assert bench.experiment.kept_checkpoints == []
+
+
+def test_beyond_the_budget_of_bytes_the_worst_go_but_never_what_a_trial_goes_on_from() -> None:
+    bench = Bench(make_plan(retention=Retention(num_to_keep=None, max_total_bytes=30)))
+    gone: list[CheckpointRef] = []
+
+    def save(name: str, loss: float) -> None:
+        trial = bench.trial(name)
+        iteration = trial.totals.iteration + 1
+        saved = CheckpointRef(f"{name}/{iteration}", iteration, 10)
+        commands = bench.report(name, checkpoint=saved, loss=loss)
+        gone.extend(one.checkpoint for one in commands if isinstance(one, DeleteCheckpoint))
+
+    for name in ("t0", "t1"):
+        bench.start(name)
+        save(name, loss=5.0 if name == "t0" else 1.0)
+        save(name, loss=3.0)
+    assert [one.path for one in gone] == ["t0/1"]
+    bench.start("t2")
+    save("t2", loss=9.0)
+    bench.start("t3")
+    save("t3", loss=9.0)
+    assert [one.path for one in gone] == ["t0/1", "t1/1"]
+    assert len(bench.experiment.kept_checkpoints) == 4  # each is what its trial goes on from
+    assert only(DeleteCheckpoint, bench.end("t2")).checkpoint.path == "t2/1"
 
 
 @pytest.mark.parametrize(("frequency", "expected"), [(0, []), (1, [1, 2, 3, 4, 5, 6]), (2, [2, 4, 6]), (4, [4])])

@@ -37,7 +37,9 @@ from tune.machine.events import (
     Reply,
     Reported,
     ResizeDropped,
+    SaveBegun,
     Saved,
+    SaveFailed,
     SaveNow,
     SearchEnded,
     Start,
@@ -158,6 +160,7 @@ class Worker:
     attempt: int
     seq: int = 0
     answer: Any = None
+    aside: CheckpointRef | None = None
 
     def next_seq(self) -> int:
         self.seq += 1
@@ -170,13 +173,23 @@ class AnyLife(RuleBasedStateMachine):
     @initialize(
         seed=st.integers(0, 1000),
         max_failures=st.sampled_from([0, 2, -1]),
-        keep=st.sampled_from([1, 2, None]),
+        keep=st.sampled_from([0, 1, 2, None]),
+        budget=st.sampled_from([None, 25]),
         frequency=st.integers(0, 2),
         at_end=st.booleans(),
         most=st.sampled_from([10, 10_000]),
     )
-    def open(self, seed: int, max_failures: int, keep: int | None, frequency: int, at_end: bool, most: int) -> None:
-        retention = Retention(frequency, at_end, keep)
+    def open(
+        self,
+        seed: int,
+        max_failures: int,
+        keep: int | None,
+        budget: int | None,
+        frequency: int,
+        at_end: bool,
+        most: int,
+    ) -> None:
+        retention = Retention(frequency, at_end, keep, max_total_bytes=budget)
         self.plan = Plan(("loss",), ("min",), seed, max_failures=max_failures, retention=retention, time_budget_s=500.0)
         self.most = most
         self.experiment = self.fresh()
@@ -252,12 +265,16 @@ class AnyLife(RuleBasedStateMachine):
 
     def report(self, data: st.DataObject, loss: float, offers: bool, seconds: float) -> None:
         name, worker = self.pick(data)
-        brought = None
-        if not offers and data.draw(st.booleans()):
+        brought, saves = None, False
+        if not offers and worker.aside is None and data.draw(st.booleans()):
             brought = self.checkpoint(name, self.experiment.trials[name].totals.iteration + 1)
+            saves = data.draw(st.booleans())
         self.now += seconds
         metrics = {"loss": loss, "shape": [1, 2], "timesteps_this_iter": 3}
-        self.happen(Reported(name, worker.attempt, worker.next_seq(), metrics, seconds, brought, offers))
+        seq, saved = worker.next_seq(), None if saves else brought
+        self.happen(Reported(name, worker.attempt, seq, metrics, seconds, saved, offers, saves=saves))
+        if saves and name in self.workers:
+            worker.aside = brought
 
     def checkpoint(self, name: str, iteration: int) -> CheckpointRef:
         return CheckpointRef(f"checkpoints/{name}/{iteration:06d}-{self.workers[name].attempt}", iteration, 10)
@@ -266,13 +283,35 @@ class AnyLife(RuleBasedStateMachine):
     @rule(data=st.data())
     def save(self, data: st.DataObject) -> None:
         name, worker = self.pick(data, saving=True)
+        self.save_aside_completes(name)
         saved = self.checkpoint(name, self.experiment.trials[name].totals.iteration)
-        self.happen(Saved(name, worker.attempt, worker.next_seq(), saved))
+        match data.draw(st.sampled_from(["saved", "aside", "no room"])):
+            case "saved":
+                self.happen(Saved(name, worker.attempt, worker.next_seq(), saved))
+            case "aside":
+                self.happen(SaveBegun(name, worker.attempt, worker.next_seq()))
+                worker.aside = saved
+            case _:
+                self.happen(SaveFailed(name, worker.attempt, worker.next_seq(), "no room"))
+
+    @precondition(lambda self: any(one.aside for one in self.workers.values()))
+    @rule(data=st.data(), room=st.booleans())
+    def aside(self, data: st.DataObject, room: bool) -> None:
+        names = [name for name, one in self.workers.items() if one.aside]
+        self.save_aside_completes(data.draw(st.sampled_from(names)), room=room)
+
+    def save_aside_completes(self, name: str, *, room: bool = True) -> None:
+        worker = self.workers[name]
+        saved, worker.aside = worker.aside, None
+        if saved is not None:
+            outcome = Saved(name, worker.attempt, 0, saved) if room else SaveFailed(name, worker.attempt, 0, "no room")
+            self.happen(outcome)
 
     @precondition(can_report)
     @rule(data=st.data(), loss=METRIC, returns=st.booleans())
     def finish(self, data: st.DataObject, loss: float, returns: bool) -> None:
         name, worker = self.pick(data)
+        self.save_aside_completes(name)
         if isinstance(worker.answer, Leave):
             self.end(name, by_order=True)
         else:
@@ -430,8 +469,20 @@ class AnyLife(RuleBasedStateMachine):
     def checkpoints_are_few_and_the_best_is_finite(self) -> None:
         keep = self.plan.retention.num_to_keep
         for trial in self.experiment.trials.values():
-            assert keep is None or len(trial.checkpoints) <= keep
+            assert keep is None or len(trial.checkpoints) <= max(keep, 1)
+            assert keep != 0 or trial.state is not TrialState.TERMINATED or not trial.checkpoints
         assert self.experiment.best_result is None or math.isfinite(self.experiment.best_result["loss"])
+
+    @invariant()
+    def checkpoints_are_within_their_budget_but_for_those_that_are_needed(self) -> None:
+        experiment = self.experiment
+        held = {one.path: one.bytes for one in experiment.kept_checkpoints}
+        assert experiment._hoard.bytes == sum(held.values())
+        if not self.plan.retention.max_total_bytes or sum(held.values()) <= self.plan.retention.max_total_bytes:
+            return
+        for trial in experiment.trials.values():
+            assert set(trial.checkpoints) <= {trial.checkpoint}
+            assert trial.state is not TrialState.TERMINATED or trial is experiment.best or not trial.checkpoints
 
     def teardown(self) -> None:
         """Once nothing goes wrong any more, the run ends."""
@@ -448,6 +499,7 @@ class AnyLife(RuleBasedStateMachine):
                 self.pass_time(100.0)
                 continue
             name, worker = next(iter(self.workers.items()))
+            self.save_aside_completes(name)
             if isinstance(worker.answer, SaveNow):
                 saved = self.checkpoint(name, self.experiment.trials[name].totals.iteration)
                 self.happen(Saved(name, worker.attempt, worker.next_seq(), saved))

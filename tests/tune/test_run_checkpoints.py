@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -42,15 +46,16 @@ def given_as_function(step):
     tune.report({"step": step}, checkpoint=saving(step))
 
 
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["at once", "aside"])
 @pytest.mark.parametrize("give", [given_as_directory, given_as_path, given_as_checkpoint, given_as_function])
-def test_a_trial_goes_on_from_its_checkpoint_however_it_was_given(run, tmp_path, give):
+def test_a_trial_goes_on_from_its_checkpoint_however_it_was_given(run, tmp_path, give, asynchronous):
     def train(_config):
         for step in range(steps_done() + 1, 7):
             if step == 4 and tune.get_context().get_attempt() == 1:
                 os._exit(1)
             give(step)
 
-    result = run(train, max_failures=1)[0]
+    result = run(train, max_failures=1, checkpoint_config=tune.CheckpointConfig(asynchronous=asynchronous))[0]
 
     assert list(result.metrics_dataframe["step"]) == [1, 2, 3, 4, 5, 6]
     assert steps_in(result.checkpoint) == 6
@@ -71,11 +76,11 @@ def test_a_checkpoint_read_can_be_given_back(run):
     assert steps_in(result.checkpoint) == 1
 
 
-@pytest.mark.parametrize(("number", "expected"), [(1, [6]), (2, [5, 6]), (None, [1, 2, 3, 4, 5, 6])])
+@pytest.mark.parametrize(("number", "expected"), [(0, []), (1, [6]), (2, [5, 6]), (None, [1, 2, 3, 4, 5, 6])])
 def test_as_many_are_kept_as_asked_for(run, tmp_path, number, expected):
     result = run(counting, checkpoint_config=tune.CheckpointConfig(num_to_keep=number))[0]
 
-    assert kept(tmp_path) == expected
+    assert (kept(tmp_path) if expected else []) == expected
     assert [steps_in(checkpoint) for checkpoint, _ in result.best_checkpoints] == expected
 
 
@@ -293,3 +298,90 @@ def test_a_trial_without_checkpoints_leaves_no_directory(run, tmp_path):
     assert result.checkpoint is None
     assert result.best_checkpoints == []
     assert [path.name for path in (tmp_path / "e").iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["at once", "aside"])
+def test_a_paused_trial_goes_on_from_where_it_paused_however_it_saves(run, asynchronous):
+    results = run(
+        counting,
+        config={"x": tune.grid_search([1, 2, 3]), "steps": 9},
+        metric="score",
+        mode="max",
+        scheduler=ASHAScheduler(max_t=9, reduction_factor=3, type="promotion"),
+        checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, asynchronous=asynchronous),
+    )
+
+    for one in results:
+        assert list(one.metrics_dataframe["step"]) == iterations(one) == list(range(1, len(iterations(one)) + 1))
+    assert max(one.attempts for one in results) > 1
+
+
+def fill_up(folder):
+    """Use all the room of a file system."""
+    with Path(folder, "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+
+
+@pytest.mark.fault("F15")
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
+def test_a_trial_goes_on_when_there_is_no_room_for_its_checkpoint(run, tmp_path, caplog):
+    storage = tmp_path / "e" / "checkpoints"
+    storage.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", storage], check=True)
+    try:
+
+        def train(_config):
+            for step in range(steps_done() + 1, 7):
+                if step == 3:
+                    fill_up(storage)
+                if step == 5:
+                    (storage / "ballast").unlink()
+                tune.report({"step": step}, checkpoint=saving(step))
+
+        result = run(train, checkpoint_config=tune.CheckpointConfig(num_to_keep=None))[0]
+
+        assert list(result.metrics_dataframe["step"]) == [1, 2, 3, 4, 5, 6]
+        assert (result.attempts, kept(tmp_path)) == (1, [1, 2, 5, 6])
+        assert "t0 goes on without having saved: there is no room for the checkpoint" in caplog.text
+    finally:
+        subprocess.run(["umount", storage], check=True)
+
+
+@pytest.mark.fault("F16")
+def test_a_damaged_checkpoint_is_kept_to_look_at_and_that_is_said(run, tmp_path, caplog):
+    def train(_config):
+        for step in range(steps_done() + 1, 4):
+            if step == 3 and tune.get_context().get_attempt() == 1:
+                damage_changed(tmp_path / "e" / "checkpoints" / "t0" / "000002-1")
+                os.kill(os.getpid(), signal.SIGKILL)
+            tune.report({"step": step}, checkpoint=saving(step))
+
+    run(train, max_failures=1)
+
+    aside = tmp_path / "e" / "damaged" / "t0" / "000002-1"
+    assert (aside / "step").read_text() == "9"
+    assert f"the damaged checkpoint checkpoints/t0/000002-1 is kept as {aside}" in caplog.text
+
+
+@pytest.mark.fault("F42")
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed: it tells what the system is asked")
+def test_durable_checkpoints_are_flushed_before_they_are_told_of(tmp_path):
+    """As the system is asked to: every file and directory of the checkpoint, then, once it is renamed, its folder."""
+    program = (
+        "import sys; from pathlib import Path; from tune.storage.places import place_at; "
+        "place_at(sys.argv[1], durable=True).save('t0', 1, 1, lambda path: Path(path, 'weights').write_text('w'))"
+    )
+    trace = tmp_path / "trace"
+    command = ["strace", "-f", "-y", "-e", "trace=fsync,rename", "-o", trace, sys.executable, "-c", program]
+    subprocess.run([*command, tmp_path / "e"], check=True, cwd=Path(__file__).parents[2])
+    told = re.findall(r"(fsync|rename)\(.*?e(/checkpoints[^\">]*|>)", trace.read_text())
+    unfinished = "/checkpoints/t0/.unfinished-000001-1"
+    assert sorted(told[:2]) == [("fsync", f"{unfinished}/.manifest.json"), ("fsync", f"{unfinished}/weights")]
+    assert told[2:] == [
+        ("fsync", unfinished),
+        ("rename", unfinished),
+        ("fsync", "/checkpoints/t0"),
+        ("fsync", "/checkpoints"),
+        ("fsync", ">"),
+    ]

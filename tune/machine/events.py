@@ -169,8 +169,9 @@ class ParameterGiven:
 class Reported:
     """A trial reported `metrics` after `seconds` of work.
 
-    `seq` is 0 when the trial did not wait for an answer. `checkpoint` is set when it came saved with the report;
-    `offers` when the trial could save one if asked. The first report of an attempt says which process it runs in.
+    `seq` is 0 when the trial did not wait for an answer. `checkpoint` is set when it came saved with the report,
+    `saves` when one is being saved aside, `offers` when the trial could save one if asked. The first report of an
+    attempt says which process it runs in.
     """
 
     trial_id: str
@@ -182,6 +183,7 @@ class Reported:
     offers: bool = False
     pid: int | None = None
     hostname: str = ""
+    saves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,13 +238,32 @@ class Evicted:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveBegun:
+    """The files of a checkpoint that was asked for are written; the trial goes on while it is saved aside."""
+
+    trial_id: str
+    attempt: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Saved:
-    """A checkpoint that was asked for is complete."""
+    """A checkpoint is complete: one that was asked for, or with `seq` 0 one that was saved aside."""
 
     trial_id: str
     attempt: int
     seq: int
     checkpoint: CheckpointRef
+
+
+@dataclass(frozen=True, slots=True)
+class SaveFailed:
+    """There was no room for a checkpoint: the trial goes on, and its latest is the one before; `seq` as in `Saved`."""
+
+    trial_id: str
+    attempt: int
+    seq: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +361,9 @@ TrialEvent = (
     | ExploitDropped
     | ResizeDropped
     | Evicted
+    | SaveBegun
     | Saved
+    | SaveFailed
     | CheckpointRefused
     | Ended
     | Failed
@@ -448,4 +471,11 @@ class DeleteCheckpoint:
     checkpoint: CheckpointRef
 
 
-Command = Start | Reply | Nudge | Kill | DeleteCheckpoint
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Keep a damaged checkpoint, which nothing refers to any more, for people to look at."""
+
+    checkpoint: CheckpointRef
+
+
+Command = Start | Reply | Nudge | Kill | DeleteCheckpoint | SetAside

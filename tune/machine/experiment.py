@@ -157,7 +157,7 @@ class Experiment(Prospects):
         match decision:
             case Exploit(donor, config):
                 if donor in self.trials:
-                    if isinstance(event, Reported) and not (event.offers or event.checkpoint):
+                    if isinstance(event, Reported) and not _has_checkpoint(event):
                         self._warn_of_copying(event.trial_id, donor)
                     return replace(decision, config=dict(config))
                 log.error("%s shall copy trial %r, which does not exist", event.trial_id, donor)
@@ -192,9 +192,7 @@ class Experiment(Prospects):
             return str(error)
         if wished == request:
             return ""
-        if self.trials[event.trial_id].state.live and not (
-            isinstance(event, Reported) and (event.offers or event.checkpoint)
-        ):
+        if self.trials[event.trial_id].state.live and not (isinstance(event, Reported) and _has_checkpoint(event)):
             return "a trial is given others only when it reports with a checkpoint"
         return None
 
@@ -316,3 +314,8 @@ class Experiment(Prospects):
             more = self.policies.failed(trial) if failed else self.policies.completed(trial)
             decisions = {**decisions, **more}
         return decisions
+
+
+def _has_checkpoint(event: Reported) -> bool:
+    """Whether the trial has saved, saves, or could save what it reports."""
+    return event.offers or event.saves or event.checkpoint is not None

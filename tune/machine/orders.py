@@ -18,7 +18,8 @@ Resize    saves, leaves, goes on at once with other   asks for the other resourc
 
 And where something else is under way:
 
-* A save in flight is finished first; the trial leaves with the answer to it.
+* A save in flight is finished first; the trial leaves with the answer to it. One that is saved aside, while the trial
+  goes on, counts from when it is complete, as of the report that it was begun with; only one is in flight.
 * A trial told to stop stays so. One told to pause or to suspend (Ctrl-C) does that, and what else was decided about it
   holds when it starts next: the copy, the resources.
 * The latest `Exploit` counts. The copy is of the donor as it stands: one that runs and has not saved since its last
@@ -54,7 +55,7 @@ from tune.machine.events import (
     ResizeDropped,
 )
 from tune.machine.standing import Standing
-from tune.machine.trial import Copy, Trial, TrialState, Turn
+from tune.machine.trial import Aside, Copy, Trial, TrialState, Turn
 
 
 class Orders(Standing):
@@ -110,7 +111,7 @@ class Orders(Standing):
             case Stop(reason, complete):
                 trial.reason, trial.cut_short = reason, not complete
                 self._move(trial, Turn.DISMISSED)
-                return self._forget_copy(trial)
+                return self._forget_copy(trial) + self._keep_less(trial)
             case Exploit():
                 return self._plan_copy(trial, decision)
             case Resize(resources):
@@ -139,18 +140,27 @@ class Orders(Standing):
         assert trial.copy is not None
         totals, score = donor.saved_totals[checkpoint.path], donor.scores[checkpoint.path]
         trial.copy = replace(trial.copy, checkpoint=checkpoint, totals=totals, score=score)
-        self._holders[checkpoint.path] += 1
+        self._hold(checkpoint)
         if trial.state is TrialState.RUNNING:
             self._move(trial, Turn.TOLD_TO_PAUSE if trial.copy.pause else Turn.TOLD_TO_SUSPEND)
             trial.reason = trial.copy.reason
 
     def _keep_saved(self, trial: Trial, checkpoint: CheckpointRef) -> list[Command]:
         """Keep a checkpoint that a trial saved; those that waited to copy it do."""
-        trial.save_due, trial.is_saving = trial.copies_itself and not trial.has_caught_up, False
+        if trial.aside is None:
+            self._begin_aside(trial)
+        assert trial.aside is not None
+        (totals, score, caught_up), trial.aside = trial.aside, None
         trial.barren_deaths = []
-        score = retention.score(self.plan, trial.last_result or {})
-        kept = self._keep(trial, checkpoint, trial.totals, score)
-        return kept + self._hand_out(trial, to_itself=trial.has_caught_up)
+        # One that was saved aside comes before the one that the trial was asked for meanwhile.
+        to_itself = caught_up and not trial.is_saving
+        return self._keep(trial, checkpoint, totals, score) + self._hand_out(trial, to_itself=to_itself)
+
+    def _begin_aside(self, trial: Trial) -> None:
+        """Remember where a trial stands whose checkpoint is saved now: it may go on meanwhile."""
+        caught_up, trial.is_saving = trial.has_caught_up, False
+        trial.save_due = trial.copies_itself and not caught_up
+        trial.aside = Aside(trial.totals, retention.score(self.plan, trial.last_result or {}), caught_up)
 
     def _hand_out(self, donor: Trial, *, to_itself: bool = False) -> list[Command]:
         """Let those that wait for a checkpoint of `donor` have its latest, if it has any."""
@@ -178,7 +188,7 @@ class Orders(Standing):
         copy, trial.copy = trial.copy, None
         self.copying.pop(trial.trial_id, None)
         self._file(trial)
-        return self._let_go(copy.checkpoint) if copy is not None and copy.checkpoint is not None else []
+        return [*self._let_go(copy.checkpoint)] if copy is not None and copy.checkpoint is not None else []
 
     def copies_due(self) -> list[Exploited | ExploitDropped]:
         """The copies that can be made now, and those that can be made no more."""

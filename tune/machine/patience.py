@@ -1,6 +1,7 @@
 """How long a trial may be silent, and how long it may take: deadlines of those that run.
 
-Times are seconds of the experiment's life. A trial that saves a checkpoint which it was asked for is not silent.
+Times are seconds of the experiment's life. A trial that saves a checkpoint is not silent: it may have ended but for
+that.
 """
 
 from __future__ import annotations
@@ -39,6 +40,6 @@ def _ends(plan: Plan, trial: Trial) -> Iterator[tuple[float, str]]:
     if plan.start_timeout_s is not None and not trial.has_begun:
         why = f"it did not begin within {plan.start_timeout_s:g} s (start_timeout_s)"
         yield trial.launched_at + plan.start_timeout_s, why
-    if plan.report_timeout_s is not None and trial.has_begun and not trial.is_saving:
+    if plan.report_timeout_s is not None and trial.has_begun and not trial.is_saving and trial.aside is None:
         why = f"it reported nothing for {plan.report_timeout_s:g} s (report_timeout_s)"
         yield trial.heard_at + plan.report_timeout_s, why

@@ -18,7 +18,9 @@ class Retention:
 
     A trial that offers a checkpoint is asked to save it at every `frequency`-th report (0: only when it pauses or is
     suspended), and when it stops if `at_end`. Its latest checkpoint is always kept; of the others the best by
-    `score_attribute` (the run's metric by default), so that `num_to_keep` are kept in all; None keeps every one.
+    `score_attribute` (the run's metric by default), so that `num_to_keep` are kept in all; None keeps every one, and 0
+    none once the trial is over. All trials' checkpoints together take `max_total_bytes`, as far as that is possible
+    without the latest of those that are not over.
     """
 
     frequency: int = 1
@@ -26,6 +28,7 @@ class Retention:
     num_to_keep: int | None = 2
     score_attribute: str | None = None
     score_order: str = "max"
+    max_total_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

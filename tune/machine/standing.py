@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from tune.machine import retention
@@ -20,6 +21,7 @@ from tune.machine.events import (
     SaveNow,
     SwitchedOff,
 )
+from tune.machine.hoard import Hoard, Offer
 from tune.machine.merit import NO_MERIT, merit_of
 from tune.machine.plan import Plan
 from tune.machine.trial import Totals, Trial, TrialState, Turn
@@ -58,6 +60,7 @@ class Standing:
         self.best_result: dict[str, Any] | None = None
         self.best_merit = NO_MERIT
         self._holders: Counter[str] = Counter()
+        self._hoard = Hoard(plan.retention.max_total_bytes)
 
     @property
     def kept_checkpoints(self) -> list[CheckpointRef]:
@@ -86,17 +89,23 @@ class Standing:
     def _answer(self, trial: Trial, free_until: int = 0) -> Answer:
         if trial.state is TrialState.RUNNING:
             return GoOn(free_until)
-        self._expect_end(trial, self.plan.grace_s)
         trial.told_to_leave = True
+        if trial.aside is not None:  # first it finishes that
+            self._wait_for_save(trial)
+        else:
+            self._expect_end(trial, self.plan.grace_s)
         return Leave(trial.reason)
 
     def _ask_to_save(self, trial: Trial) -> Answer:
-        """A save may take as long as it takes, unless somebody waits for the run to be interrupted."""
         trial.is_saving = True
+        self._wait_for_save(trial)
+        return SaveNow()
+
+    def _wait_for_save(self, trial: Trial) -> None:
+        """A save may take as long as it takes, unless somebody waits for the run to be interrupted."""
         if self.closing is None or not self.closing.keep:
             trial.deadline = None
             self.leaving.pop(trial.trial_id, None)
-        return SaveNow()
 
     def _expect_end(self, trial: Trial, within_s: float) -> None:
         """Give a trial that was told to end its time; one that reports again meanwhile gets no more."""
@@ -107,19 +116,59 @@ class Standing:
     # Checkpoints. Several trials may hold the same one: it goes when the last of them lets go of it.
 
     def _keep(self, trial: Trial, checkpoint: CheckpointRef, totals: Totals, score: float) -> list[Command]:
-        if checkpoint in trial.checkpoints:  # it became a copy of what it has already, and does not count that twice
+        known = (
+            checkpoint in trial.checkpoints
+        )  # it became a copy of what it has already, and does not count that twice
+        if known:
             trial.checkpoints.remove(checkpoint)
-            self._holders[checkpoint.path] -= 1
+        before = trial.checkpoint
         trial.checkpoints.append(checkpoint)
         trial.saved_totals[checkpoint.path] = totals
         trial.scores[checkpoint.path] = score
-        self._holders[checkpoint.path] += 1
+        if not known:
+            self._hold(checkpoint)
         gone: list[Command] = []
         for one in retention.superfluous(self.plan, trial):
-            trial.checkpoints.remove(one)
-            del trial.saved_totals[one.path], trial.scores[one.path]
-            gone += self._let_go(one)
-        return gone
+            gone += self._drop(trial, one)
+        if before in trial.checkpoints:
+            self._hoard.offer(trial.trial_id, before, trial.scores[before.path])
+        return gone + self._spend_less()
+
+    def _keep_less(self, trial: Trial) -> list[Command]:
+        """Take back what a trial that has just ended needs no more."""
+        if trial.state is not TrialState.TERMINATED:
+            return []
+        if self.plan.retention.num_to_keep == 0:
+            return self._forget_checkpoints(trial)
+        if trial.checkpoint is not None:
+            self._hoard.offer(trial.trial_id, trial.checkpoint, trial.scores[trial.checkpoint.path], latest=True)
+        return self._spend_less()
+
+    def _spend_less(self) -> list[Command]:
+        """Drop checkpoints until their bytes are within the experiment's budget, or no more may go."""
+        commands: list[Command] = []
+        spared: list[Offer] = []
+        while (offer := self._hoard.next_to_go()) is not None:
+            trial = self.trials[offer.trial_id]
+            if offer.checkpoint not in trial.checkpoints:
+                continue
+            if trial is self.best and offer.latest:
+                spared.append(offer)
+            elif trial.checkpoint != offer.checkpoint or trial.state is TrialState.TERMINATED:
+                commands += self._drop(trial, offer.checkpoint)
+        for offer in spared:
+            self._hoard.put_back(offer)
+        return commands
+
+    def _drop(self, trial: Trial, checkpoint: CheckpointRef) -> list[Command]:
+        trial.checkpoints.remove(checkpoint)
+        del trial.saved_totals[checkpoint.path], trial.scores[checkpoint.path]
+        return [*self._let_go(checkpoint)]
+
+    def _hold(self, checkpoint: CheckpointRef) -> None:
+        self._holders[checkpoint.path] += 1
+        if self._holders[checkpoint.path] == 1:
+            self._hoard.bytes += checkpoint.bytes
 
     def _forget_checkpoints(self, trial: Trial) -> list[Command]:
         held, trial.checkpoints = trial.checkpoints, []
@@ -127,11 +176,12 @@ class Standing:
         trial.scores.clear()
         return [command for one in held for command in self._let_go(one)]
 
-    def _let_go(self, checkpoint: CheckpointRef) -> list[Command]:
+    def _let_go(self, checkpoint: CheckpointRef) -> Sequence[DeleteCheckpoint]:
         self._holders[checkpoint.path] -= 1
         if self._holders[checkpoint.path] > 0:
             return []
         del self._holders[checkpoint.path]
+        self._hoard.bytes -= checkpoint.bytes
         return [DeleteCheckpoint(checkpoint)]
 
     # States.

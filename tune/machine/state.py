@@ -37,8 +37,11 @@ from tune.machine.events import (
     Reported,
     ResizeDropped,
     Rested,
+    SaveBegun,
     Saved,
+    SaveFailed,
     SearchEnded,
+    SetAside,
     SpaceChanged,
     Start,
     Suggested,
@@ -101,9 +104,8 @@ class State(Orders):
                 return self._report(trial, event, verdict, result)
             case Decided() | Exploited() | ExploitDropped() | ResizeDropped() | Evicted():
                 return self._apply_order(trial, event)
-            case Saved():
-                commands = self._keep_saved(trial, event.checkpoint)
-                return [*commands, Reply(trial.trial_id, event.attempt, event.seq, self._answer(trial))]
+            case SaveBegun() | Saved() | SaveFailed():
+                return self._take_save(trial, event)
             case ParameterGiven():
                 trial.config[event.name] = event.value
                 return [Reply(event.trial_id, event.attempt, event.seq, Take(event.value))]
@@ -119,6 +121,24 @@ class State(Orders):
                 raise AssertionError("a suggested trial does not exist yet")
             case _:
                 assert_never(event)
+
+    def _take_save(self, trial: Trial, event: SaveBegun | Saved | SaveFailed) -> list[Command]:
+        """How far a save is. A trial that saves aside waits for no answer, but perhaps in order to leave."""
+        commands: list[Command] = []
+        match event:
+            case SaveBegun():
+                self._begin_aside(trial)
+            case Saved():
+                commands = self._keep_saved(trial, event.checkpoint)
+            case SaveFailed():
+                trial.aside = None
+                trial.is_saving = trial.is_saving and not event.seq
+                trial.save_due = trial.save_due or trial.copies_itself
+        if event.seq:
+            return [*commands, Reply(trial.trial_id, event.attempt, event.seq, self._answer(trial))]
+        if trial.told_to_leave:
+            self._expect_end(trial, self.plan.grace_s)
+        return commands
 
     def _pass_by(self, trial: Trial, event: Overdue | TimedOut | Begun | Rested) -> list[Command]:
         """What time brings, or an attempt that begins within it."""
@@ -169,7 +189,7 @@ class State(Orders):
         trial.attempt = event.attempt
         trial.reason, trial.cut_short, trial.told_to_leave, trial.pid = "", False, False, None
         trial.is_saving = trial.has_begun = trial.time_is_spent = False
-        trial.save_due = trial.copies_itself
+        trial.save_due, trial.aside = trial.copies_itself, None
         trial.timed_out, trial.launched_at = "", self.time
         trial.request, trial.wished = trial.wished or trial.request, None
         trial.restore(event.checkpoint)
@@ -180,8 +200,10 @@ class State(Orders):
     def _report(self, trial: Trial, event: Reported, verdict: Verdict, result: dict[str, Any]) -> list[Command]:
         self._take_result(trial, event, result)
         commands = self._keep_saved(trial, event.checkpoint) if event.checkpoint else []
+        if event.saves:
+            self._begin_aside(trial)
         commands += self._order(trial, verdict.decision)
-        if not verdict.save and event.checkpoint is None:
+        if not (verdict.save or event.checkpoint or event.saves):
             commands += self._hand_out(trial)
         if not event.seq:  # it went on; should it end all the same, its next report waits
             nudge = [] if trial.state is TrialState.RUNNING else [Nudge(trial.trial_id, trial.attempt)]
@@ -190,13 +212,14 @@ class State(Orders):
         return [*commands, Reply(trial.trial_id, event.attempt, event.seq, answer)]
 
     def _refuse(self, trial: Trial, event: CheckpointRefused) -> list[Command]:
-        for one in [one for one in trial.checkpoints if one.path == event.checkpoint.path]:
-            trial.checkpoints.remove(one)
-            self._holders[one.path] -= 1
+        refused = [one for one in trial.checkpoints if one.path == event.checkpoint.path]
+        trial.checkpoints = [one for one in trial.checkpoints if one not in refused]
+        gone = [command for one in refused for command in self._let_go(one)]
         trial.restore(trial.checkpoint)
         trial.saved_totals.pop(event.checkpoint.path, None)
         trial.scores.pop(event.checkpoint.path, None)
-        return [Reply(trial.trial_id, event.attempt, event.seq, Take(trial.checkpoint))]
+        aside = [SetAside(command.checkpoint) for command in gone]
+        return [*aside, Reply(trial.trial_id, event.attempt, event.seq, Take(trial.checkpoint))]
 
     def _end(
         self, trial: Trial, event: Ended | Failed | Interrupted | Dismissed, result: dict[str, Any] | None
@@ -220,7 +243,8 @@ class State(Orders):
                 self._move(trial, Turn.DISMISSED)
             case _:
                 assert_never(event)
-        return (self._forget_copy(trial) if trial.state.final else []) + self._hand_out(trial)
+        commands = (self._forget_copy(trial) if trial.state.final else []) + self._hand_out(trial)
+        return commands + self._keep_less(trial)
 
     def _charge(self, trial: Trial, failure: Failure) -> bool:
         """Let who pays for `failure` do so; whether anybody does."""

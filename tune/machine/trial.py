@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from executor.resources import Request
 from tune.machine.events import CheckpointRef, Failure
@@ -159,13 +159,22 @@ class Copy:
     score: float = -math.inf
 
 
+class Aside(NamedTuple):
+    """Where a trial stood that goes on while its checkpoint is saved; `caught_up` if that was where it had been."""
+
+    totals: Totals
+    score: float
+    caught_up: bool
+
+
 @dataclass(slots=True)
 class Trial:
     """A trial as the machine knows it. Only the machine's fold changes it.
 
     `request` is what it runs with, `wished` what it shall ask for when it starts next. `barren_deaths` are those of its
     process since it last came to something new. Of an attempt that runs, `launched_at` and `heard_at` are seconds of
-    the experiment's life; `lived_s` is how long the attempts before it ran.
+    the experiment's life; `lived_s` is how long the attempts before it ran. `aside` is about a checkpoint that it saves
+    while it goes on.
     """
 
     number: int
@@ -193,6 +202,7 @@ class Trial:
     lived_s: float = 0.0
     has_begun: bool = False
     is_saving: bool = False
+    aside: Aside | None = None
     timed_out: str = ""
     time_is_spent: bool = False
     told_to_leave: bool = False

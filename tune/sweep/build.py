@@ -89,6 +89,8 @@ def _job(file: SweepFile, trainable: Any) -> Job:
             ),
             checkpoint_config=CheckpointConfig(
                 num_to_keep=keep.num_to_keep,
+                max_total_bytes=keep.max_total_bytes,
+                asynchronous=keep.asynchronous,
                 checkpoint_frequency=keep.frequency,
                 checkpoint_at_end=keep.at_end,
                 checkpoint_score_attribute=keep.score_attribute,

@@ -53,7 +53,9 @@ VARIED = frozenset(Scheduling.model_fields) - frozenset(Policy.model_fields)
 class Checkpointing(Section):
     """When checkpoints are saved and which are kept: `tune.CheckpointConfig` under shorter names."""
 
-    num_to_keep: Annotated[int, Field(ge=1)] | None = 2
+    num_to_keep: Annotated[int, Field(ge=0)] | None = 2
+    max_total_bytes: Annotated[int, Field(ge=1)] | None = None
+    asynchronous: bool = False
     frequency: Annotated[int, Field(ge=0)] = 1
     at_end: bool = False
     score_attribute: str | None = None

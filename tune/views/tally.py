@@ -32,7 +32,9 @@ from tune.machine.events import (
     Reported,
     ResizeDropped,
     Rested,
+    SaveBegun,
     Saved,
+    SaveFailed,
     SearchEnded,
     SpaceChanged,
     Suggested,
@@ -120,7 +122,9 @@ class Tally:
                 return self._change(entry, event, self.experiment.trials[event.trial_id])
             case Opened() | SearchEnded() | Closing() | Finished() | HeldUp() | SwitchedOff() | SpaceChanged():
                 return None
-            case Saved() | CheckpointRefused() | Overdue() | TimedOut() | Reopened() | Begun() | Rested():
+            case SaveBegun() | Saved() | SaveFailed() | CheckpointRefused():
+                return None
+            case Overdue() | TimedOut() | Reopened() | Begun() | Rested():
                 return None
             case _:
                 assert_never(event)

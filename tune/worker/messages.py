@@ -27,7 +27,7 @@ class Process(NamedTuple):
 
 
 class Report(NamedTuple):
-    """A result, after `seconds` of work; `offers` when a checkpoint could be saved if asked.
+    """A result, after `seconds` of work; `offers` when a checkpoint could be saved if asked, `saves` when one is.
 
     `process` comes with the first result of an attempt.
     """
@@ -37,16 +37,27 @@ class Report(NamedTuple):
     checkpoint: CheckpointRef | None = None
     offers: bool = False
     process: Process | None = None
+    saves: bool = False
 
 
 class Begin(NamedTuple):
     """The user's code is about to run."""
 
 
+class Stage(NamedTuple):
+    """The files of the checkpoint that was asked for are written; it is saved while the trial goes on."""
+
+
 class Save(NamedTuple):
-    """The checkpoint that was asked for is complete."""
+    """A checkpoint is complete."""
 
     checkpoint: CheckpointRef
+
+
+class Unsaved(NamedTuple):
+    """There was no room for the checkpoint."""
+
+    why: str
 
 
 class Ask(NamedTuple):
@@ -72,4 +83,4 @@ class Outcome(NamedTuple):
     process: Process | None = None
 
 
-Emission = Report | Begin | Save | Ask | Refuse
+Emission = Report | Begin | Stage | Save | Unsaved | Ask | Refuse

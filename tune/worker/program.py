@@ -45,7 +45,9 @@ class TrialProgram(Program):
         session = Session(self.setting, argument, channel, sessions.live_clock(), channel.rank)
         sessions.enter(session)
         try:
-            return self._run_live(session)
+            outcome = self._run_live(session)
+            session.finish()
+            return outcome
         except TrialLeave:
             return Outcome(by_order=True)
         except Exception as error:

@@ -17,14 +17,15 @@ from typing import Any
 from executor.interface import Channel, Step, drive
 from executor.messages import Rank
 from searchers.domain import Domain
-from tune.errors import CheckpointCorruptError, NotInTrialError, NotRankZeroError, StorageNotSharedError
-from tune.machine.events import Answer, CheckpointRef, GoOn, Leave, SaveNow, Take
+from tune.errors import CheckpointCorruptError, NotInTrialError, NotRankZeroError
+from tune.machine.events import Answer, GoOn, Leave, SaveNow, Take
 from tune.storage.checkpoints import Checkpoint, SaveFunction, copy_from
 from tune.storage.directory import rendezvous
 from tune.storage.places import DirectoryPlace, Place
 from tune.worker import accord
-from tune.worker.messages import Ask, Begin, Process, Refuse, Report, Save, Task
+from tune.worker.messages import Ask, Begin, Process, Refuse, Report, Save, Stage, Task, Unsaved
 from tune.worker.metrics import check_decisive, normalise
+from tune.worker.saving import Saving
 
 __audition_internal__ = True
 
@@ -47,7 +48,7 @@ class Setting:
 
     `directory` is the experiment's on the machine that runs it, `place` where checkpoints are, that directory by
     default. `reuse` says whether a process runs one trial after another; `announces`, whether a trial says that it
-    begins.
+    begins; `saves_aside`, whether it trains on while a checkpoint is saved.
     """
 
     directory: str
@@ -56,6 +57,7 @@ class Setting:
     reuse: bool = False
     announces: bool = False
     place: Place | None = None
+    saves_aside: bool = False
 
 
 class Session:
@@ -66,6 +68,7 @@ class Session:
     ) -> None:
         self.setting = setting
         self.place = setting.place or DirectoryPlace(setting.directory)
+        self._saving = Saving(self.place, task, channel, aside=setting.saves_aside)
         self.task = task
         self.channel = channel
         self.rank = rank
@@ -119,21 +122,26 @@ class Session:
         plain = normalise(metrics)
         check_decisive(plain, self.setting.metrics)
         seconds = self.lap(plain)
-        saved, fill = None, None
-        if callable(checkpoint):
-            fill = checkpoint
-        elif checkpoint is not None:
-            saved = self._save(copy_from(_path_of(checkpoint)), self.iteration + 1)
+        fill = checkpoint if callable(checkpoint) else None
+        saved = None
+        if checkpoint is not None and fill is None:
+            saved = self._saving.take(copy_from(_path_of(checkpoint)), self.iteration + 1)
+            if isinstance(saved, Unsaved):
+                yield Step(saved, waits=False)
         self.iteration += 1  # not before: a report that raises here was never made
         waits = not self._is_free or fill is not None or bool(plain.get("done"))  # which ends it
-        answer = yield Step(Report(plain, seconds, saved, fill is not None, self.process()), seconds, waits)
+        kept = saved.checkpoint if isinstance(saved, Save) else None
+        report = Report(plain, seconds, kept, fill is not None, self.process(), isinstance(saved, Stage))
+        answer = yield Step(report, seconds, waits)
         if isinstance(answer, SaveNow):
             assert fill is not None
-            answer = yield Step(Save(self._save(fill, self.iteration)))
+            answer = yield Step(self._saving.take(fill, self.iteration))
+        self._saving.go_on_aside()
         if isinstance(answer, GoOn):
             self._free_until = answer.free_until
         elif isinstance(answer, Leave):
             self._free_until, self.told_to_leave = 0, True
+            self._saving.finish()
         if self._clock:
             self._last = self._clock()
 
@@ -200,18 +208,15 @@ class Session:
         self._introduced = True
         return Process(os.getpid(), socket.gethostname())
 
+    def finish(self) -> None:
+        """Wait for a checkpoint that is still being saved; raises what went wrong with it."""
+        self._saving.finish()
+
     def end(self) -> None:
-        """Give back what the attempt held."""
+        """Give back what the attempt held; a checkpoint that is still being saved is finished before."""
+        self._saving.close()
         if self.files is not None:
             self.place.release(self.files)
-
-    def _save(self, fill: SaveFunction, iteration: int) -> CheckpointRef:
-        if self.channel is not None and not self.place.is_seen():
-            raise StorageNotSharedError(
-                f"the checkpoint cannot be saved: {socket.gethostname()} does not see the experiment's directory "
-                f"{self.place.address}. Give a storage_path that all nodes share, under the same name, or a URL"
-            )
-        return self.place.save(self.task.trial_id, self.task.attempt, iteration, fill)
 
 
 def _path_of(checkpoint: Any) -> str:
