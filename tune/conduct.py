@@ -26,11 +26,12 @@ from tune.machine.events import Event
 from tune.machine.experiment import Experiment
 from tune.machine.policies import Policies
 from tune.notices import Notices, NoticesAside, NoticesAtOnce, Telling
+from tune.porter import Porter
 from tune.reopening import Foreign, Reopening, compare
 from tune.storage import chain, data, directory, journal, mark, publishing, recipe
 from tune.storage.grouped import GroupedJournal
 from tune.storage.journal import Journal, SqliteJournal
-from tune.storage.places import Keeper
+from tune.storage.places import DirectoryPlace, Keeper
 from tune.storage.writer import WriterJournal
 from tune.views import reading
 from tune.views.progress import progress
@@ -109,8 +110,15 @@ def _run(
         contextlib.closing(_journal(job, executor, staging)) as written,
         _published(job) as keeper,
     ):
-        reuse, logs = job.tune.reuse_actors, job.run.log_to_file
-        crew = Crew(executor, program, job.directory, keeper=keeper, reuse=reuse, logs=logs)
+        crew = Crew(
+            executor,
+            program,
+            job.directory,
+            keeper=keeper,
+            porter=Porter(job.place) if isinstance(job.place, DirectoryPlace) else None,
+            reuse=job.tune.reuse_actors,
+            logs=job.run.log_to_file,
+        )
         asking = _asking(experiment.policies, executor)
         loop = Loop(experiment, executor, written, crew, [staging.observer] if staging else [], asking)
         notices = _notices(job, experiment, loop, executor)

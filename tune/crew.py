@@ -6,6 +6,7 @@ import logging
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
@@ -24,9 +25,10 @@ from tune.machine.events import (
     SetAside,
     Start,
 )
+from tune.porter import Porter
 from tune.storage.directory import LOGS, rendezvous
 from tune.storage.places import DirectoryPlace, Keeper
-from tune.worker.messages import Task
+from tune.worker.messages import Arrived, Piece, Task, Want
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,8 @@ class Crew:
     """Rooms and calls of one experiment. Rooms are taken and left on the loop's thread; commands come on the journal's.
 
     With `reuse` a room is kept, with the process in it, for the next trial that asks for as much. `keeper` has
-    the checkpoints, which are in the experiment's directory by default.
+    the checkpoints, which are in the experiment's directory by default, and `porter` carries those of trials that do
+    not see it.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Crew:
         directory: Path,
         *,
         keeper: Keeper | None = None,
+        porter: Porter | None = None,
         reuse: bool = False,
         logs: bool = True,
     ) -> None:
@@ -56,6 +60,7 @@ class Crew:
         self._program = program
         self._directory = directory
         self._keeper = keeper or DirectoryPlace(str(directory))
+        self._porter = porter or Porter(DirectoryPlace(str(directory)))
         self._reuse = reuse
         self._logs = str(directory / LOGS) if logs else None
         self._attempts: dict[str, tuple[str, int]] = {}
@@ -114,6 +119,7 @@ class Crew:
     def move_out(self, call_id: str, *, in_order: bool) -> None:
         """A call ended: its room is kept for the next trial if its process may be, and given back otherwise."""
         trial_id, attempt = self._attempts.pop(call_id)
+        self._porter.forget(trial_id, attempt)
         room = self._rooms.pop(call_id)
         if room.request.gang:
             shutil.rmtree(rendezvous(self._directory, trial_id, attempt), ignore_errors=True)
@@ -149,6 +155,7 @@ class Crew:
             self._executor.release(room)
         self._asking.shutdown()
         self._removing.shutdown()
+        self._porter.close()
 
     # Commands.
 
@@ -180,6 +187,10 @@ class Crew:
                 self._do_aside(self._removing, self._set_aside, checkpoint)
             case _:
                 assert_never(command)
+
+    def carry(self, call_id: str, seq: int, payload: Piece | Arrived | Want) -> None:
+        """Take in or give out a piece of a checkpoint, for a trial that does not see the experiment's directory."""
+        self._porter.take(*self._attempts[call_id], payload, partial(self._executor.reply, call_id, seq))
 
     def _prepare_to_leave(self, call_id: str) -> None:
         """Before rank 0 of a gang leaves: then it is no failure when the others lose it."""

@@ -14,7 +14,7 @@ TuneError
 ├── ExecutorLostError        what the run's trials ran on is gone
 ├── NotRebuildableError      the recipe names something that cannot be made again from data
 ├── CheckpointCorruptError   a checkpoint does not match its manifest
-├── StorageNotSharedError    a trial's node does not see the experiment's directory, so nothing can be saved there
+├── StorageNotSharedError    a gang's worker does not see the experiment's directory
 ├── StorageUnreachableError  what is behind a URL cannot be reached
 ├── NotInTrialError          a function for trainables was called outside of a trial
 └── NotRankZeroError         a worker of a gang reported that is not its rank 0
@@ -89,7 +89,7 @@ class CheckpointCorruptError(TuneError):
 
 
 class StorageNotSharedError(TuneError):
-    """A node does not see the experiment's directory: says which, and what to do. Trying again would not help."""
+    """A worker of a gang does not see the experiment's directory: says on which node, and what to do."""
 
 
 class StorageUnreachableError(TuneError):

@@ -50,7 +50,19 @@ from tune.machine.events import (
 from tune.machine.experiment import Experiment
 from tune.machine.prospects import Wanted
 from tune.storage.journal import Journal
-from tune.worker.messages import Ask, Begin, Outcome, Refuse, Report, Save, Stage, Unsaved
+from tune.worker.messages import (
+    Arrived,
+    Ask,
+    Begin,
+    Outcome,
+    Piece,
+    Refuse,
+    Report,
+    Save,
+    Stage,
+    Unsaved,
+    Want,
+)
 
 log = logging.getLogger(__name__)
 
@@ -298,6 +310,8 @@ class Loop:
                 self._handle(Saved(trial_id, attempt, seq, checkpoint))
             case Ask(name, domain):
                 self._answer(trial_id, attempt, seq, name, domain)
+            case Piece() | Arrived() | Want():
+                self._crew.carry(event.call_id, event.seq, event.payload)
             case Refuse(checkpoint, why):
                 log.warning("%s: a damaged checkpoint is passed over: %s", trial_id, why)
                 self._handle(CheckpointRefused(trial_id, attempt, seq, checkpoint, why))

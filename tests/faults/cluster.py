@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -41,18 +42,21 @@ class Cluster:
         options = ["--port", str(self.port), "--no-node", "--lease-s", str(LEASE_S)]
         self.run("start", "c", *options)
 
-    def run(self, *arguments: str, state: Path | None = None) -> str:
-        """Run ``audition cluster ...``; what it prints."""
+    def run(self, *arguments: str, state: Path | None = None, hides: Path | None = None) -> str:
+        """Run ``audition cluster ...``, where an empty directory is in the place of `hides`; what it prints."""
         environment = {**os.environ, "AUDITION_STATE": str(state or self.state)}
         command = [*AUDITION, "cluster", *arguments]
+        if hides is not None:
+            hiding = f'mount -t tmpfs tmpfs {shlex.quote(str(hides))} && exec "$@"'
+            command = ["unshare", "--mount", "sh", "-c", hiding, "sh", *command]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def join(self, name: str, cpus: int = 1) -> None:
-        """Have one more node, as another machine would be."""
+    def join(self, name: str, cpus: int = 1, *, hides: Path | None = None) -> None:
+        """Have one more node, as another machine would be: one that does not see what is in `hides`."""
         line = self.run("invite").split()[-1]
-        self.run("join", line, "--node-name", name, "--cpus", str(cpus), state=self.state / name)
+        self.run("join", line, "--node-name", name, "--cpus", str(cpus), state=self.state / name, hides=hides)
         self.wait(lambda found: any(node.name == name for node in found.nodes))
 
     def wait(self, there: Callable[[pb.StatusReply], bool]) -> float:

@@ -24,7 +24,7 @@ def fill(target: str) -> None:
     Path(target, "deep", "er", "state é.json").write_text('{"epoch": 3}')
 
 
-@pytest.fixture(params=["directory", "memory", "s3"])
+@pytest.fixture(params=["directory", "file", "memory", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     scratch = tmp_path / "tmp"
     scratch.mkdir()
@@ -33,6 +33,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     match request.param:
         case "directory":
             return place_at(tmp_path / "e")
+        case "file":
+            return place_at((tmp_path / "url" / "e").as_uri())
         case "memory":
             return place_at(f"memory://{unique}/e")
         case _:

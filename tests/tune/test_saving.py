@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 
 from executor.interface import Channel
-from tune.errors import StorageNotSharedError
 from tune.machine.events import CheckpointRef
-from tune.storage.directory import LOCK
 from tune.storage.places import DirectoryPlace, Place, Staged
 from tune.worker.messages import Save, Stage, Task, Unsaved
 from tune.worker.saving import Saving
@@ -55,7 +53,6 @@ class SlowPlace(DirectoryPlace):
 
 @pytest.fixture
 def place(tmp_path: Path) -> SlowPlace:
-    (tmp_path / LOCK).touch()
     return SlowPlace(str(tmp_path))
 
 
@@ -172,9 +169,3 @@ def test_the_end_of_an_attempt_completes_what_is_under_way(place: SlowPlace, lin
     begun.take(fill, 2)
     begun.close()
     assert place.names() == [ref(1).path]
-
-
-def test_a_machine_that_does_not_see_the_directory_is_told_of(tmp_path: Path, line: Line) -> None:
-    elsewhere = Saving(DirectoryPlace(str(tmp_path / "elsewhere")), TASK, line, aside=False)
-    with pytest.raises(StorageNotSharedError, match="or a URL"):
-        elsewhere.take(fill, 1)

@@ -109,14 +109,23 @@ def digest(file: Path) -> str:
         return hashlib.file_digest(opened, "blake2b").hexdigest()[:_DIGEST_LENGTH]
 
 
-def _checked(name: object, size: object, digest_: object) -> Listed:
-    if not (isinstance(name, str) and isinstance(size, int) and isinstance(digest_, str)):
-        raise TypeError("an entry is no file with its size and checksum")
+def inside(name: str) -> str:
+    """`name`, if it is that of a file below a directory.
+
+    Raises:
+        ValueError: it leads elsewhere.
+    """
     parts = PurePosixPath(name).parts
     # Joined to a directory, a path that begins at the root replaces it.
     if not parts or name.startswith("/") or ".." in parts or "\0" in name:
-        raise ValueError(f"it lists {name!r}, which is not inside the checkpoint")
-    return Listed(name, size, digest_)
+        raise ValueError(f"it names {name!r}, which is not inside the checkpoint")
+    return name
+
+
+def _checked(name: object, size: object, digest_: object) -> Listed:
+    if not (isinstance(name, str) and isinstance(size, int) and isinstance(digest_, str)):
+        raise TypeError("an entry is no file with its size and checksum")
+    return Listed(inside(name), size, digest_)
 
 
 def _checksum(listed: list[Listed]) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
@@ -41,29 +42,12 @@ class Staged:
     folder: Path
 
 
-class Keeper(Protocol):
-    """Who takes away the checkpoints that an experiment no longer needs."""
-
-    def delete(self, checkpoint: CheckpointRef) -> None:
-        """Remove a checkpoint; one that is gone already is fine."""
-
-    def set_aside(self, checkpoint: CheckpointRef) -> str:
-        """Move a damaged checkpoint out of the way, for people to look at; where to, empty when it is not there."""
-
-
-class Place(ABC):
-    """Where checkpoints are. A value: it is sent to every worker.
-
-    `address` is the experiment's directory or URL.
-    """
-
-    address: str
-
-    # The trial's side.
+class Access(ABC):
+    """How a trial gets at its checkpoints: all that it needs of where they are."""
 
     @abstractmethod
     def is_seen(self) -> bool:
-        """Whether it can be reached from this machine: a directory may be another machine's."""
+        """Whether it is there on this machine: a directory may be another machine's."""
 
     def stage(self, trial_id: str, attempt: int, iteration: int, fill: SaveFunction) -> Staged:
         """Let `fill` write a checkpoint's files; when it raises nothing is left of them."""
@@ -101,7 +85,7 @@ class Place(ABC):
 
     @abstractmethod
     def _folder_for(self, name: str) -> Path:
-        """A new directory of this machine to write a checkpoint's files into."""
+        """A new directory of this machine to write the checkpoint `name` into."""
 
     @abstractmethod
     def _keep(self, staged: Staged) -> None:
@@ -123,7 +107,25 @@ class Place(ABC):
     def clear_unfinished(self, trial_id: str) -> None:
         """Remove what an attempt that died has left on this machine: saves cut short, copies it had fetched."""
 
-    # The side of the process that runs the experiment, and of readers.
+
+class Keeper(Protocol):
+    """Who takes away the checkpoints that an experiment no longer needs."""
+
+    def delete(self, checkpoint: CheckpointRef) -> None:
+        """Remove a checkpoint; one that is gone already is fine."""
+
+    def set_aside(self, checkpoint: CheckpointRef) -> str:
+        """Move a damaged checkpoint out of the way, for people to look at; where to, empty when it is not there."""
+
+
+class Place(Access):
+    """Where checkpoints are. A value: it is sent to every worker.
+
+    `address` is the experiment's directory or URL. What follows is for the process that runs the experiment, and for
+    readers.
+    """
+
+    address: str
 
     def at(self, checkpoint: CheckpointRef) -> Checkpoint:
         """The checkpoint as users hold it."""
@@ -177,6 +179,20 @@ class DirectoryPlace(Place):
                 unfinished.mkdir(parents=True)
                 return unfinished
 
+    def begin(self, trial_id: str, attempt: int, name: str) -> Staged:
+        """Stage nothing yet of the checkpoint `name`, which is to be this attempt's.
+
+        Raises:
+            ValueError: it would be another's.
+        """
+        if not (own := re.fullmatch(rf"{FOLDER}/{re.escape(trial_id)}/([0-9]{{6,}})-{attempt}", name)):
+            raise ValueError(f"{name!r} is no checkpoint of {trial_id}'s attempt {attempt}")
+        return Staged(name, int(own[1]), self._folder_for(name))
+
+    def keep(self, staged: Staged) -> None:
+        """Make a checkpoint of what has its manifest already, and was compared with it."""
+        self._keep(staged)
+
     def _keep(self, staged: Staged) -> None:
         place = self._path(staged.name)
         if self.durable:
@@ -223,9 +239,8 @@ class DirectoryPlace(Place):
         return Path(self.address, *parts)
 
 
-@dataclass(frozen=True)
-class UrlPlace(Place):
-    """Somewhere behind a URL. Files are written on the trial's machine and copied up, and down when they are read."""
+class Away(Access):
+    """Access to what is elsewhere: files are written in temporary directories here, and copied there and back."""
 
     address: str
 
@@ -235,6 +250,38 @@ class UrlPlace(Place):
     def _folder_for(self, name: str) -> Path:
         _, trial_id, number = name.split("/")
         return Path(tempfile.mkdtemp(prefix=f"{self._prefix(trial_id)}{number}."))
+
+    def fetch(self, checkpoint: CheckpointRef) -> Path:
+        copied = self._folder_for(checkpoint.path)
+        try:
+            self._copy_here(checkpoint, copied)
+        except BaseException:
+            self.release(copied)
+            raise
+        return copied
+
+    @abstractmethod
+    def _copy_here(self, checkpoint: CheckpointRef, target: Path) -> None:
+        """Copy a checkpoint's files into the directory `target`; raises as `fetch` does."""
+
+    def release(self, fetched: Path) -> None:
+        shutil.rmtree(fetched, ignore_errors=True)
+
+    def clear_unfinished(self, trial_id: str) -> None:
+        for unfinished in Path(tempfile.gettempdir()).glob(f"{self._prefix(trial_id)}*"):
+            if unfinished.stat().st_uid == os.getuid():
+                shutil.rmtree(unfinished, ignore_errors=True)
+
+    def _prefix(self, trial_id: str) -> str:
+        """What the temporary directories of a trial's attempts begin with."""
+        return f"audition-{hashlib.blake2b(self.address.encode(), digest_size=6).hexdigest()}-{trial_id}-"
+
+
+@dataclass(frozen=True)
+class UrlPlace(Away, Place):
+    """Somewhere behind a URL. Files are written on the trial's machine and copied up, and down when they are read."""
+
+    address: str
 
     def _keep(self, staged: Staged) -> None:
         url = self._url(staged.name)
@@ -246,22 +293,8 @@ class UrlPlace(Place):
             raise
         self.discard(staged)
 
-    def fetch(self, checkpoint: CheckpointRef) -> Path:
-        copied = self._folder_for(checkpoint.path)
-        try:
-            remote.download(self._url(checkpoint.path), copied)
-        except BaseException:
-            self.release(copied)
-            raise
-        return copied
-
-    def release(self, fetched: Path) -> None:
-        shutil.rmtree(fetched, ignore_errors=True)
-
-    def clear_unfinished(self, trial_id: str) -> None:
-        for unfinished in Path(tempfile.gettempdir()).glob(f"{self._prefix(trial_id)}*"):
-            if unfinished.stat().st_uid == os.getuid():
-                shutil.rmtree(unfinished, ignore_errors=True)
+    def _copy_here(self, checkpoint: CheckpointRef, target: Path) -> None:
+        remote.download(self._url(checkpoint.path), target)
 
     def has(self, checkpoint: CheckpointRef) -> bool:
         return remote.exists(f"{self._url(checkpoint.path)}/{manifest.MANIFEST}")
@@ -285,10 +318,6 @@ class UrlPlace(Place):
 
     def _url(self, name: str) -> str:
         return f"{self.address}/{name}"
-
-    def _prefix(self, trial_id: str) -> str:
-        """What the temporary directories of a trial's attempts begin with."""
-        return f"audition-{hashlib.blake2b(self.address.encode(), digest_size=6).hexdigest()}-{trial_id}-"
 
 
 def place_at(address: str | os.PathLike[str], *, durable: bool = False) -> Place:

@@ -181,5 +181,6 @@ def _at(url: str) -> tuple[Any, str]:
 def _system(scheme: str) -> Any:
     import fsspec
 
-    # Listings are asked for while other processes write.
-    return fsspec.filesystem(scheme, use_listings_cache=False)
+    # Listings are asked for while other processes write. Only what has directories must be told to make them.
+    options = {"auto_mkdir": True} if scheme in ("file", "local") else {}
+    return fsspec.filesystem(scheme, use_listings_cache=False, **options)

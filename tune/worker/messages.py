@@ -60,6 +60,36 @@ class Unsaved(NamedTuple):
     why: str
 
 
+class Piece(NamedTuple):
+    """A piece of a file of the checkpoint `name`, from a machine that does not see where it is kept."""
+
+    name: str
+    file: str
+    offset: int
+    content: bytes
+
+
+class Arrived(NamedTuple):
+    """All pieces of the checkpoint `name` were sent: it is to be kept."""
+
+    name: str
+
+
+class Want(NamedTuple):
+    """A trial asks for a piece of a file of the checkpoint `name`: bytes, None when there is no such file."""
+
+    name: str
+    file: str
+    offset: int
+
+
+class Trouble(NamedTuple):
+    """The answer to one of these three that could not be done: the system's number of the error, 0 when it has none."""
+
+    errno: int
+    why: str
+
+
 class Ask(NamedTuple):
     """A define-by-run trial asks for the value of a parameter."""
 
@@ -83,4 +113,4 @@ class Outcome(NamedTuple):
     process: Process | None = None
 
 
-Emission = Report | Begin | Stage | Save | Unsaved | Ask | Refuse
+Emission = Report | Begin | Stage | Save | Unsaved | Piece | Arrived | Want | Ask | Refuse

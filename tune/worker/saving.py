@@ -8,13 +8,11 @@ with it is told at the next report, as if it had been saved there.
 from __future__ import annotations
 
 import errno
-import socket
 import threading
 
 from executor.interface import Channel
-from tune.errors import StorageNotSharedError
 from tune.storage.checkpoints import SaveFunction
-from tune.storage.places import Place, Staged
+from tune.storage.places import Access, Staged
 from tune.worker.messages import Save, Stage, Task, Unsaved
 
 __audition_internal__ = True
@@ -25,7 +23,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class Saving:
     """The saves of one attempt. In virtual time, where there is no `channel`, nothing happens aside."""
 
-    def __init__(self, place: Place, task: Task, channel: Channel | None, *, aside: bool) -> None:
+    def __init__(self, place: Access, task: Task, channel: Channel | None, *, aside: bool) -> None:
         self._place = place
         self._task = task
         self._channel = channel
@@ -38,14 +36,8 @@ class Saving:
         """Save a checkpoint of `iteration`; when that happens aside, only begin: `go_on_aside` follows.
 
         Raises:
-            StorageNotSharedError: this machine does not see where checkpoints are kept.
             Exception: what `fill` raises, or what went wrong with this save, or with the one before that was aside.
         """
-        if self._channel is not None and not self._place.is_seen():
-            raise StorageNotSharedError(
-                f"the checkpoint cannot be saved: {socket.gethostname()} does not see the experiment's directory "
-                f"{self._place.address}. Give a storage_path that all nodes share, under the same name, or a URL"
-            )
         self.finish()
         try:
             staged = self._place.stage(self._task.trial_id, self._task.attempt, iteration, fill)

@@ -17,12 +17,13 @@ from typing import Any
 from executor.interface import Channel, Step, drive
 from executor.messages import Rank
 from searchers.domain import Domain
-from tune.errors import CheckpointCorruptError, NotInTrialError, NotRankZeroError
+from tune.errors import CheckpointCorruptError, NotInTrialError, NotRankZeroError, StorageNotSharedError
 from tune.machine.events import Answer, GoOn, Leave, SaveNow, Take
 from tune.storage.checkpoints import Checkpoint, SaveFunction, copy_from
 from tune.storage.directory import rendezvous
-from tune.storage.places import DirectoryPlace, Place
+from tune.storage.places import Access, DirectoryPlace, Place
 from tune.worker import accord
+from tune.worker.carrying import Carried
 from tune.worker.messages import Ask, Begin, Process, Refuse, Report, Save, Stage, Task, Unsaved
 from tune.worker.metrics import check_decisive, normalise
 from tune.worker.saving import Saving
@@ -67,11 +68,11 @@ class Session:
         self, setting: Setting, task: Task, channel: Channel | None, clock: Callable[[], float] | None, rank: Rank
     ) -> None:
         self.setting = setting
-        self.place = setting.place or DirectoryPlace(setting.directory)
-        self._saving = Saving(self.place, task, channel, aside=setting.saves_aside)
         self.task = task
         self.channel = channel
         self.rank = rank
+        self.place = _access(setting.place or DirectoryPlace(setting.directory), channel, rank)
+        self._saving = Saving(self.place, task, channel, aside=setting.saves_aside)
         self.iteration = task.checkpoint.iteration if task.checkpoint else 0
         self.checkpoint = task.checkpoint
         self.files: Path | None = None
@@ -173,6 +174,12 @@ class Session:
 
     def _following(self) -> Dialogue:
         """Wait for rank 0 to find the checkpoint to start from."""
+        if self.task.checkpoint is not None and self._clock and not self.place.is_seen():
+            raise StorageNotSharedError(
+                f"rank {self.rank.number} cannot go on from a checkpoint: {socket.gethostname()} does not see the"
+                " experiment's directory. The workers of a gang need a storage_path that all their nodes share, under"
+                " the same name, or a URL"
+            )
         while self.task.checkpoint is not None:
             if found := accord.announced(self.meeting_place):
                 (self.checkpoint,) = found
@@ -217,6 +224,13 @@ class Session:
         self._saving.close()
         if self.files is not None:
             self.place.release(self.files)
+
+
+def _access(place: Place, channel: Channel | None, rank: Rank) -> Access:
+    """How a worker gets at checkpoints: by its channel, where it does not see them and may speak."""
+    if channel is None or rank.number or place.is_seen():
+        return place
+    return Carried(place.address, channel)
 
 
 def _path_of(checkpoint: Any) -> str:
