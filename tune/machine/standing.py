@@ -118,7 +118,7 @@ class Standing:
     def _keep(self, trial: Trial, checkpoint: CheckpointRef, totals: Totals, score: float) -> list[Command]:
         known = (
             checkpoint in trial.checkpoints
-        )  # it became a copy of what it has already, and does not count that twice
+        )  # a copy of what it has already does not count twice
         if known:
             trial.checkpoints.remove(checkpoint)
         before = trial.checkpoint
