@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         uniform,
     )
     from tune.callback import Callback
+    from tune.detached import DetachedRun
     from tune.doors import Tuner, resume, run
     from tune.errors import (
         CheckpointCorruptError,
@@ -88,6 +89,7 @@ _MODULES = {
         ),
     ),
     "tune.machine.stopping": ("Stopper", "CombinedStopper", "FunctionStopper", "MaximumIterationStopper"),
+    "tune.detached": ("DetachedRun",),
     "tune.doors": ("run", "resume", "Tuner"),
     "tune.settings": ("TuneConfig", "RunConfig", "CheckpointConfig", "FailureConfig"),
     "tune.simulation.curves": ("Curves",),
@@ -128,7 +130,7 @@ __all__ += [
 __all__ += ["run", "resume", "Tuner", "TuneConfig", "RunConfig", "CheckpointConfig", "FailureConfig", "Checkpoint"]
 __all__ += ["ResultGrid", "Result", "ExperimentAnalysis", "report", "get_checkpoint", "get_context", "should_stop"]
 __all__ += ["TuneContext", "TrialPruned", "Trainable", "with_parameters", "with_resources", "PlacementGroupFactory"]
-__all__ += ["Gang"]
+__all__ += ["Gang", "DetachedRun"]
 __all__ += ["simulate", "Curves", "Overheads", "SimulatedResults"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,10 +62,11 @@ def conduct(
     reopening: Reopening | None = None,
     raise_on_failed_trial: bool = False,
     staging: Staging | None = None,
+    begun: Callable[[], None] = lambda: None,
 ) -> ResultGrid:
     """Run `job` to its end, or on from where its directory stands; with `staging`, as a simulation.
 
-    On resume `reopening` says which trials go on.
+    On resume `reopening` says which trials go on. `begun` is called once the journal says that the run has begun.
 
     Raises:
         InvalidArgumentError: the job has mistakes; nothing was started.
@@ -92,7 +93,7 @@ def conduct(
         else:
             journal.create(job.home.live, job.facts())
         amending = _amending(job, reopening or Reopening(), foreign) if resume else None
-        _run(job, experiment, executor, program, staging, amending)
+        _run(job, experiment, executor, program, staging, amending, begun)
     return conclude(job.home.address, experiment, raise_on_failed_trial=raise_on_failed_trial)
 
 
@@ -103,6 +104,7 @@ def _run(
     program: Prepared,
     staging: Staging | None,
     amending: Amending | None,
+    begun: Callable[[], None],
 ) -> None:
     """Run the experiment from where it stands to its end, with everybody told who is to be."""
     with (
@@ -124,6 +126,7 @@ def _run(
         notices = _notices(job, experiment, loop, executor)
         with interruptible(loop.interrupt), contextlib.closing(notices) if notices else contextlib.nullcontext():
             loop.open(amending)
+            begun()
             with _shown(job, experiment) as watch:
                 if watch is not None:
                     loop.observe(watch)

@@ -15,6 +15,7 @@ from tune import keywords
 from tune.amending import Amendments
 from tune.callback import Callback
 from tune.conduct import conduct
+from tune.detached import submit
 from tune.errors import InvalidArgumentError, NotAnExperimentError
 from tune.job import Job
 from tune.machine.stopping import StopCriterion
@@ -59,6 +60,7 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
     durability: str = "process",
     executor: Any = "local",
     runtime_env: Mapping[str, Any] | None = None,
+    detached: bool = False,
     **unknown: Any,
 ) -> ResultGrid:
     """Run `trainable` with configurations drawn from `config`, and return all that was found.
@@ -108,6 +110,8 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
         executor: where trials run: ``"local"``, the address of a cluster, or an executor.
         runtime_env: code and variables for trials on other machines: ``{"working_dir": ".", "py_modules": ["../lib"],
             "env_vars": {...}, "excludes": ["*.bin"]}``; code is sent once to each node.
+        detached: run beside the head of the cluster that `executor` is, and return a `DetachedRun` once it has begun:
+            this process may go then. Without `storage_path` the experiment lies in the head's own folder.
         **unknown: refused, each with the keyword that is probably meant.
 
     Raises:
@@ -153,6 +157,8 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
         ),
         resources_per_trial,
     )
+    if detached:
+        return submit(job, resume=bool(resume))
     job, going_on = _directed(job, resume)
     return conduct(job, resume=going_on, raise_on_failed_trial=raise_on_failed_trial)
 

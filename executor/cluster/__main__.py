@@ -26,7 +26,8 @@ def main() -> int:
     try:
         match arguments.what:
             case "head":
-                serve_head(arguments.folder, options["host"], options["port"], Terms(**options["terms"]))
+                terms = Terms(**options["terms"])
+                serve_head(arguments.folder, options["host"], options["port"], terms, options["controller"])
             case "node":
                 serve_node(this_python("agent", str(arguments.folder), arguments.options))
             case _:

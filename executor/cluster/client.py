@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from executor.cluster.dialing import asked, dialer
-from executor.cluster.fleet import ClusterFleet, Identity
+from executor.cluster.fleet import ClusterFleet, Identity, owner
 from executor.cluster.home import Place
 from executor.cluster.protos import cluster as pb
 from executor.cluster.security.credentials import Credentials, cluster_folder, known_clusters
@@ -37,18 +37,22 @@ def folder_of(target: str) -> Path:
     )
 
 
-def open_fleet(target: str, *, experiment: str = "", priority: int = 0, patience_s: float = 60.0) -> ClusterFleet:
+def open_fleet(
+    target: str, *, experiment: str = "", priority: int = 0, patience_s: float = 60.0, controller: str = ""
+) -> ClusterFleet:
     """The nodes of the cluster that is served at ``HOST:PORT``, or that has that name on this machine.
 
     A request that no node can hold waits up to `patience_s` for one that can. Room is given to a higher `priority`
-    first, and shared among experiments of the same.
+    first, and shared among experiments of the same. `controller` is which of those beside the head we are, if we are
+    one: what is left of the process before us ends.
 
     Raises:
         ClusterError: there are no credentials for it here, or its head does not answer or refuses us.
     """
     folder = folder_of(target)
     dial = dialer(Place.load(folder).address, lambda: Credentials.load(folder, Role.DRIVER))
-    return ClusterFleet(dial, Identity(experiment, priority), patience_s=patience_s)
+    identity = Identity(experiment, priority, controller)
+    return ClusterFleet(dial, identity, patience_s=patience_s)
 
 
 def ask(folder: Path, call: str, question: Any, reply: Any) -> Any:
@@ -63,6 +67,39 @@ def ask(folder: Path, call: str, question: Any, reply: Any) -> Any:
         return asked(dialer(place.address, lambda: Credentials.load(folder, role)), call, question, reply)
     except ClusterError as error:
         raise ClusterError(f"the head of cluster {folder.name!r} at {place.address}: {error}") from None
+
+
+def submit(folder: Path, name: str, content: bytes, *, again: bool = False) -> None:
+    """Have a controller beside the head that is given `content`; with `again`, go on with one that is over.
+
+    Raises:
+        ClusterError: the name is taken, or the head cannot be reached, or takes none.
+    """
+    request = pb.SubmitRequest(name=name, owner=owner(), content=content, again=again)
+    ask(folder, "Submit", request, pb.SubmitReply)
+
+
+def controller(folder: Path, name: str) -> pb.ControllerStatus:
+    """How a controller beside the head stands.
+
+    Raises:
+        ClusterError: there is none of this name, or the head cannot be reached.
+    """
+    found = status(folder).controllers
+    for one in found:
+        if one.name == name:
+            return one
+    known = ", ".join(one.name for one in found) or "none"
+    raise ClusterError(f"there is no detached experiment {name!r} in cluster {folder.name!r}; there is: {known}")
+
+
+def end(folder: Path, name: str) -> None:
+    """Ask a controller to end in good order; a second time at once.
+
+    Raises:
+        ClusterError: there is none of this name, or the head cannot be reached.
+    """
+    ask(folder, "End", pb.EndRequest(name=name, who=owner()), pb.EndReply)
 
 
 def status(folder: Path) -> pb.StatusReply:

@@ -36,10 +36,14 @@ _ANSWER_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """How a driver shows in the cluster. A higher `priority` gets room first; equal ones share it."""
+    """How a driver shows in the cluster. A higher `priority` gets room first; equal ones share it.
+
+    `controller` is the name of the controller beside the head that it is, if it is one.
+    """
 
     experiment: str = ""
     priority: int = 0
+    controller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +80,10 @@ class ClusterFleet(Fleet):
         patience_s: float = 0.0,
         within_s: float = 15.0,
     ) -> None:
-        self._driver = secrets.token_hex(8)
         self._dial = dial
         self._identity = identity or Identity()
+        beside = f"@{self._identity.controller}" if self._identity.controller else ""
+        self._driver = secrets.token_hex(8) + beside
         self._patience_s = patience_s
         self.waits_for_nodes = patience_s > 0
         self._lock = threading.RLock()
@@ -130,7 +135,7 @@ class ClusterFleet(Fleet):
         with self._lock:
             hello = pb.DriverHello(
                 driver=self._driver,
-                owner=_owner(),
+                owner=owner(),
                 experiment=self._identity.experiment,
                 priority=self._identity.priority,
                 versions=versions_here(),
@@ -379,7 +384,8 @@ def wire_node(message: pb.Node) -> Node:
     return Node(message.name, wire.resources_of(message.capacity))
 
 
-def _owner() -> str:
+def owner() -> str:
+    """Who runs this process, as others see it."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

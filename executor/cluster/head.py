@@ -13,6 +13,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from executor.cluster import clock, wire
+from executor.cluster.controllers import Controllers, Post
 from executor.cluster.line import MAIL_BYTES, gather_s
 from executor.cluster.members import Agent
 from executor.cluster.protos import cluster as pb
@@ -27,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 _LAST_WORDS_S = 0.2
 _TICK_S = 0.5
+_LOOK_S = 1.0
 
 SERVICE = "audition.cluster.v1.Cluster"
 
@@ -50,12 +52,13 @@ Outbox = asyncio.Queue[Any]
 
 @dataclass(frozen=True, slots=True)
 class Household:
-    """What a head has around it: who may come in, who lets newcomers in, and where its few names are kept."""
+    """What a head has around it: who may come in, who lets newcomers in, who keeps its few names, who lives beside."""
 
     guard: Guard
     invite: Callable[[Role], pb.InviteReply]
     certify: Callable[[bytes, Role, str], pb.Certified]
     keep: Callable[[], None]
+    controllers: Controllers | None = None
 
 
 class Head:
@@ -69,14 +72,16 @@ class Head:
         self._drivers: dict[str, Outbox] = {}
         self._began = clock.now()
         self._stopped = asyncio.Event()
+        self._controllers_lock = asyncio.Lock()
 
     async def serve(self, server: grpc.aio.Server) -> None:
         """Serve until `stop`; the server has its ports already."""
         server.add_generic_rpc_handlers((self._handlers(),))
         await server.start()
-        ticking = asyncio.create_task(self._tick())
+        works = [asyncio.create_task(work) for work in (self._tick(), self._look_after_controllers())]
         await self._stopped.wait()
-        ticking.cancel()
+        for work in works:
+            work.cancel()
         await server.stop(0.2)
 
     def stop(self) -> None:
@@ -88,6 +93,8 @@ class Head:
         works: dict[str, tuple[Any, Any, Any]] = {
             "Status": (self._status, pb.StatusRequest, pb.StatusReply),
             "Drain": (self._drain, pb.DrainRequest, pb.DrainReply),
+            "Submit": (self._submit, pb.SubmitRequest, pb.SubmitReply),
+            "End": (self._end, pb.EndRequest, pb.EndReply),
             "Stop": (self._stop, pb.StopRequest, pb.StopReply),
             "Invite": (self._invite, pb.InviteRequest, pb.InviteReply),
             "Renew": (self._renew, pb.RenewRequest, pb.Certified),
@@ -232,6 +239,12 @@ class Head:
                 _log.info("%s", sending)
                 self._send([sending])
 
+    async def _look_after_controllers(self) -> None:
+        while (controllers := self._household.controllers) is not None:
+            async with self._controllers_lock:
+                await asyncio.to_thread(controllers.look)
+            await asyncio.sleep(_LOOK_S)
+
     # --------------------------------------------------------------------------------------------------- what is asked
 
     async def _status(self, request: pb.StatusRequest, context: Any, role: Role) -> pb.StatusReply:
@@ -261,8 +274,14 @@ class Head:
             )
             for driver in state.drivers.values()
         ]
+        beside = self._household.controllers
         return pb.StatusReply(
-            cluster=state.cluster, epoch=state.epoch, up_s=now - self._began, nodes=nodes, drivers=drivers
+            cluster=state.cluster,
+            epoch=state.epoch,
+            up_s=now - self._began,
+            nodes=nodes,
+            drivers=drivers,
+            controllers=[_told(post) for post in beside.posts()] if beside else [],
         )
 
     def _state_of(self, agent: Agent) -> str:
@@ -282,6 +301,29 @@ class Head:
             )
         self._send(self._state.drain(request.node, request.deadline_s, clock.now()))
         return pb.DrainReply()
+
+    async def _submit(self, request: pb.SubmitRequest, context: Any, role: Role) -> pb.SubmitReply:
+        def submit(controllers: Controllers) -> None:
+            controllers.submit(request.name, request.owner, request.content, again=request.again)
+
+        await self._have_controllers(submit, context)
+        return pb.SubmitReply()
+
+    async def _end(self, request: pb.EndRequest, context: Any, role: Role) -> pb.EndReply:
+        await self._have_controllers(lambda controllers: controllers.end(request.name, request.who), context)
+        return pb.EndReply()
+
+    async def _have_controllers(self, work: Callable[[Controllers], None], context: Any) -> None:
+        """Have something done about controllers, which touches the disk."""
+        controllers = self._household.controllers
+        if controllers is None:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this head takes no detached experiments")
+            raise AssertionError("abort raises")
+        try:
+            async with self._controllers_lock:
+                await asyncio.to_thread(work, controllers)
+        except ClusterError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
     async def _stop(self, request: pb.StopRequest, context: Any, role: Role) -> pb.StopReply:
         refused = pb.Refused(why="the cluster was stopped", for_good=True)
@@ -303,6 +345,19 @@ class Head:
         except ClusterError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             raise
+
+
+def _told(post: Post) -> pb.ControllerStatus:
+    order, said, pid = post.order, post.state, post.running()
+    return pb.ControllerStatus(
+        name=post.name,
+        owner=order.owner,
+        state=said.state,
+        why=said.why,
+        place=said.place,
+        created=order.created,
+        pid=pid or 0,
+    )
 
 
 async def _decoded(stream: AsyncIterator[bytes], mail: Any) -> AsyncIterator[Any]:

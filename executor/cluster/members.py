@@ -49,6 +49,11 @@ class Driver:
     leaving: set[str] | None = None
     """The nodes that have not ended its session yet, once it is to end."""
 
+    @property
+    def controller(self) -> str:
+        """The controller beside the head that it is; empty when it is none."""
+        return self.driver.partition("@")[2]
+
     def held(self) -> Resources:
         """All that it holds."""
         return sum((one.reservation.request.total for one in self.holdings.values()), Resources())

@@ -23,6 +23,7 @@ import grpc
 from executor import devices
 from executor.cluster import clock
 from executor.cluster.agent import Agent, Machine, reachable_address
+from executor.cluster.controllers import Controllers
 from executor.cluster.dialing import dialer, mutual
 from executor.cluster.head import SERVER_OPTIONS, Head, Household
 from executor.cluster.home import Home, Place
@@ -50,8 +51,10 @@ _RENEW_SHARE = 1 / 3
 _RENEW_LOOK_S = 600.0
 
 
-def serve_head(folder: Path, host: str, port: int, terms: Terms) -> None:
+def serve_head(folder: Path, host: str, port: int, terms: Terms, controller: str = "") -> None:
     """Be the head of the cluster in `folder` until a signal or a `Stop` ends it. `port` + 1 is the doorkeeper's.
+
+    `controller` is the module that detached experiments are run by; without one none are taken.
 
     Raises:
         ClusterError: another head runs from the folder, or a port is taken.
@@ -59,7 +62,7 @@ def serve_head(folder: Path, host: str, port: int, terms: Terms) -> None:
     _open_as_many_files_as_allowed()
     home = Home(folder)
     try:
-        asyncio.run(_until_signalled(home, host, port, terms))
+        asyncio.run(_until_signalled(home, host, port, terms, controller))
     finally:
         home.close()
 
@@ -71,15 +74,22 @@ def _open_as_many_files_as_allowed() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-async def _until_signalled(home: Home, host: str, port: int, terms: Terms) -> None:
+async def _until_signalled(home: Home, host: str, port: int, terms: Terms, controller: str) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    await run_head(home, host, port, terms, stopping)
+    await run_head(home, host, port, terms, stopping, controller=controller)
 
 
 async def run_head(
-    home: Home, host: str, port: int, terms: Terms, stopping: asyncio.Event, ready: Callable[[], None] = lambda: None
+    home: Home,
+    host: str,
+    port: int,
+    terms: Terms,
+    stopping: asyncio.Event,
+    ready: Callable[[], None] = lambda: None,
+    *,
+    controller: str = "",
 ) -> None:
     """Be a head until told to stop. With port 0 the system chooses, for the doorkeeper too.
 
@@ -103,7 +113,8 @@ async def run_head(
             names.hosts = dict(state.names)
             home.keep_names()
 
-    head = Head(state, Household(Guard(home.denied), invite, doorkeeper.certify, keep))
+    controllers = Controllers(home.folder, controller) if controller else None
+    head = Head(state, Household(Guard(home.denied), invite, doorkeeper.certify, keep, controllers))
     keeping = asyncio.create_task(doorkeeper.serve(listener, one_sided(*home.door_files)))
     Place(_told_to_others(host), port, door_port, os.getpid()).save(home.folder)
     serving = asyncio.create_task(head.serve(server))

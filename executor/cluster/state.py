@@ -113,6 +113,8 @@ class HeadState:
             driver = self.drivers.get(name)
             if driver is None:
                 driver = self.drivers[name] = Driver(name, now, known=False)
+                others = (one.controller for one in self.drivers.values() if one.known and one.leaving is None)
+                driver.leaving = set() if driver.controller and driver.controller in others else None
             driver.nodes.add(agent.name)
             if driver.leaving is not None:
                 driver.leaving.add(agent.name)
@@ -206,6 +208,7 @@ class HeadState:
             driver = self.drivers[hello.driver] = Driver(hello.driver, now)
         driver.known, driver.heard_at = True, now
         driver.owner, driver.experiment, driver.priority = hello.owner, hello.experiment, hello.priority
+        succession = self._succeed_controller(driver)
         gone = [name for name in hello.nodes if name not in self.agents and not self._may_come_back(now)]
         offers: list[Sending] = []
         if fresh:
@@ -230,8 +233,18 @@ class HeadState:
         back = pb.ToAgent(back=pb.DriverBack(driver=driver.driver))
         return [
             ToDriver(driver.driver, pb.ToDriver(welcome=welcome)),
+            *succession,
             *(ToAgent(name, back) for name in sorted(driver.nodes) if self._is_here(name)),
             *offers,
+        ]
+
+    def _succeed_controller(self, driver: Driver) -> list[Sending]:
+        """There is one process at a time for a controller beside the head: those before this are gone."""
+        return [
+            sending
+            for other in list(self.drivers.values())
+            if driver.controller and other.controller == driver.controller and other is not driver
+            for sending in self.driver_leaves(other.driver, "its controller was started again")
         ]
 
     def _take_holdings(self, driver: Driver, hello: pb.DriverHello, now: float) -> None:

@@ -248,6 +248,33 @@ def test_a_head_that_starts_again_goes_on_draining() -> None:
     assert head.agents["a"].ends_calls_at == 5
 
 
+def test_a_controller_that_is_started_again_ends_what_is_left_of_the_process_before_it() -> None:
+    head = a_head()
+    head.agent_came(agent("a", "i", cpus=1), 0)
+    for driver in ("before@e", "beside@f", "attached"):
+        head.driver_came(pb.DriverHello(driver=driver), 0)
+    assert granted(head.asked("before@e", 1, ONE, 0)) is not None
+    sendings = head.driver_came(pb.DriverHello(driver="after@e"), 1)
+    assert [one.message.end.driver for one in sendings if one.message.WhichOneof("what") == "end"] == ["before@e"]
+    head.session_ended("a", "before@e")
+    assert granted(head.asked("after@e", 1, ONE, 1)) is not None
+    assert sorted(head.drivers) == ["after@e", "attached", "beside@f"]
+
+
+@pytest.mark.parametrize("agent_first", [True, False])
+def test_so_it_does_when_the_head_was_started_again_too(agent_first: bool) -> None:
+    head = a_head(epoch=2)
+    comes = [
+        lambda: head.agent_came(agent("a", "i", cpus=1, name="a", drivers=["before@e"]), 0)[1],
+        lambda: head.driver_came(pb.DriverHello(driver="after@e"), 0),
+    ]
+    told = [sending for come in (comes if agent_first else reversed(comes)) for sending in come()]
+    assert [one.message.end.driver for one in told if one.message.WhichOneof("what") == "end"] == ["before@e"]
+    assert granted(head.asked("after@e", 1, ONE, 1)) is None, "what is left has not ended yet"
+    head.session_ended("a", "before@e")
+    assert granted(head.asked("after@e", 2, ONE, 1)) is not None
+
+
 class Crowd:
     """Nodes and drivers that come, go, take and give back by chance; knows itself who holds what."""
 

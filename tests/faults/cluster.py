@@ -38,14 +38,18 @@ class Cluster:
     def address(self) -> str:
         return f"grpc://127.0.0.1:{self.port}"
 
-    def start_head(self) -> None:
-        options = ["--port", str(self.port), "--no-node", "--lease-s", str(LEASE_S)]
+    def start_head(self, *more: str) -> None:
+        options = ["--port", str(self.port), "--no-node", "--lease-s", str(LEASE_S), *more]
         self.run("start", "c", *options)
 
     def run(self, *arguments: str, state: Path | None = None, hides: Path | None = None) -> str:
         """Run ``audition cluster ...``, where an empty directory is in the place of `hides`; what it prints."""
+        return self.audition("cluster", *arguments, state=state, hides=hides)
+
+    def audition(self, *arguments: str, state: Path | None = None, hides: Path | None = None) -> str:
+        """Run ``audition ...`` like that; what it prints."""
         environment = {**os.environ, "AUDITION_STATE": str(state or self.state)}
-        command = [*AUDITION, "cluster", *arguments]
+        command = [*AUDITION, *arguments]
         if hides is not None:
             hiding = f'mount -t tmpfs tmpfs {shlex.quote(str(hides))} && exec "$@"'
             command = ["unshare", "--mount", "sh", "-c", hiding, "sh", *command]
@@ -74,14 +78,18 @@ class Cluster:
             return False
 
     def processes(self, what: str) -> dict[int, str]:
-        """The cluster's processes of a kind, by their ids: head, node or agent; and their command lines."""
+        """The cluster's processes of a kind (head, node, agent, tune.detached): their ids and command lines."""
         found = {}
         for entry in Path("/proc").iterdir():
             try:
                 line = (entry / "cmdline").read_bytes().decode().split("\0")
             except (OSError, UnicodeDecodeError):
                 continue
-            if "executor.cluster" in line and what in line and any(str(self.state) in word for word in line):
+            if (
+                {"executor.cluster", "tune.detached"} & set(line)
+                and what in line
+                and any(str(self.state) in word for word in line)
+            ):
                 found[int(entry.name)] = " ".join(line)
         return found
 
@@ -98,14 +106,21 @@ class Cluster:
         (pid,) = (pid for pid, line in self.processes("agent").items() if f'"host": "{name}"' in line)
         return pid
 
+    def wait_for_none(self, *kinds: str) -> None:
+        """Wait until no process of these kinds is left."""
+        until = time.monotonic() + DEADLINE_S
+        while any(self.processes(what) for what in kinds):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
     def close(self) -> None:
         for what in ("node", "agent", "head"):
             for pid in self.processes(what):
                 os.kill(pid, signal.SIGTERM)
-        until = time.monotonic() + DEADLINE_S
-        while self.processes("agent") or self.processes("head"):
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        self.wait_for_none("head")
+        for pid in self.processes("tune.detached"):  # which no head starts again
+            os.kill(pid, signal.SIGKILL)
+        self.wait_for_none("agent", "tune.detached")
         del os.environ["AUDITION_STATE"]
 
 

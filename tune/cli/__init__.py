@@ -64,13 +64,16 @@ def run(
     num_samples: Annotated[int | None, typer.Option(help="How often to sample the space.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; start nothing.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the experiment if it exists already.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Leave it with the head of the cluster that the file's executor is.")
+    ] = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Run a sweep file."""
     with ending(debug):
-        from tune.cli.running import plan_sweep, run_sweep
+        from tune.cli.running import detach_sweep, plan_sweep, run_sweep
 
         options = {"name": name, "storage_path": storage_path and str(storage_path), "num_samples": num_samples}
         given = {key: value for key, value in options.items() if value is not None}
@@ -78,6 +81,8 @@ def run(
             given["verbose"] = 0 if quiet else verbose + 1
         if dry_run:
             plan_sweep(sweep, changes or [], given)
+        elif detach:
+            detach_sweep(sweep, changes or [], given, resume=resume)
         else:
             leave(run_sweep(sweep, changes or [], given, resume=resume))
 

@@ -44,6 +44,10 @@ def start(  # noqa: PLR0913 - each is an option of the command line
     label: Labels = None,
     node_name: NodeName = "",
     lease_s: Annotated[float, typer.Option(help="Seconds that a node goes on without hearing the head.")] = 10.0,
+    controllers: Annotated[
+        bool,
+        typer.Option("--controllers/--no-controllers", help="Whether detached experiments may live here."),
+    ] = True,
     foreground: Foreground = False,
     debug: Debug = False,
 ) -> None:
@@ -53,7 +57,8 @@ def start(  # noqa: PLR0913 - each is an option of the command line
         from tune.cli import clusters
 
         offer = _offer(cpus, gpus, memory, resource, label, node_name) if node else None
-        clusters.start(name, host, port, offer, Terms.of_lease(lease_s), foreground=foreground)
+        terms = Terms.of_lease(lease_s)
+        clusters.start(name, host, port, offer, terms, controllers=controllers, foreground=foreground)
 
 
 @app.command()
@@ -122,6 +127,20 @@ def drain(
         from tune.cli import clusters
 
         clusters.drain(node, name, deadline_s, wait=wait)
+
+
+@app.command()
+def end(
+    experiment: Annotated[str, typer.Argument(help="The detached experiment's name.")],
+    name: Name = None,
+    *,
+    debug: Debug = False,
+) -> None:
+    """Ask a detached experiment to save and stop, as Ctrl-C does; a second time at once."""
+    with ending(debug):
+        from tune.cli import clusters
+
+        clusters.end(experiment, name)
 
 
 @app.command()

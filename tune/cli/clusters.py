@@ -27,12 +27,15 @@ from executor.errors import ClusterError
 from tune.cli.terminal import print_json, print_table
 from tune.views.wording import duration_text
 
+_CONTROLLER = "tune.detached"
 _READY_S = 15.0
 _LOOK_S = 0.05
 _DRAIN_LOOK_S = 0.2
 
 
-def start(name: str, host: str, port: int, offer: Offer | None, terms: Terms, *, foreground: bool) -> None:
+def start(
+    name: str, host: str, port: int, offer: Offer | None, terms: Terms, *, controllers: bool, foreground: bool
+) -> None:
     """Start a head, and a node on this machine if there is an offer; say how others join.
 
     Raises:
@@ -43,7 +46,8 @@ def start(name: str, host: str, port: int, offer: Offer | None, terms: Terms, *,
     if is_served(folder):
         raise ClusterError(f"cluster {name!r} runs already: `audition cluster stop {name}` ends it")
     (folder / PLACE).unlink(missing_ok=True)
-    options = json.dumps({"host": host, "port": port, "terms": asdict(terms)})
+    controller = _CONTROLLER if controllers else ""
+    options = json.dumps({"host": host, "port": port, "terms": asdict(terms), "controller": controller})
     head = _spawn(folder, "head", options)
     _await_head(folder, head)
     started = [head]
@@ -164,6 +168,13 @@ def show_status(name: str | None, *, as_json: bool) -> None:
                 for one in found.drivers
             ],
         )
+    if found.controllers:
+        typer.echo()
+        rows = [
+            [one.name, one.owner, f"{one.state}: {one.why}" if one.why else one.state, one.place]
+            for one in found.controllers
+        ]
+        print_table(("detached", "owner", "state", "directory, beside the head"), rows)
 
 
 def _shown(amounts: pb.Resources) -> str:
@@ -199,6 +210,18 @@ def _as_data(found: pb.StatusReply) -> dict[str, Any]:
             }
             for one in found.drivers
         ],
+        "detached": [
+            {
+                "experiment": one.name,
+                "owner": one.owner,
+                "state": one.state,
+                "why": one.why,
+                "directory": one.place,
+                "created": one.created,
+                "pid": one.pid or None,
+            }
+            for one in found.controllers
+        ],
     }
 
 
@@ -218,6 +241,12 @@ def drain(node: str, name: str | None, deadline_s: float | None, *, wait: bool) 
         time.sleep(_DRAIN_LOOK_S)
     if wait:
         typer.echo(f"node {node} is gone")
+
+
+def end(experiment: str, name: str | None) -> None:
+    """Ask a detached experiment to end in good order."""
+    client.end(_folder(name), experiment)
+    typer.echo(f"{experiment} was asked to save and stop: `audition cluster status` shows when it has")
 
 
 def stop(name: str | None) -> None:

@@ -123,7 +123,7 @@ def _read(path: Path) -> Overview:
     elif last is None or last[0] != "finished":
         state = "unfinished"
     else:
-        state = "interrupted" if unended or was_interrupted(path) else "finished"
+        state = "interrupted" if unended or reading.was_interrupted(path) else "finished"
     return Overview(
         name=str(facts.get("name", path.name)),
         path=path,
@@ -141,26 +141,13 @@ def _read(path: Path) -> Overview:
     )
 
 
-def was_interrupted(path: Path) -> bool:
-    """Whether the experiment's last run was cut short, with trials or suggestions left to go on with."""
-    return bool(_last_closing(path).get("keep"))
-
-
 def interrupted_by(path: Path) -> int:
     """The number of the signal that ended the experiment's last run, 0 when none did."""
-    closing = _last_closing(path)
+    closing = reading.last_closing(path)
     told = closing.get(
         "signal", "SIGINT" if closing.get("reason") == "interrupted" else ""
     )  # earlier versions told less
     return signal.Signals[told] if told else 0
-
-
-def _last_closing(path: Path) -> Mapping[str, Any]:
-    """How the experiment's last run was closed before its end; empty when it was not."""
-    query = "SELECT kind, data FROM events WHERE kind IN ('opened', 'closing') ORDER BY position DESC LIMIT 1"
-    with reading.reading(path) as connection:
-        row = connection.execute(query).fetchone()
-    return data.loads(row[1]) if row is not None and row[0] == "closing" else {}
 
 
 def _best(grid: ResultGrid) -> Result | None:

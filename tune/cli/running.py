@@ -15,6 +15,7 @@ from tune.cli.ending import ENDED_BY, FAILED, OK
 from tune.cli.experiments import find, interrupted_by, overview
 from tune.cli.terminal import print_facts, print_heading
 from tune.conduct import conduct
+from tune.detached import submit
 from tune.doors import resume
 from tune.errors import InvalidArgumentError, MetricNotReportedError, nearest
 from tune.job import Job
@@ -53,6 +54,18 @@ def run_sweep(sweep: Path, changes: Sequence[str], options: Mapping[str, Any], *
         ) from error
     nothing_new = finished and _attempts(results) == attempts
     return _conclude(results, quiet=not job.run.verbose, nothing_new=nothing_new)
+
+
+def detach_sweep(sweep: Path, changes: Sequence[str], options: Mapping[str, Any], *, resume: bool) -> None:
+    """Leave a sweep with its cluster's head; with `resume`, one that is over goes on.
+
+    Raises:
+        InvalidArgumentError: the file is wrong, or its executor is no cluster of ours.
+        ClusterError: the cluster cannot be reached, or has an experiment of that name.
+    """
+    left = submit(_read(sweep, changes, options), resume=resume)
+    typer.echo(f"experiment {left.name} runs beside the head, in {left.place} there")
+    typer.echo(f"`audition cluster status` shows whether it does, `audition cluster end {left.name}` asks it to stop")
 
 
 def resume_experiment(experiment: str, storage_path: Path | None, changes: Mapping[str, Any]) -> int:

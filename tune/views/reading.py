@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
@@ -295,3 +295,16 @@ def read_lineage(connection: sqlite3.Connection, trial_id: str) -> list[LineageS
 def date_text(wall: float) -> str:
     """Wall time as Ray's ``date`` metric has it, in local time."""
     return datetime.fromtimestamp(wall, tz=UTC).astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def was_interrupted(path: Path) -> bool:
+    """Whether the experiment's last run was cut short, with trials or suggestions left to go on with."""
+    return bool(last_closing(path).get("keep"))
+
+
+def last_closing(path: Path) -> Mapping[str, Any]:
+    """How the experiment's last run was closed before its end; empty when it was not."""
+    query = "SELECT kind, data FROM events WHERE kind IN ('opened', 'closing') ORDER BY position DESC LIMIT 1"
+    with reading(path) as connection:
+        row = connection.execute(query).fetchone()
+    return data.loads(row[1]) if row is not None and row[0] == "closing" else {}

@@ -948,18 +948,38 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("cluster", "epoch", "up_s", "nodes", "drivers")
+    __slots__ = ("cluster", "epoch", "up_s", "nodes", "drivers", "controllers")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     UP_S_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     DRIVERS_FIELD_NUMBER: _ClassVar[int]
+    CONTROLLERS_FIELD_NUMBER: _ClassVar[int]
     cluster: str
     epoch: int
     up_s: float
     nodes: _containers.RepeatedCompositeFieldContainer[NodeStatus]
     drivers: _containers.RepeatedCompositeFieldContainer[DriverStatus]
-    def __init__(self, cluster: _Optional[str] = ..., epoch: _Optional[int] = ..., up_s: _Optional[float] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., drivers: _Optional[_Iterable[_Union[DriverStatus, _Mapping]]] = ...) -> None: ...
+    controllers: _containers.RepeatedCompositeFieldContainer[ControllerStatus]
+    def __init__(self, cluster: _Optional[str] = ..., epoch: _Optional[int] = ..., up_s: _Optional[float] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., drivers: _Optional[_Iterable[_Union[DriverStatus, _Mapping]]] = ..., controllers: _Optional[_Iterable[_Union[ControllerStatus, _Mapping]]] = ...) -> None: ...
+
+class ControllerStatus(_message.Message):
+    __slots__ = ("name", "owner", "state", "why", "place", "created", "pid")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    owner: str
+    state: str
+    why: str
+    place: str
+    created: float
+    pid: int
+    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., state: _Optional[str] = ..., why: _Optional[str] = ..., place: _Optional[str] = ..., created: _Optional[float] = ..., pid: _Optional[int] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
     __slots__ = ("name", "state", "capacity", "free", "silent_s", "reservations")
@@ -1006,6 +1026,34 @@ class DrainRequest(_message.Message):
     def __init__(self, node: _Optional[str] = ..., deadline_s: _Optional[float] = ...) -> None: ...
 
 class DrainReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SubmitRequest(_message.Message):
+    __slots__ = ("name", "owner", "content", "again")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    AGAIN_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    owner: str
+    content: bytes
+    again: bool
+    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., content: _Optional[bytes] = ..., again: _Optional[bool] = ...) -> None: ...
+
+class SubmitReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class EndRequest(_message.Message):
+    __slots__ = ("name", "who")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    who: str
+    def __init__(self, name: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
+
+class EndReply(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 

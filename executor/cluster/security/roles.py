@@ -23,6 +23,8 @@ ALLOWED: dict[str, frozenset[Role]] = {
     "Serve": frozenset({Role.AGENT}),
     "Status": frozenset({Role.DRIVER, Role.VIEWER}),
     "Drain": frozenset({Role.DRIVER}),
+    "Submit": frozenset({Role.DRIVER}),
+    "End": frozenset({Role.DRIVER}),
     "Stop": frozenset({Role.DRIVER}),
     "Invite": frozenset({Role.DRIVER}),
     "Renew": frozenset(Role),

@@ -1,0 +1,251 @@
+"""Controllers that live beside the head: each a process of its own, started again until it says that it is over.
+
+What the head and such a process say to each other lies in a folder of the cluster's: it outlives both. The head does
+not know what a controller does, and opens nothing that it is given for it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from executor.cluster.security.credentials import make_private, read_secret, write_secret
+from executor.errors import ClusterError
+
+_log = logging.getLogger(__name__)
+
+FOLDER = "controllers"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LOCK, _CONTENT, _ORDER, _STATE = "lock", "content", "order.json", "state.json"
+_HOLD_S, _LOOK_S = 5.0, 0.02
+_SOON_S, _LONGEST_PAUSE_S = 10.0, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Who wants a controller, and since when; `ended_by` says who wants it to end, if anybody does."""
+
+    owner: str = ""
+    created: float = 0.0
+    ended_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far a controller has come, in its own words: ``running``, then ``finished``, ``ended`` or ``failed``.
+
+    `place` is where it keeps what it does, a directory of the head's machine.
+    """
+
+    state: str = "starting"
+    why: str = ""
+    place: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether it is not to be started again."""
+        return self.state in ("finished", "ended", "failed")
+
+
+class Post:
+    """One controller's folder, as the head and its process see it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = folder.name
+        self._lock: IO[str] | None = None
+
+    @property
+    def content(self) -> bytes:
+        """What the controller was given to begin with."""
+        return read_secret(self.folder / _CONTENT)
+
+    @property
+    def order(self) -> Order:
+        """What is wanted of it."""
+        return Order(**_read(self.folder / _ORDER))
+
+    @property
+    def state(self) -> State:
+        """What it said last."""
+        return State(**_read(self.folder / _STATE))
+
+    def say(self, state: State) -> None:
+        """Say how far it has come; only the controller itself, or the head that gives it up."""
+        write_secret(self.folder / _STATE, json.dumps(asdict(state)).encode())
+
+    def set(self, order: Order, content: bytes | None = None) -> None:
+        """Want something of it, for the first time with what it is given."""
+        make_private(self.folder)
+        if content is not None:
+            write_secret(self.folder / _CONTENT, content)
+            self.say(State())
+        write_secret(self.folder / _ORDER, json.dumps(asdict(order)).encode())
+
+    def hold(self) -> None:
+        """Be this controller from now on, until this process ends.
+
+        Raises:
+            ClusterError: another process is.
+        """
+        self._lock = (self.folder / _LOCK).open("a+")
+        until = time.monotonic() + _HOLD_S
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:  # somebody who only looks lets go at once
+                if time.monotonic() > until:
+                    raise ClusterError(f"controller {self.name} runs already") from None
+                time.sleep(_LOOK_S)
+        self._lock.truncate(0)
+        self._lock.write(str(os.getpid()))
+        self._lock.flush()
+
+    def running(self) -> int | None:
+        """The process that is this controller; None when none is."""
+        try:
+            with (self.folder / _LOCK).open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return None
+        except BlockingIOError:
+            text = (self.folder / _LOCK).read_text()
+            return int(text) if text else None
+        return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(read_secret(path))
+    except (ClusterError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@dataclass(slots=True)
+class _Started:
+    process: subprocess.Popen[bytes]
+    at: float
+    deaths: int = 0
+    """How often it has died before, each time soon."""
+
+
+@dataclass
+class Controllers:
+    """The head's: starts what is to run and does not. Not for many threads at a time.
+
+    `module` is what a controller runs, as ``python -m MODULE FOLDER``. One that dies rests before it is started again,
+    `pause_s` at first and twice as long each time that it dies soon; after `most_deaths` such deaths it has failed.
+    """
+
+    folder: Path
+    module: str
+    pause_s: float = 1.0
+    most_deaths: int = 6
+    _started: dict[str, _Started] = field(default_factory=dict)
+    _over: set[str] = field(default_factory=set)
+
+    def submit(self, name: str, owner: str, content: bytes, *, again: bool) -> None:
+        """Have a controller; with `again` also where one of that name is over, which then goes on.
+
+        Raises:
+            ClusterError: the name is taken, or cannot be one.
+        """
+        post = self._post(name)
+        if post.folder.exists() and not (again and post.state.over and post.running() is None):
+            state = post.state.state
+            hint = "" if again else "; resume=True goes on with one that is over"
+            raise ClusterError(f"there is a detached experiment {name!r} already, and it is {state}{hint}")
+        post.set(Order(owner, time.time()), content)
+        if (before := self._started.pop(name, None)) is not None:
+            before.process.wait()  # it holds its post no more, and so has all but ended
+        self._over.discard(name)
+        self.look()
+
+    def end(self, name: str, who: str) -> None:
+        """Ask a controller to end in good order; a second time at once.
+
+        Raises:
+            ClusterError: there is none.
+        """
+        post = self._post(name)
+        if not post.folder.exists():
+            known = ", ".join(one.name for one in self.posts()) or "none"
+            raise ClusterError(f"there is no detached experiment {name!r}; there is: {known}")
+        order = post.order
+        post.set(Order(order.owner, order.created, who or "somebody"))
+        if (pid := post.running()) is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        elif not post.state.over:
+            post.say(State("ended", f"{who or 'somebody'} ended it while it did not run", post.state.place))
+
+    def posts(self) -> list[Post]:
+        """All that there are."""
+        folder = self.folder / FOLDER
+        return [Post(one) for one in sorted(folder.iterdir()) if one.is_dir()] if folder.is_dir() else []
+
+    def look(self) -> None:
+        """Start each that is neither over nor running; one that dies at once again and again is given up."""
+        for post in [post for post in self.posts() if post.name not in self._over]:
+            started = self._started.get(post.name)
+            if (started is not None and started.process.poll() is None) or post.running() is not None:
+                continue
+            if post.state.over:
+                self._over.add(post.name)
+            elif started is None:
+                self._start(post, 0)
+            else:
+                self._start_again(post, started)
+
+    def _start_again(self, post: Post, died: _Started) -> None:
+        lived_s = time.monotonic() - died.at
+        deaths = died.deaths + 1 if lived_s < self._rest_s(died) + _SOON_S else 0
+        if deaths > self.most_deaths:
+            last = next(_lines(post.folder / "controller.log"), "it said nothing")
+            post.say(State("failed", f"it died {deaths} times, each soon after its start: {last}", post.state.place))
+        elif lived_s >= self._rest_s(died):
+            _log.warning("controller %s ended with %s: it is started again", post.name, died.process.returncode)
+            self._start(post, deaths)
+
+    def _rest_s(self, died: _Started) -> float:
+        return min(self.pause_s * (2.0**died.deaths - 1), _LONGEST_PAUSE_S)
+
+    def _start(self, post: Post, deaths: int) -> None:
+        log = os.open(post.folder / "controller.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", self.module, str(post.folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        finally:
+            os.close(log)
+        self._started[post.name] = _Started(process, time.monotonic(), deaths)
+
+    def _post(self, name: str) -> Post:
+        if not _NAME.fullmatch(name):
+            raise ClusterError(f"a detached experiment is called by letters, digits, '.', '_' and '-', not {name!r}")
+        return Post(self.folder / FOLDER / name)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """What a log says last, its last line first."""
+    with suppress(OSError):
+        yield from (line for line in reversed(path.read_text(errors="replace").splitlines()) if line.strip())

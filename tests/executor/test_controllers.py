@@ -1,0 +1,113 @@
+"""Controllers beside the head: started, started again, given up, ended; what they say outlives them and the head."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from executor.cluster.controllers import Controllers, Post
+from executor.errors import ClusterError
+from tests.executor.conversation import DEADLINE_S
+
+PROGRAM = "tests.executor.controller_programs"
+
+
+@pytest.fixture
+def heads(tmp_path: Path) -> Iterator[Callable[[], Controllers]]:
+    """Makes what one head after the other has of the same controllers."""
+    made: list[Controllers] = []
+
+    def make() -> Controllers:
+        made.append(Controllers(tmp_path, PROGRAM, pause_s=0.01, most_deaths=2))
+        return made[-1]
+
+    yield make
+    for process in [started.process for head in made for started in head._started.values()]:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def controllers(heads: Callable[[], Controllers]) -> Controllers:
+    return heads()
+
+
+def looks_until(controllers: Controllers, name: str, there: Callable[[Post], bool]) -> Post:
+    """Have the head look after its controllers until one of them is like this."""
+    (post,) = (post for post in controllers.posts() if post.name == name)
+    until = time.monotonic() + DEADLINE_S
+    while not there(post):
+        assert time.monotonic() < until, post.state
+        controllers.look()
+        time.sleep(0.01)
+    return post
+
+
+def runs(post: Post) -> bool:
+    return post.state.state == "running" and post.running() is not None
+
+
+def test_one_that_is_over_is_not_started_again(controllers: Controllers) -> None:
+    controllers.submit("e", "me", b"finish", again=False)
+    post = looks_until(controllers, "e", lambda post: post.state.over and post.running() is None)
+    assert (post.state.state, post.state.place, post.order.owner) == ("finished", "here", "me")
+    controllers.look()
+    assert post.running() is None
+
+
+def test_one_that_is_killed_is_started_again_also_by_the_next_head(
+    controllers: Controllers, heads: Callable[[], Controllers]
+) -> None:
+    controllers.submit("e", "me", b"wait", again=False)
+    first = looks_until(controllers, "e", runs).running()
+    next_head = heads()
+    next_head.look()
+    assert not next_head._started, "it runs, whoever started it"
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    assert looks_until(next_head, "e", lambda post: post.running() not in (None, first)).running() is not None
+
+
+def test_one_that_dies_at_once_again_and_again_is_given_up_with_its_last_words(controllers: Controllers) -> None:
+    controllers.submit("e", "me", b"die", again=False)
+    post = looks_until(controllers, "e", lambda post: post.state.over)
+    assert post.state.state == "failed"
+    assert post.state.why == "it died 3 times, each soon after its start: a bad day"
+
+
+def test_one_that_is_asked_to_end_knows_who_asked(controllers: Controllers) -> None:
+    controllers.submit("e", "me", b"wait", again=False)
+    looks_until(controllers, "e", runs)
+    controllers.end("e", "her")
+    post = looks_until(controllers, "e", lambda post: post.state.over and post.running() is None)
+    assert post.state.why == "by her"
+    controllers.submit("e", "me", b"finish", again=True)
+    looks_until(controllers, "e", lambda post: post.state.state == "finished")
+
+
+def test_a_name_is_given_once_and_cannot_be_a_path(controllers: Controllers) -> None:
+    controllers.submit("e", "me", b"wait", again=False)
+    looks_until(controllers, "e", runs)
+    for again in (False, True):
+        with pytest.raises(ClusterError, match="already, and it is running"):
+            controllers.submit("e", "me", b"finish", again=again)
+    for name in ("../e", "", ".", "a/b"):
+        with pytest.raises(ClusterError, match="is called by letters"):
+            controllers.submit(name, "me", b"", again=False)
+    with pytest.raises(ClusterError, match="there is: e"):
+        controllers.end("f", "me")
+
+
+def test_nobody_else_may_read_what_a_controller_is_given(controllers: Controllers) -> None:
+    controllers.submit("e", "me", b"finish", again=False)
+    (post,) = controllers.posts()
+    assert stat.S_IMODE(post.folder.stat().st_mode) == 0o700
+    assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in post.folder.glob("*.json"))
+    assert stat.S_IMODE((post.folder / "content").stat().st_mode) == 0o600
+    looks_until(controllers, "e", lambda post: post.state.over)

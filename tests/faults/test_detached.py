@@ -1,0 +1,141 @@
+"""Experiments whose controller lives beside the head, while everything around them goes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tune
+from tests.faults.cluster import Cluster, as_json
+from tests.tune import trainables
+from tests.tune.driver import Driver
+from tests.tune.trainables import DEADLINE_S, iterations
+
+WHOLE = [[1, 2, 3, 4, 5, 6]] * 2
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One for all, since it has to live through everything: each test has an experiment of its own."""
+    cluster = Cluster(tmp_path_factory.mktemp("beside") / "state")
+    try:
+        cluster.join("a", cpus=2)
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def shown(cluster: Cluster, name: str) -> dict[str, Any]:
+    """What the cluster's status says of an experiment."""
+    (found,) = (one for one in as_json(cluster.run("status", "--json"))["detached"] if one["experiment"] == name)
+    assert isinstance(found, dict)
+    return found
+
+
+def sent(cluster: Cluster, name: str, marks: Path, **settings: Any) -> tune.DetachedRun:
+    """An experiment whose two trials wait at their third report until ``event`` is among `marks`."""
+    marks.mkdir(exist_ok=True)
+    config = {"x": tune.uniform(0, 1), "marks": str(marks), "at": 3, "waiting": ["t0", "t1"]}
+    settings = {"config": config, "num_samples": 2, "metric": "score", "mode": "max", **settings}
+    run = tune.run(trainables.patient, name=name, executor=cluster.address, detached=True, **settings)
+    assert isinstance(run, tune.DetachedRun)
+    return run
+
+
+def wait_for(marks: Path, *names: str) -> None:
+    for name in names:
+        trainables.wait_for(marks / name)
+
+
+def test_it_outlives_its_driver_and_does_not_notice_that_the_head_is_started_again(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    config = {"at": 3, "waiting": ["t0", "t1"]}
+    driver = Driver(tmp_path, "patient", config=config, num_samples=2, executor=cluster.address, detached=True)
+    code, _, err = driver.end()
+    assert (code, err) == (0, "")
+    driver.wait_for(["t0-waits", "t1-waits"])
+    cluster.kill_head()
+    cluster.start_head()
+    (driver.marks / "event").touch()
+    run = tune.DetachedRun("e", cluster.address).wait(DEADLINE_S)
+    assert (run.state, [iterations(one) for one in run]) == ("finished", WHOLE)
+    assert run.place == str(tmp_path / "e")
+    assert sorted(mark.name for mark in driver.marks.glob("t?.*")) == ["t0.1", "t1.1"], "nobody began again"
+
+
+def test_it_goes_on_by_itself_when_the_heads_machine_was_down(cluster: Cluster, tmp_path: Path) -> None:
+    run = sent(cluster, "down", tmp_path / "marks")
+    wait_for(tmp_path / "marks", "t0-waits", "t1-waits")
+    found = shown(cluster, "down")
+    cluster.kill_head()
+    os.kill(found["pid"], signal.SIGKILL)
+    cluster.start_head()
+    (tmp_path / "marks" / "event").touch()
+    run.wait(DEADLINE_S)
+    assert [iterations(one) for one in run] == WHOLE
+    attempts = sorted(mark.name for mark in (tmp_path / "marks").glob("t?.*"))
+    assert attempts == ["t0.1", "t0.2", "t1.1", "t1.2"]
+
+
+def test_it_saves_and_ends_when_asked_to_and_goes_on_when_asked_again(cluster: Cluster, tmp_path: Path) -> None:
+    run = sent(cluster, "asked", tmp_path / "marks")
+    wait_for(tmp_path / "marks", "t0-waits", "t1-waits")
+    cluster.run("end", "asked")
+    assert run.wait(DEADLINE_S).state == "ended"
+    assert [iterations(one) for one in run] == [[1, 2, 3]] * 2
+    again = sent(cluster, "asked", tmp_path / "marks", resume=True).wait(DEADLINE_S)
+    assert ([iterations(one) for one in again], again.state) == (WHOLE, "finished")
+
+
+def test_what_cannot_begin_there_is_said_here(cluster: Cluster, tmp_path: Path) -> None:
+    with pytest.raises(tune.InvalidArgumentError, match="num_samples"):
+        sent(cluster, "wrong", tmp_path / "marks", num_samples="ten")
+    (tmp_path / "results" / "wrong" / "checkpoints" / "t0").mkdir(parents=True)
+    with pytest.raises(tune.TuneError, match="checkpoints of an experiment whose journal is gone"):
+        sent(cluster, "wrong", tmp_path / "marks", storage_path=tmp_path / "results")
+    failed = shown(cluster, "wrong")
+    assert (failed["state"], failed["pid"]) == ("failed", None)
+
+
+def test_a_sweep_file_is_left_with_the_head_together_with_its_code(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "sent_along.py").write_text("def train(config):\n    return {'loss': config['x'] ** 2}\n")
+    (code / "sweep.yaml").write_text(
+        f"""
+name: swept
+trainable: sent_along.py:train
+metric: {{name: loss, goal: minimize}}
+parameters: {{x: {{min: 0.0, max: 1.0}}}}
+num_samples: 3
+executor: {cluster.address}
+runtime_env: {{working_dir: {code}}}
+"""
+    )
+    monkeypatch.chdir(code)
+    told = cluster.audition("run", "--detach", "sweep.yaml")
+    assert "experiment swept runs beside the head" in told
+    run = tune.DetachedRun("swept", cluster.address).wait(DEADLINE_S)
+    assert [one.state for one in run] == ["TERMINATED"] * 3
+
+
+def test_it_goes_on_by_itself_when_its_cluster_was_stopped_and_is_started_again(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    run = sent(cluster, "stopped", tmp_path / "marks")
+    wait_for(tmp_path / "marks", "t0-waits", "t1-waits")
+    cluster.run("stop", "c")
+    cluster.wait_for_none("tune.detached", "head", "agent")
+    cluster.start_head()
+    cluster.join("b", cpus=2)
+    (tmp_path / "marks" / "event").touch()
+    run.wait(DEADLINE_S)
+    assert [iterations(one) for one in run] == WHOLE
