@@ -27,7 +27,7 @@ def main() -> int:
         match arguments.what:
             case "head":
                 terms = Terms(**options["terms"])
-                serve_head(arguments.folder, options["host"], options["port"], terms, options["controller"])
+                serve_head(arguments.folder, options["host"], options["port"], terms, options.get("controller", ""))
             case "node":
                 serve_node(this_python("agent", str(arguments.folder), arguments.options))
             case _:

@@ -12,11 +12,10 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-import grpc
-
 from executor.cluster import wire
 from executor.cluster.dialing import asked
 from executor.cluster.line import Line, Peer
+from executor.cluster.nearby import Way
 from executor.cluster.protos import cluster as pb
 from executor.cluster.session import Session, Stretch
 from executor.cluster.versions import versions_here
@@ -74,7 +73,7 @@ class ClusterFleet(Fleet):
 
     def __init__(
         self,
-        dial: Callable[[], grpc.Channel],
+        dial: Callable[[], Way],
         identity: Identity | None = None,
         *,
         patience_s: float = 0.0,

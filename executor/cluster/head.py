@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from executor.cluster import clock, wire
+from executor.cluster import clock, nearby, wire
 from executor.cluster.controllers import Controllers, Post
 from executor.cluster.line import MAIL_BYTES, gather_s
 from executor.cluster.members import Agent
@@ -59,6 +60,8 @@ class Household:
     certify: Callable[[bytes, Role, str], pb.Certified]
     keep: Callable[[], None]
     controllers: Controllers | None = None
+    folder: Path | None = None
+    """Where drivers of this machine find us."""
 
 
 class Head:
@@ -79,9 +82,14 @@ class Head:
         server.add_generic_rpc_handlers((self._handlers(),))
         await server.start()
         works = [asyncio.create_task(work) for work in (self._tick(), self._look_after_controllers())]
+        near = None if self._household.folder is None else await nearby.listen(self._household.folder, self._driven)
         await self._stopped.wait()
         for work in works:
             work.cancel()
+        if near is not None:
+            near.close()
+            for outbox in self._drivers.values():
+                outbox.put_nowait(None)
         await server.stop(0.2)
 
     def stop(self) -> None:
@@ -173,8 +181,13 @@ class Head:
 
     # ------------------------------------------------------------------------------------------------------ drivers
 
-    async def _drive(self, stream: AsyncIterator[bytes], context: Any) -> AsyncIterator[pb.DriverHears]:
+    async def _drive(self, stream: AsyncIterator[bytes], context: Any) -> AsyncGenerator[pb.DriverHears, None]:
         await self._guard.admit(context, "Drive")
+        async for mail in self._driven(stream):
+            yield mail
+
+    async def _driven(self, stream: AsyncIterator[bytes]) -> AsyncGenerator[pb.DriverHears, None]:
+        """Serve a driver that was admitted."""
         mails = _decoded(stream, pb.DriverSays)
         hello = await _hello(mails)
         if hello is None:

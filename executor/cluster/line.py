@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import grpc
 
 from executor.cluster import clock
+from executor.cluster.nearby import Way
 from executor.cluster.protos import cluster as pb
 
 _log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class Line(Generic[Up, Down]):
     was not acknowledged.
     """
 
-    def __init__(self, dial: Callable[[], grpc.Channel], peer: Peer[Up, Down], beat_s: float = 1.0) -> None:
+    def __init__(self, dial: Callable[[], Way], peer: Peer[Up, Down], beat_s: float = 1.0) -> None:
         self._dial = dial
         self._peer: Peer[Up, Down] = peer
         self._beat_s = beat_s
@@ -134,8 +135,8 @@ class Line(Generic[Up, Down]):
                 response_deserializer=self._peer.hears.FromString,
             )
             self._heard_at = clock.now()
-            self._call = open_stream(_gathered(outbox, self._peer.says))
             try:
+                self._call = open_stream(_gathered(outbox, self._peer.says))
                 for mail in self._call:
                     self._heard_at = clock.now()
                     for message in mail.messages:
@@ -148,7 +149,8 @@ class Line(Generic[Up, Down]):
             finally:
                 self._outbox = None
                 outbox.put(None)
-                self._call.cancel()
+                if self._call is not None:
+                    self._call.cancel()
         return False
 
     def _take(self, message: Down, outbox: queue.SimpleQueue[Up | None]) -> None:

@@ -114,7 +114,7 @@ async def run_head(
             home.keep_names()
 
     controllers = Controllers(home.folder, controller) if controller else None
-    head = Head(state, Household(Guard(home.denied), invite, doorkeeper.certify, keep, controllers))
+    head = Head(state, Household(Guard(home.denied), invite, doorkeeper.certify, keep, controllers, home.folder))
     keeping = asyncio.create_task(doorkeeper.serve(listener, one_sided(*home.door_files)))
     Place(_told_to_others(host), port, door_port, os.getpid()).save(home.folder)
     serving = asyncio.create_task(head.serve(server))

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -28,8 +29,9 @@ from executor.resources import Resources
 class Rig:
     """Starts and stops the parts one by one."""
 
-    def __init__(self, terms: Terms | None = None) -> None:
+    def __init__(self, terms: Terms | None = None, folder: Path | None = None) -> None:
         self.terms = terms or Terms()
+        self._folder = folder
         self.port = 0
         self.epoch = 0
         self.agents: dict[str, Agent] = {}
@@ -46,7 +48,7 @@ class Rig:
         async def serve() -> None:
             server = grpc.aio.server(options=SERVER_OPTIONS)
             self.port = server.add_insecure_port(f"127.0.0.1:{self.port}")
-            self.head = Head(state, Household(OpenDoor(), _nobody, _nobody, lambda: None))
+            self.head = Head(state, Household(OpenDoor(), _nobody, _nobody, lambda: None, folder=self._folder))
             ready.set()
             await self.head.serve(server)
 

@@ -56,8 +56,9 @@ class Stage:
         self.nodes = [network.add(f"n{number}") for number in range(NODES)]
         self.start_head()
         for node in self.nodes:
-            self._invite(node)
+            self._invite(self.folder / node.name, Role.AGENT)
             self.start_node(node)
+        self._invite(self.folder / "theirs" / "clusters" / "c", Role.DRIVER)
         self.wait("all nodes are there", lambda found: len(found.nodes) == NODES)
 
     def start_head(self) -> None:
@@ -72,11 +73,12 @@ class Stage:
             assert time.monotonic() < until, "the head does not listen"
             time.sleep(_LOOK_S)
 
-    def _invite(self, node: Machine) -> None:
-        reply = ask(self.home, "Invite", pb.InviteRequest(role=Role.AGENT), pb.InviteReply)
+    def _invite(self, folder: Path, role: Role) -> None:
+        """Let somebody in whose machine shares nothing with the head's."""
+        reply = ask(self.home, "Invite", pb.InviteRequest(role=role), pb.InviteReply)
         credentials, certified = knock(Invitation(self.head.address, reply.port, reply.pin, reply.token))
-        credentials.save(self.folder / node.name, Role.AGENT)
-        Place(self.head.address, certified.port).save(self.folder / node.name)
+        credentials.save(folder, role)
+        Place(self.head.address, certified.port).save(folder)
 
     def start_node(self, node: Machine) -> None:
         """Have a machine be a node, as it would be after it was switched on."""
@@ -88,7 +90,7 @@ class Stage:
         """Run one of the two experiments."""
         command = [sys.executable, "-m", "tests.faults.populations", kind, str(self.folder)]
         command += [f"grpc://{self.head.address}:{PORT}", str(seed)]
-        return self.drivers.start(command, self.folder / f"{kind}.log", {})
+        return self.drivers.start(command, self.folder / f"{kind}.log", {"AUDITION_STATE": str(self.folder / "theirs")})
 
     def notes(self, kind: str) -> list[verdict.Note]:
         """The reports that were acknowledged so far."""
