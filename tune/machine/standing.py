@@ -116,9 +116,7 @@ class Standing:
     # Checkpoints. Several trials may hold the same one: it goes when the last of them lets go of it.
 
     def _keep(self, trial: Trial, checkpoint: CheckpointRef, totals: Totals, score: float) -> list[Command]:
-        known = (
-            checkpoint in trial.checkpoints
-        )  # a copy of what it has already does not count twice
+        known = checkpoint in trial.checkpoints  # a copy of what it has already does not count twice
         if known:
             trial.checkpoints.remove(checkpoint)
         before = trial.checkpoint
