@@ -22,9 +22,10 @@ DEADLINE_S = 20.0
 
 
 class Thinking(Searcher):
-    """Suggests how many results it has been told, once `may_answer`."""
+    """Suggests how many results it has been told, once `may_answer`: not when trial `pauses_after` has just started."""
 
-    def __init__(self) -> None:
+    def __init__(self, pauses_after: str = "") -> None:
+        self.pauses_after = pauses_after
         self.told = 0
         self.may_answer = threading.Event()
         self.may_answer.set()
@@ -43,6 +44,10 @@ class Thinking(Searcher):
 
     def on_ask(self, trial_id: str) -> None:
         self.asked_again.append((trial_id, self.told))
+
+    def on_trial_start(self, trial_id: str) -> None:
+        if trial_id == self.pauses_after:
+            self.may_answer.clear()
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self.told += 1
@@ -182,7 +187,7 @@ def trainable(config: dict[str, Any]) -> None:
 
 
 class LetsThinkAfter(Callback):
-    """Lets the searcher answer for the second trial when the first has reported so often."""
+    """Lets the searcher answer again when trials have reported so often."""
 
     def __init__(self, searcher: Thinking, reports: int) -> None:
         self.searcher, self.left = searcher, reports
@@ -191,10 +196,6 @@ class LetsThinkAfter(Callback):
         self.left -= 1
         if self.left == 0:
             self.searcher.may_answer.set()
-
-    def on_trial_start(self, *arguments: Any, **named: Any) -> None:
-        if self.left > 0:
-            self.searcher.may_answer.clear()
 
 
 def run(path: Path, searcher: Thinking, **more: Any) -> tune.ResultGrid:
@@ -213,19 +214,19 @@ def run(path: Path, searcher: Thinking, **more: Any) -> tune.ResultGrid:
 
 def test_trials_report_and_are_answered_while_the_searcher_thinks(tmp_path: Path) -> None:
     """In the loop's own thread this would wait for ever: the answer comes only after four reports."""
-    searcher = Thinking()
+    searcher = Thinking(pauses_after="t0")
     results = run(tmp_path, searcher, num_samples=2, max_concurrent_trials=2, callbacks=[LetsThinkAfter(searcher, 4)])
     assert [len(result.metrics_dataframe) for result in results] == [4, 4]
     assert results[1].config == {"told": 0}
 
 
 def test_on_resume_the_searcher_hears_where_it_was_asked(tmp_path: Path) -> None:
-    searcher = Thinking()
+    searcher = Thinking(pauses_after="t0")
     run(tmp_path, searcher, num_samples=2, max_concurrent_trials=2, callbacks=[LetsThinkAfter(searcher, 4)])
     with journal.reading(tmp_path / "aside") as connection:
         entries = [entry.event for _, entry in journal.entries(connection)]
     [first, second] = [event for event in entries if isinstance(event, Suggested)]
-    assert second.asked_after < entries.index(second)
+    assert 0 < second.asked_after < entries.index(second)
     again = Thinking()
     run(tmp_path, again, num_samples=3, resume=True)
     assert ("t1", 0) in again.asked_again
