@@ -21,7 +21,7 @@ Acknowledge = Callable[[str, int, int], None]
 
 
 class Disk:
-    """The checkpoints that are saved, by their paths, and whether each is whole."""
+    """The checkpoints that are saved, by their paths, and whether each is whole; keeps them for the crew."""
 
     def __init__(self) -> None:
         self.whole: dict[str, bool] = {}
@@ -34,8 +34,12 @@ class Disk:
     def damage(self, path: str) -> None:
         self.whole[path] = False
 
-    def delete(self, path: str) -> None:
-        self.whole.pop(path, None)
+    def delete(self, checkpoint: CheckpointRef) -> None:
+        self.whole.pop(checkpoint.path, None)
+
+    def set_aside(self, checkpoint: CheckpointRef) -> str:
+        self.delete(checkpoint)
+        return ""
 
     def sweep(self, kept: set[str]) -> None:
         self.whole = {path: whole for path, whole in self.whole.items() if path in kept}

@@ -86,7 +86,7 @@ class Play:
         self.fates.clear()
         self.coming_back.clear()
         program = self.ground.prepare(Life(world, self.disk, self.fates, self._acknowledged))
-        crew = Crew(self.ground, program, _NOWHERE, reuse=world.reuse, logs=False, delete=self._delete)
+        crew = Crew(self.ground, program, _NOWHERE, reuse=world.reuse, logs=False, keeper=self.disk)
         self.loop = Loop(self.experiment, self.ground, self.journal, crew)
         if world.watched:
             grumbling = [Grumbling(self.moods["callback"])]
@@ -177,9 +177,6 @@ class Play:
 
     def _starts(self, call_id: str) -> None:
         invariants.starts_alone(self.ledger, call_id, self.ground.running)
-
-    def _delete(self, directory: Path, checkpoint: Any) -> None:
-        self.disk.delete(checkpoint.path)
 
     # What came of it.
 
