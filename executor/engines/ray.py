@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from executor.devices import Shares
@@ -28,9 +28,18 @@ _log = logging.getLogger(__name__)
 _WHOLE = 10_000
 _LOOK_S = 2.0
 _ANSWER_S = 60.0
-_PLACED_S = 10.0
+_PLACED_S = 3.0
+_AGAIN_S = 0.1
 _KINDS = {"CPU": "cpu", "GPU": "gpu", "memory": "memory"}
 _THEIRS = ("node:", "object_store_memory", "accelerator_type:")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A placement group that Ray had no room for. It keeps its place among those that wait there."""
+
+    bundles: list[dict[str, float]]
+    group: Any
 
 
 class RayFleet(SiteFleet):
@@ -46,6 +55,7 @@ class RayFleet(SiteFleet):
         self._sites: dict[str, Any] = {}
         self._hosts: dict[str, str] = {}
         self._groups: dict[int, Any] = {}
+        self._wanted: Wanted | None = None
         self._done = threading.Event()
         self._look()
         threading.Thread(target=self._watch, name="audition-ray", daemon=True).start()
@@ -53,11 +63,16 @@ class RayFleet(SiteFleet):
     def _watch(self) -> None:
         while not self._done.wait(_LOOK_S):
             try:
-                found = self._look()
+                found = self._look() or self._wanted_is_there()
             except Exception:  # noqa: BLE001 - the cluster cannot be reached just now
                 continue
             if found and not self._closed:
                 self._arrive([RoomAdded()])
+
+    def _wanted_is_there(self) -> bool:
+        """Whether Ray has room by now for what it had none for."""
+        wanted = self._wanted
+        return wanted is not None and wanted.group.wait(timeout_seconds=_AGAIN_S)
 
     def _look(self) -> bool:
         """Have a site on each node that has none; whether there were any."""
@@ -90,15 +105,28 @@ class RayFleet(SiteFleet):
             {**{theirs.get(kind, kind): amount for kind, amount in bundle.as_dict().items()}, self._hosts[node]: 0.001}
             for bundle, node in zip(reservation.request.bundles, reservation.nodes, strict=True)
         ]
-        group = self._ray.util.placement_group(bundles, strategy="PACK")
+        group = self._wanted_before(bundles)
+        within_s = _AGAIN_S if group else _PLACED_S
+        group = group or self._ray.util.placement_group(bundles, strategy="PACK")
         try:
-            if group.wait(timeout_seconds=_PLACED_S):
-                placed = replace(holding, gpus=self._gpus_of(group, reservation))
-                self._groups[reservation.reservation_id] = group
-                return placed
+            if not group.wait(timeout_seconds=within_s):
+                self._wanted = Wanted(bundles, group)
+                return None
+            placed = replace(holding, gpus=self._gpus_of(group, reservation))
         except self._ray.exceptions.RayError:  # a node of it is gone
             _log.warning("room on %s could not be had", ", ".join(reservation.nodes), exc_info=True)
-        self._ray.util.remove_placement_group(group)
+            self._ray.util.remove_placement_group(group)
+            return None
+        self._groups[reservation.reservation_id] = group
+        return placed
+
+    def _wanted_before(self, bundles: list[dict[str, float]] | None) -> Any:
+        """The group that waits for room for these bundles; one that waits for others is given up."""
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None and wanted.bundles == bundles:
+            return wanted.group
+        if wanted is not None:
+            self._ray.util.remove_placement_group(wanted.group)
         return None
 
     def _gpus_of(self, group: Any, reservation: Reservation) -> tuple[Shares | None, ...]:
@@ -143,6 +171,7 @@ class RayFleet(SiteFleet):
     def leave(self) -> None:
         self._done.set()
         super().leave()
+        self._wanted_before(None)
         for number in list(self._groups):
             self.settled(number)
         self._sites.clear()

@@ -10,8 +10,9 @@ import pytest
 
 from executor.engines.ray import RayExecutor
 from executor.resources import Request, Resources
+from tests.executor import programs
 from tests.executor.contract import ExecutorContract
-from tests.executor.conversation import Conversation
+from tests.executor.conversation import DEADLINE_S, Conversation
 from tests.executor.local_programs import Run, environment
 
 pytest.importorskip("ray")
@@ -70,6 +71,22 @@ def test_a_call_gets_the_gpus_that_ray_has_given_it_and_not_those_that_others_us
         ours = found["CUDA_VISIBLE_DEVICES"].split(",")
         assert sorted([str(theirs), *ours]) == ["0", "1", "2"]
         ray.kill(other)
+
+
+def test_room_that_others_use_is_had_as_soon_as_they_are_done() -> None:
+    import ray
+
+    with OwnNode({"num_cpus": 1, "resources": {"busy": 1}}) as executor, Conversation(executor) as talk:
+        other = ray.remote(num_cpus=1, resources={"busy": 0.1})(_Holder).remote()
+        ray.get(other.gpus.remote())
+        assert executor.reserve(Request()) is None
+        ray.kill(other)
+        until = executor.clock() + DEADLINE_S
+        while (room := executor.reserve(Request())) is None:
+            assert executor.clock() < until, "nobody said that there is room by now"
+            executor.events(until)
+        talk._reservations.append(room)
+        assert talk.returned_by(talk.start(programs.Answer(), 3, on=room)) == 3
 
 
 class _Holder:

@@ -11,13 +11,14 @@ import pytest
 from tests.faults.network import why_not
 from tests.faults.rounds import ROUND_S
 
+WHY_NOT = why_not()
 REPOSITORY = Path(__file__).parents[2]
 SEEDS = [1, 2, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 101))]
 
 
 @pytest.mark.fault("F9", "F10", "F11")
 @pytest.mark.timeout(2 * ROUND_S)
-@pytest.mark.skipif(bool(why_not()), reason=why_not())
+@pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_trial_ends_and_each_result_counts_once_whatever_happens_to_the_cluster(seed: int) -> None:
     command = [sys.executable, "-m", "tests.faults.rounds", str(seed)]
