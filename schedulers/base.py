@@ -141,6 +141,11 @@ class TrialScheduler:
         """
         self.context = context
 
+    @property
+    def changes_configs(self) -> bool:
+        """Whether it changes what trials train with, so that a result is not that of the configuration begun with."""
+        return False
+
     def on_open(self, resources: Mapping[str, float]) -> None:
         """The run begins, or goes on after a resume, on nodes that have `resources` together, by kind."""
 

@@ -114,6 +114,10 @@ class PopulationBasedTraining(TrialScheduler):
         self.metric, self.mode = self._objective.metric, self._objective.mode
         self._population = Population(context.total_trials)
 
+    @property
+    def changes_configs(self) -> bool:
+        return True
+
     # What happens.
 
     def complete_config(self, trial_id: str, config: Mapping[str, Any]) -> Mapping[str, Any]:

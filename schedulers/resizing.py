@@ -68,6 +68,10 @@ class ResourceChangingScheduler(TrialScheduler):
         """What tells the base scheduler how far a trial is."""
         return getattr(self._base, "time_attr", None)
 
+    @property
+    def changes_configs(self) -> bool:
+        return self._base.changes_configs
+
     def bind(self, context: ScheduleContext) -> None:
         super().bind(context)
         self._base.bind(context)

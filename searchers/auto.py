@@ -91,6 +91,10 @@ class AutoSearch(Searcher):
     def is_slow(self) -> bool:
         return self._searchers[0].is_slow
 
+    @property
+    def learns(self) -> bool:
+        return self._searchers[0].learns
+
     def on_ask(self, trial_id: str) -> None:
         self._responsible(trial_id).on_ask(trial_id)
 

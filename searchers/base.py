@@ -138,6 +138,11 @@ class Searcher(ABC):
         """
         return False
 
+    @property
+    def learns(self) -> bool:
+        """Whether suggestions depend on results: a scheduler that changes configurations would mislead it."""
+        return False
+
     def on_ask(self, trial_id: str) -> None:
         """On resume: `suggest` was called here, and what it suggested is added later.
 

@@ -38,6 +38,10 @@ class ConcurrencyLimiter(Searcher):
     def is_slow(self) -> bool:
         return self.searcher.is_slow
 
+    @property
+    def learns(self) -> bool:
+        return self.searcher.learns
+
     def on_ask(self, trial_id: str) -> None:
         self.searcher.on_ask(trial_id)
 

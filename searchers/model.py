@@ -133,6 +133,10 @@ class ModelSearch(Searcher):
     def is_slow(self) -> bool:
         return True
 
+    @property
+    def learns(self) -> bool:
+        return True
+
     def generator(self, *names: str) -> Generator:
         """A numpy generator that depends on nothing but the seed and `names`."""
         import numpy

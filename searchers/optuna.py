@@ -41,6 +41,9 @@ _REDRAWS = 2
 
 SAMPLERS = ("tpe", "random", "gp", "cmaes", "nsgaii", "nsgaiii", "qmc")
 
+_BLIND = ("random", "qmc")
+"""Samplers that look at no result."""
+
 _MODEL_DRAWS = 20
 """How often the sampler is asked for a configuration that the constraints allow, before one is drawn at random."""
 
@@ -201,6 +204,10 @@ class OptunaSearch(Searcher):
     @property
     def is_slow(self) -> bool:
         return True
+
+    @property
+    def learns(self) -> bool:
+        return not isinstance(self.sampler, str) or self.sampler not in _BLIND
 
     def on_ask(self, trial_id: str) -> None:
         if self._history.keeps_notes:

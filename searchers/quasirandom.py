@@ -26,6 +26,10 @@ class SobolSearch(ModelSearch):
 
     needs_metric = False
 
+    @property
+    def learns(self) -> bool:
+        return False
+
     def propose(self, generator: Generator, trial_id: str) -> Array:
         return _followed(sobol(len(self.encoding.columns), self._number(trial_id), self._scrambling), generator)
 

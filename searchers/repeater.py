@@ -69,6 +69,10 @@ class Repeater(Searcher):
     def is_slow(self) -> bool:
         return self.searcher.is_slow
 
+    @property
+    def learns(self) -> bool:
+        return self.searcher.learns
+
     def suggest(self, trial_id: str) -> Suggestion:
         name, index = self._place(trial_id)
         config = self._group(name).config

@@ -12,6 +12,8 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from executor.resources import Request
+from schedulers.base import TrialScheduler
+from searchers.base import Searcher
 from searchers.definition import read_definition, validate
 from searchers.outcomes import read_constraints
 from tune.callback import Callback
@@ -72,6 +74,15 @@ def of_constraints(texts: Any, metrics: Sequence[str], *, named_elsewhere: bool)
     yield from mistakes
     if constraints and not metrics and not named_elsewhere:
         yield f"outcome_constraints {', '.join(map(str, constraints))} need a metric and a mode beside them"
+
+
+def of_policies(searcher: Searcher, scheduler: TrialScheduler) -> Iterator[str]:
+    """Whether what the searcher learns is true under this scheduler."""
+    if searcher.learns and scheduler.changes_configs:
+        yield (
+            f"{type(scheduler).__name__} changes configurations while trials train, and {type(searcher).__name__} would"
+            " learn from ones that did not stay: search at random (without search_alg), or evenly (search_alg='sobol')"
+        )
 
 
 def of_trainable(fitted: Fitted, name: str) -> Iterator[str]:

@@ -133,6 +133,8 @@ class Job:
             self.metrics, self.modes = searcher.context.metrics, searcher.context.modes
         scheduler = checks.attempt(mistakes, lambda: self._scheduler(searcher.total_trials if searcher else None))
         stopper = checks.attempt(mistakes, self.stopper)
+        if searcher is not None and scheduler is not None:
+            mistakes += checks.of_policies(searcher, scheduler)
         if mistakes:
             raise InvalidArgumentError(mistakes)
         assert scheduler is not None

@@ -74,6 +74,10 @@ class LibrarySearch(Searcher):
     def is_slow(self) -> bool:
         return True
 
+    @property
+    def learns(self) -> bool:
+        return True
+
     def bind(self, context: SearchContext) -> None:
         metrics, modes = agree_on_objectives(context, self.metric, self.mode)
         seed = context.seed if self.seed is None else self.seed

@@ -10,6 +10,17 @@ import pytest
 
 import tune
 from schedulers import PopulationBasedTraining, ResourceChangingScheduler
+from searchers import (
+    AutoSearch,
+    BOHBSearch,
+    ConcurrencyLimiter,
+    GaussianProcessSearch,
+    OptunaSearch,
+    Repeater,
+    TPESearch,
+)
+from tune.job import Job
+from tune.settings import RunConfig, TuneConfig
 
 EPOCHS = 5
 
@@ -129,3 +140,30 @@ def test_a_trial_goes_on_with_more_or_with_what_it_had(tmp_path: Path) -> None:
     assert kept.metrics["cpus"] == 0.5
     assert kept.metrics["training_iteration"] == 3
     assert kept.attempts == 2
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        AutoSearch,
+        OptunaSearch,
+        BOHBSearch,
+        lambda: ConcurrencyLimiter(GaussianProcessSearch(), 2),
+        lambda: Repeater(TPESearch(), repeat=2),
+    ],
+)
+def test_a_searcher_that_learns_is_refused_beside_a_population(make):
+    growing = ResourceChangingScheduler(PopulationBasedTraining(hyperparam_mutations={"lr": [1, 2]}))
+    with pytest.raises(tune.InvalidArgumentError, match="changes configurations while trials train, and .* would"):
+        job(make(), growing).policies()
+    job(make(), "asha").policies()
+
+
+@pytest.mark.parametrize("searcher", [None, "random", "sobol", OptunaSearch(sampler="qmc")])
+def test_a_population_may_begin_anywhere(searcher):
+    job(searcher, PopulationBasedTraining(hyperparam_mutations={"lr": [1, 2]})).policies()
+
+
+def job(searcher, scheduler):
+    settings = TuneConfig(metric="loss", mode="min", num_samples=4, search_alg=searcher, scheduler=scheduler)
+    return Job(lambda config: None, {"lr": tune.uniform(0, 1)}, settings, RunConfig(verbose=0))
