@@ -104,6 +104,10 @@ class AutoSearch(Searcher):
     def suggest_parameter(self, trial_id: str, name: str, domain: Domain) -> Any:
         return self._responsible(trial_id).suggest_parameter(trial_id, name, domain)
 
+    def on_evaluated(self, trial_id: str, config: dict[str, Any], result: dict[str, Any]) -> None:
+        for searcher in self._searchers:
+            searcher.on_evaluated(trial_id, config, result)
+
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         for searcher in self._searchers:
             searcher.on_trial_add(trial_id, config)
@@ -180,7 +184,11 @@ class AutoSearch(Searcher):
 
     def _optuna(self) -> Searcher:
         return OptunaSearch(
-            metric=self.metric, mode=self.mode, points_to_evaluate=self.points_to_evaluate, seed=self.seed
+            metric=self.metric,
+            mode=self.mode,
+            points_to_evaluate=self.points_to_evaluate,
+            seed=self.seed,
+            evaluated_rewards=self.evaluated_rewards,
         )
 
     def _variants(self) -> Searcher:

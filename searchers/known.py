@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from searchers.choices import holds_domain, is_equal
+from searchers.define import DefineByRun, SuggestingTrial
 from searchers.domain import Domain
 from searchers.points import UNSET, misfits, nest
 from searchers.resolution import resolve_with
@@ -24,6 +25,32 @@ def fit(space: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     if reasons := list(misfits(space, fixed, "")):
         raise ValueError(reasons[0])
     return resolve_with(space, _missing, Random(0), fixed)
+
+
+def fit_asked(define: DefineByRun, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that a define-by-run function asks for, with the values that `config` has for them.
+
+    Raises:
+        ValueError: says which parameter it lacks, or which value its domain does not contain.
+    """
+    trial = _KnownTrial(config)
+    define(trial)
+    return trial.params
+
+
+class _KnownTrial(SuggestingTrial):
+    """A trial that answers with what was used before."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__({})
+        self._config = config
+
+    def _ask(self, name: str, domain: Domain) -> Any:
+        if name not in self._config:
+            raise ValueError(f"it has no {name}")
+        if not domain.contains(self._config[name]):
+            raise ValueError(f"{name} = {self._config[name]!r} is not in {domain}")
+        return domain.cast(self._config[name])
 
 
 def misfit(space: Mapping[str, Any], config: Mapping[str, Any]) -> str:

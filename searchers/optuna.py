@@ -23,6 +23,7 @@ from searchers.domain import Domain
 from searchers.foreign import adopt
 from searchers.objectives import Names, agree_on_objectives, finite_values, refuse_several, refuse_unconstrained
 from searchers.outcomes import excesses_of
+from searchers.pending import Pending
 from searchers.points import merged, read_points
 from searchers.resolution import NOTHING, draw, resolve_with
 from searchers.seen import Seen
@@ -136,6 +137,7 @@ class OptunaSearch(Searcher):
         # Whose parameters are asked for one by one has no space that could be counted; what is fixed leaves gaps in it.
         counted = space if self.skip_duplicate and not self._is_define_by_run and not self._fixed else {}
         self._seen = Seen(counted, partial(is_allowed, self.context.constraints))
+        self._pending = Pending()
         self._learn_evaluated()
 
     def suggest(self, trial_id: str) -> Suggestion:
@@ -214,6 +216,10 @@ class OptunaSearch(Searcher):
             self.suggest(trial_id)
 
     def on_evaluated(self, trial_id: str, config: dict[str, Any], result: dict[str, Any]) -> None:
+        if self._is_define_by_run and self._define is None:
+            asked = {name: value for name, value in config.items() if name not in self.context.space}
+            self._pending.add(trial_id, asked, result)
+            return
         try:
             self._history.add(trial_id, self._parameters(config))
         except ValueError as error:
@@ -240,6 +246,10 @@ class OptunaSearch(Searcher):
     def on_parameter(self, trial_id: str, name: str, domain: Domain, value: Any) -> None:
         from searchers.optuna_space import parameters_of_value
 
+        for known in self._pending.asked(name, domain):
+            placed = [parameters_of_value(each, own, given) for each, (own, given) in known.parameters.items()]
+            self._history.add(known.known_id, [parameter for each in placed for parameter in each])
+            self.on_trial_complete(known.known_id, known.result)
         if trial_id not in self._history:
             return
         try:
@@ -305,8 +315,6 @@ class OptunaSearch(Searcher):
     def _learn_evaluated(self) -> None:
         if self.evaluated_rewards:
             refuse_unconstrained(self.context)
-        if self.evaluated_rewards and self._is_define_by_run and self._define is None:
-            raise ValueError("evaluated_rewards needs a search space: what an objective will ask for is not known yet")
         for index, (point, rewards) in enumerate(zip(self._points, self.evaluated_rewards, strict=False)):
             rewarded = dict(
                 zip(self.context.metrics, rewards if isinstance(rewards, Sequence) else [rewards], strict=False)
@@ -314,6 +322,9 @@ class OptunaSearch(Searcher):
             values = finite_values(rewarded, self.context.metrics)
             if values is None:
                 raise ValueError(f"evaluated_rewards[{index}] must be a finite number for each metric, not {rewards!r}")
+            if self._is_define_by_run and self._define is None:
+                self.on_evaluated(f"evaluated/{index}", dict(point), rewarded)
+                continue
             try:
                 parameters = self._parameters(point)
             except ValueError as error:

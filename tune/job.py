@@ -299,7 +299,8 @@ class Job:
 
     def _warm_up(self, searcher: Searcher) -> None:
         """Tell `searcher` what is known, and keep that instead of where it was found."""
-        known, remark = warm_start.read_known(self.tune.warm_start, searcher.context)
+        asks = is_objective(self.fitted.trainable)
+        known, remark = warm_start.read_known(self.tune.warm_start, searcher.context, asks=asks)
         self.remarks += [remark] if remark else []
         warm_start.tell(searcher, known)
         self.tune = replace(self.tune, warm_start=known)

@@ -18,7 +18,7 @@ from typing import Any
 
 from searchers.base import SearchContext, Searcher
 from searchers.choices import holds_domain
-from searchers.known import fit, parameters_in
+from searchers.known import fit, fit_asked, parameters_in
 from searchers.space import grid_axes
 from tune.machine.stopping import nested
 from tune.machine.trial import AUTOMATIC, TrialState, is_finite
@@ -43,14 +43,16 @@ class Known:
     result: Mapping[str, Any]
 
 
-def read_known(source: Any, context: SearchContext) -> tuple[list[Known], str]:
+def read_known(source: Any, context: SearchContext, *, asks: bool = False) -> tuple[list[Known], str]:
     """What of `source` fits the search, and in a line how many others there were and why they do not fit.
+
+    With `asks`, trials ask for their parameters as they run: all that is no constant is taken for one of them.
 
     Raises:
         ValueError: `source` is nothing that can be read, or what it names is not there.
     """
-    if not holds_domain(dict(context.space)) and not grid_axes(context.space):
-        raise ValueError("warm_start needs a search space in config: what a trial will ask for is not known beforehand")
+    if not (asks or context.define or holds_domain(dict(context.space)) or grid_axes(context.space)):
+        raise ValueError("warm_start needs a search space in config: there is nothing to be learned about")
     found: list[Known] = []
     misfits: Counter[str] = Counter()
     for config, result in _pairs(source, context):
@@ -68,8 +70,28 @@ def read_known(source: Any, context: SearchContext) -> tuple[list[Known], str]:
 def tell(searcher: Searcher, known: Sequence[Known]) -> None:
     """Let `searcher`, which is bound and was asked nothing yet, learn from what is known."""
     for index, one in enumerate(known):
-        config = fit(searcher.context.space, one.parameters)
-        searcher.on_evaluated(f"known{index}", config, dict(one.result))
+        searcher.on_evaluated(f"known{index}", _configuration(one, searcher.context), dict(one.result))
+
+
+def _configuration(known: Known, context: SearchContext) -> dict[str, Any]:
+    if holds_domain(dict(context.space)) or grid_axes(context.space):
+        return fit(context.space, known.parameters)
+    return {**context.space, **known.parameters}
+
+
+def _parameters(config: Mapping[str, Any], context: SearchContext) -> Mapping[str, Any]:
+    """What `config` says of the parameters that are searched.
+
+    Raises:
+        ValueError: it does not fit: says why.
+    """
+    if context.define is not None:
+        return fit_asked(context.define, config)
+    if holds_domain(dict(context.space)) or grid_axes(context.space):
+        fit(context.space, config)
+        return parameters_in(context.space, config)
+    parameters_in(context.space, config)  # its constants are these
+    return {name: value for name, value in config.items() if name not in context.space}
 
 
 def _known(config: Mapping[str, Any], result: Mapping[str, Any], context: SearchContext) -> Known:
@@ -81,9 +103,9 @@ def _known(config: Mapping[str, Any], result: Mapping[str, Any], context: Search
     for name, value in values.items():
         if not is_finite(value):
             raise ValueError(f"there is no finite {name}")
-    fit(context.space, config)
+    parameters = _parameters(config, context)
     numbers = {name: value for name, value in result.items() if is_finite(value) and _is_kept(name)}
-    return Known(parameters_in(context.space, config), {**numbers, **values})
+    return Known(parameters, {**numbers, **values})
 
 
 def _is_kept(name: str) -> bool:

@@ -164,3 +164,24 @@ def test_a_parameter_outside_its_domain_is_overlooked() -> None:
     searcher.on_parameter("t9", "width", randint(1, 100), 7)
     searcher.on_trial_complete("t0", {"loss": 1.0})
     assert isinstance(searcher.suggest("t1"), dict)
+
+
+def test_what_is_known_joins_once_trials_have_asked_for_all_of_its_parameters(caplog: pytest.LogCaptureFixture) -> None:
+    points = [{"lr": 0.1, "width": 7}, {"lr": 0.01, "kind": "line"}, {"lr": 2.0}]
+    searcher = OptunaSearch(points_to_evaluate=points, evaluated_rewards=[1.0, 2.0, 3.0])
+    bound(searcher)
+    searcher.on_evaluated("known0", {"epochs": 3, "drop": 0.5}, {"loss": 4.0})
+    searcher.on_trial_add("t0", {"epochs": 3})
+
+    def known() -> list[tuple[dict[str, Any], list[float]]]:
+        return [(trial.params, trial.values) for trial in searcher._history.trials if trial.state.is_finished()]
+
+    seen = []
+    for name, domain in ASKED:
+        value = searcher.suggest_parameter("t0", name, domain)
+        searcher.on_parameter("t0", name, domain, value)
+        seen.append(len(known()))
+    assert seen == [0, 1, 2, 3]
+    assert [values for _, values in known()] == [[2.0], [1.0], [4.0]]
+    assert known()[1][0] == {"lr": 0.1, "width": 7}
+    assert "a known result is left out: lr = 2.0" in caplog.text

@@ -320,9 +320,6 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "points_to_evaluate[0] was evaluated, so it must be complete: it has no x": lambda: bound(
         LINE, OptunaSearch(points_to_evaluate=[{}], evaluated_rewards=[1])
     ),
-    "evaluated_rewards needs a search space": lambda: bound(
-        {}, OptunaSearch(points_to_evaluate=[{"x": 1}], evaluated_rewards=[1])
-    ),
 }
 
 

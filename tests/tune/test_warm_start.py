@@ -157,9 +157,47 @@ def test_what_cannot_be_read_is_refused_before_anything_starts(tmp_path, monkeyp
         job.policies()
 
 
-def test_what_an_objective_will_ask_for_is_not_known_beforehand():
+def test_without_anything_to_search_there_is_nothing_to_be_learned():
     with pytest.raises(ValueError, match="needs a search space in config"):
         known([({"x": 1}, {"loss": 1})], SearchContext({}, ("loss",), ("min",)))
+
+
+def branching(trial):
+    if trial.suggest_categorical("kind", ["flat", "deep"]) == "deep":
+        trial.suggest_int("layers", 1, 4)
+    return {"epochs": 3}
+
+
+def test_what_a_function_of_a_trial_would_not_ask_for_does_not_fit():
+    context = SearchContext({}, ("loss",), ("min",), define=branching)
+    pairs = [
+        ({"kind": "flat", "layers": 2, "epochs": 3}, {"loss": 1.0}),
+        ({"kind": "deep", "layers": 4}, {"loss": 2.0}),
+        ({"kind": "deep"}, {"loss": 3.0}),
+        ({"kind": "deep", "layers": 5}, {"loss": 4.0}),
+    ]
+    assert known(pairs, context) == [({"kind": "flat"}, 1.0), ({"kind": "deep", "layers": 4}, 2.0)]
+    assert "2 of 4 earlier results are left out" in read_known(pairs, context)[1]
+
+
+@pytest.mark.parametrize("searcher", ["optuna", "auto"])
+@pytest.mark.parametrize("asks_as_it_runs", [True, False])
+def test_define_by_run_goes_on_from_what_was_known(run, searcher, asks_as_it_runs):
+    def space(trial):
+        trial.suggest_float("x", 0, 1)
+
+    def objective(trial):
+        return (trial.suggest_float("x", 0, 1) - 0.3) ** 2
+
+    def trained(config):
+        return {"value": (config["x"] - 0.3) ** 2}
+
+    results = [({"x": n / 50}, {"value": (n / 50 - 0.3) ** 2}) for n in range(50)]
+    settings = {"metric": "value", "mode": "min", "search_alg": searcher, "seed": 1, "reuse_actors": True}
+    trainable, config = (objective, None) if asks_as_it_runs else (trained, space)
+    found = run(trainable, config=config, **settings, warm_start=results, num_samples=6, max_concurrent_trials=1)
+    later = [one.config["x"] for one in found][1:]  # the first one's questions say what there is to be known
+    assert sum(abs(x - 0.3) < 0.15 for x in later) >= 4
 
 
 class Remembering(Searcher):
