@@ -13,101 +13,20 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from schedulers.base import NEVER, Candidates, Continue, Decision, Pause, ScheduleContext, Stop, Trial, TrialScheduler
-from schedulers.gains import Gains, Outlook
+from schedulers.climbing import GROWTH, Climber, Prospect, Stage, prospect_of
 from schedulers.objective import MODES, Objective, agree, number
-from schedulers.ranking import Ranking
+from schedulers.ranking import ordinal
 from schedulers.trust import Trust
 
 log = logging.getLogger(__name__)
 
 _FIRST_LOOK = 8
 _LOOKS = 1.5
-_GROWTH = 1.1
-_REFIT = 1.02
 _MANY = 200
 _LEAST_CHANCE = 0.01
-
-
-class _Climber:
-    """One trial: its best values at certain epochs, and at the rungs it has reached, the highest being `rung`."""
-
-    __slots__ = ("best", "free_until", "held", "judged", "marks", "rung", "slopes", "stamp", "t", "trial_id", "values")
-
-    def __init__(self, trial_id: str) -> None:
-        self.trial_id = trial_id
-        self.t = 0.0
-        self.best = -math.inf
-        self.marks: list[float] = []
-        self.rung = -1
-        self.values: list[float] = []
-        self.slopes: list[float] = []
-        self.held = False
-        self.stamp = 0
-        self.free_until = 0
-        self.judged = True
-
-    def forget_rungs(self) -> None:
-        self.rung, self.values, self.slopes = -1, [], []
-
-
-class _Prospect(NamedTuple):
-    """What going on promises a trial.
-
-    `worth` is the chance of taking the lead, divided by the share of all spent so far that it costs to have it, and
-    `chance` is that chance, both at the rung where the first is greatest; `value` is what is expected at the last rung.
-    """
-
-    worth: float
-    chance: float
-    value: float
-
-
-class _Rung:
-    """What was reached at `at`, what the steps from there to the next rung gained, and who waits here."""
-
-    def __init__(self, at: float) -> None:
-        self.at = at
-        self.ranking = Ranking()
-        self.finite = 0
-        self.gains = Gains()
-        self.queue: list[tuple[float, str, int]] = []
-        self.promoted = 0
-        self.passed = 0.5
-        self.head_known_by: tuple[str, int, float] | None = None
-        self.head_worth = 0.0  # for each unit that was spent, as long as it is known by the same
-        self.keyed_at = 0
-        self._measured_at = self._fitted_at = 0
-        self._middle, self._spread = 0.0, 1e-9
-
-    def record(self, trial_id: str, value: float) -> bool:
-        """A trial came here with `value`; whether anything was learnt anew."""
-        self.ranking.add((-value, len(self.ranking), trial_id))
-        self.finite += math.isfinite(value)
-        anew = self.finite > _GROWTH * self._measured_at
-        if anew:
-            self._measured_at = self.finite
-            middle = self.finite // 2 if self.finite > 2 else self.finite - 1
-            best, self._middle = -self.ranking.at(0)[0], -self.ranking.at(middle)[0]
-            # Two thirds of how far the best is from the middle: roughly a standard deviation of the better half.
-            self._spread = max((best - self._middle) / 1.5, 1e-9)
-            self.gains.fit(self._spread)
-        return anew
-
-    def learn(self, value: float, slope: float, later: float, later_slope: float) -> bool:
-        """A trial went on from here to the next rung; whether anything was learnt anew."""
-        self.gains.add(value, slope, later, later_slope)
-        anew = self.gains.steps > _REFIT * self._fitted_at
-        if anew:
-            self._fitted_at = self.gains.steps
-            self.gains.fit(self._spread)
-        return anew
-
-    def is_far_below(self, value: float) -> bool:
-        """Whether `value` is that of a trial that failed to learn: what it gains says nothing of the others."""
-        return self.finite >= 5 and value < self._middle - 4.5 * self._spread
 
 
 class AutoScheduler(TrialScheduler):
@@ -158,10 +77,10 @@ class AutoScheduler(TrialScheduler):
         self._max_t = max_t
         self._reduction_factor = reduction_factor
         self._trust = Trust(max_t)
-        self._climbers: dict[str, _Climber] = {}
+        self._climbers: dict[str, Climber] = {}
         self._spent = 0.0
         self._lead = -math.inf
-        self._leader: _Climber | None = None
+        self._leader: Climber | None = None
         self._next_look = _FIRST_LOOK
         self._stops = False
         self._pauses = {True: 0, False: 0}
@@ -184,7 +103,7 @@ class AutoScheduler(TrialScheduler):
     # What happens to trials.
 
     def on_trial_add(self, trial: Trial) -> None:
-        self._climbers[trial.trial_id] = _Climber(trial.trial_id)
+        self._climbers[trial.trial_id] = Climber(trial.trial_id)
 
     def on_trial_start(self, trial: Trial) -> None:
         climber = self._climbers[trial.trial_id]
@@ -250,7 +169,7 @@ class AutoScheduler(TrialScheduler):
             return below.trial_id
         return None if trials.search_open else self._promising(trials)
 
-    def _worth_most(self, trials: Candidates | None) -> _Climber | None:
+    def _worth_most(self, trials: Candidates | None) -> Climber | None:
         """The trial of those that wait that is most worth going on; None when new ones are worth more."""
         heads = [(rung, head) for rung in reversed(self._rungs[:-1]) if (head := self._head(rung.queue, trials))]
         for rung, head in heads:
@@ -274,7 +193,7 @@ class AutoScheduler(TrialScheduler):
         fair = [name for name, prospect in prospects.items() if prospect.chance >= _LEAST_CHANCE]
         return max(fair, key=lambda name: prospects[name].worth, default=None)
 
-    def _head(self, queue: list[tuple[float, str, int]], trials: Candidates | None) -> _Climber | None:
+    def _head(self, queue: list[tuple[float, str, int]], trials: Candidates | None) -> Climber | None:
         """The first in `queue` that can start; those whose checkpoint is still being saved are looked past and stay."""
         saving, found = [], None
         while queue and found is None:
@@ -290,25 +209,12 @@ class AutoScheduler(TrialScheduler):
             heappush(queue, entry)
         return found
 
-    def _prospect(self, climber: _Climber) -> _Prospect:
-        """What going on promises. Who fails on the way costs no more: further steps count as often as taken."""
-        value = climber.values[climber.rung]
-        if value == -math.inf:
-            return _Prospect(0.0, 0.0, value)
-        outlook = Outlook(value, 0.0, climber.slopes[climber.rung])
-        cost, share, now, worth, best = 0.0, 1.0, climber.t, 0.0, 0.0
-        for rung, following in pairwise(self._rungs[climber.rung :]):
-            outlook = rung.gains.ahead(outlook)
-            cost += share * (following.at - now)
-            chance = outlook.chance_to_exceed(self._lead)
-            if chance > worth * cost:
-                worth, best = chance / cost, chance
-            now, share = following.at, share * following.passed
-        return _Prospect(worth * self._spent, best, outlook.value)
+    def _prospect(self, climber: Climber) -> Prospect:
+        return prospect_of(climber, self._rungs, self._lead, self._spent)
 
     # Decisions at rungs.
 
-    def _pause_unless_first(self, climber: _Climber) -> Decision:
+    def _pause_unless_first(self, climber: Climber) -> Decision:
         """Pause; but whoever would be started again at once rather goes on."""
         if climber.rung < 0:
             self._hold_below(climber)
@@ -321,30 +227,30 @@ class AutoScheduler(TrialScheduler):
             return Continue()
         return Pause(self._words(climber, prospect.chance))
 
-    def _has_places(self, rung: _Rung) -> bool:
+    def _has_places(self, rung: Stage) -> bool:
         """Whether fewer went on from a rung than the best third of it are."""
         return rung.promoted < int(len(rung.ranking) / self._reduction_factor)
 
-    def _stop_unless_worth(self, climber: _Climber) -> Decision:
+    def _stop_unless_worth(self, climber: Climber) -> Decision:
         if climber.rung < 0:
             return Continue()
         rung, prospect = self._rungs[climber.rung], self._prospect(climber)
         needed = math.ceil(len(rung.ranking) / self._reduction_factor)
         if self._place(climber) <= needed or prospect.worth > 1:
             return Continue()
-        return Stop(f"{self._words(climber, prospect.chance)}, needed {_ordinal(needed)}")
+        return Stop(f"{self._words(climber, prospect.chance)}, needed {ordinal(needed)}")
 
-    def _words(self, climber: _Climber, chance: float) -> str:
-        rung, place = self._rungs[climber.rung], _ordinal(self._place(climber))
+    def _words(self, climber: Climber, chance: float) -> str:
+        rung, place = self._rungs[climber.rung], ordinal(self._place(climber))
         where = f"rung {climber.rung} ({self.time_attr} {rung.at:.10g})"
         return f"{place} of {len(rung.ranking)} at {where}, {chance:.0%} chance to take the lead"
 
-    def _place(self, climber: _Climber) -> int:
+    def _place(self, climber: Climber) -> int:
         return self._rungs[climber.rung].ranking.before((-climber.values[climber.rung],)) + 1
 
     # Bookkeeping.
 
-    def _take(self, climber: _Climber, t: float, score: float) -> None:
+    def _take(self, climber: Climber, t: float, score: float) -> None:
         self._spent += max(t - climber.t, 0.0)
         climber.t = max(t, climber.t)
         climber.best = max(climber.best, score)
@@ -373,7 +279,7 @@ class AutoScheduler(TrialScheduler):
         while at < self._max_t:
             milestones.append(float(round(at)))
             at *= self._reduction_factor
-        self._rungs = [_Rung(each) for each in (*milestones, self._max_t)]
+        self._rungs = [Stage(each) for each in (*milestones, self._max_t)]
         self._below: list[tuple[float, str, int]] = []
         for climber in self._climbers.values():
             climber.forget_rungs()
@@ -385,7 +291,7 @@ class AutoScheduler(TrialScheduler):
             elif climber.held:
                 self._hold(climber, self._prospect(climber).value)
 
-    def _enter(self, climber: _Climber) -> bool:
+    def _enter(self, climber: Climber) -> bool:
         """Record the climber at the rungs it has reached; whether there were any."""
         before = climber.rung
         while climber.rung + 1 < len(self._rungs) and climber.t >= self._rungs[climber.rung + 1].at:
@@ -407,7 +313,7 @@ class AutoScheduler(TrialScheduler):
         for rung, following in pairwise(self._rungs):
             rung.passed = (len(following.ranking) + 1) / (len(rung.ranking) + 2)
 
-    def _learn_gain(self, climber: _Climber) -> None:
+    def _learn_gain(self, climber: Climber) -> None:
         value, later = climber.values[-2:]
         slope, later_slope = climber.slopes[-2:]
         rung = self._rungs[climber.rung - 1]
@@ -417,30 +323,30 @@ class AutoScheduler(TrialScheduler):
             for each in self._rungs[: climber.rung]:
                 self._renew_keys(each)
 
-    def _mark(self, climber: _Climber, at: float) -> float:
+    def _mark(self, climber: Climber, at: float) -> float:
         """The best value that the climber had at `at` or shortly before."""
         index = bisect_right(self._trust.epochs, at) - 1
         return climber.marks[index] if index < len(climber.marks) else climber.best
 
-    def _hold(self, climber: _Climber, expected: float) -> None:
+    def _hold(self, climber: Climber, expected: float) -> None:
         climber.held = True
         climber.stamp += 1
         heappush(self._rungs[climber.rung].queue, (-expected, climber.trial_id, climber.stamp))
 
-    def _hold_below(self, climber: _Climber) -> None:
+    def _hold_below(self, climber: Climber) -> None:
         climber.held = True
         climber.stamp += 1
         heappush(self._below, (-climber.best, climber.trial_id, climber.stamp))
 
-    def _let_go(self, climber: _Climber) -> None:
+    def _let_go(self, climber: Climber) -> None:
         climber.held = False
         if climber.rung >= 0:
             self._rungs[climber.rung].promoted += 1
 
-    def _renew_keys(self, rung: _Rung) -> None:
+    def _renew_keys(self, rung: Stage) -> None:
         """Sort those who wait by what is known now, each time that a tenth more is known; later, twice as much."""
         known = sum(each.gains.steps for each in self._rungs[self._rungs.index(rung) :])
-        if known <= (_GROWTH if rung.keyed_at < _MANY else 2) * rung.keyed_at:
+        if known <= (GROWTH if rung.keyed_at < _MANY else 2) * rung.keyed_at:
             return
         rung.keyed_at = known
         climbers = [self._climbers[name] for _, name, stamp in rung.queue if self._waits(name, stamp)]
@@ -450,10 +356,3 @@ class AutoScheduler(TrialScheduler):
     def _waits(self, trial_id: str, stamp: int) -> bool:
         climber = self._climbers[trial_id]
         return climber.held and climber.stamp == stamp
-
-
-def _ordinal(place: int) -> str:
-    """1st, 2nd, 3rd, 4th, 11th, 21st."""
-    if place % 100 in (11, 12, 13):
-        return f"{place}th"
-    return f"{place}{({1: 'st', 2: 'nd', 3: 'rd'}).get(place % 10, 'th')}"
