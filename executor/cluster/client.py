@@ -8,7 +8,6 @@ from typing import Any
 from executor.cluster.dialing import asked, dialer
 from executor.cluster.fleet import ClusterFleet, Identity, owner
 from executor.cluster.home import Place
-from executor.cluster.nearby import NearChannel, Way
 from executor.cluster.protos import cluster as pb
 from executor.cluster.security.credentials import Credentials, cluster_folder, known_clusters
 from executor.cluster.security.roles import Role
@@ -51,14 +50,9 @@ def open_fleet(
         ClusterError: there are no credentials for it here, or its head does not answer or refuses us.
     """
     folder = folder_of(target)
-    far = dialer(Place.load(folder).address, lambda: Credentials.load(folder, Role.DRIVER))
-
-    def dial() -> Way:
-        near = NearChannel(folder)
-        return near if near.is_served() else far()
-
+    dial = dialer(Place.load(folder).address, lambda: Credentials.load(folder, Role.DRIVER))
     identity = Identity(experiment, priority, controller)
-    return ClusterFleet(dial, identity, patience_s=patience_s)
+    return ClusterFleet(dial, identity, folder=folder, patience_s=patience_s)
 
 
 def ask(folder: Path, call: str, question: Any, reply: Any) -> Any:

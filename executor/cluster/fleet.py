@@ -9,13 +9,14 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from executor.cluster import wire
-from executor.cluster.dialing import asked
+from executor.cluster.dialing import Dial, asked
 from executor.cluster.line import Line, Peer
-from executor.cluster.nearby import Way
+from executor.cluster.nearby import NearChannel, Way
 from executor.cluster.protos import cluster as pb
 from executor.cluster.session import Session, Stretch
 from executor.cluster.versions import versions_here
@@ -62,7 +63,7 @@ class _Booked:
 
 
 class ClusterFleet(Fleet):
-    """The nodes of the cluster whose head `dial` reaches.
+    """The nodes of the cluster whose head `dial` reaches; `folder` is where it would be if it is on this machine.
 
     The head has to answer within `within_s`. A request that no node can hold waits up to `patience_s` for one that can,
     and is refused then.
@@ -73,13 +74,15 @@ class ClusterFleet(Fleet):
 
     def __init__(
         self,
-        dial: Callable[[], Way],
+        dial: Dial,
         identity: Identity | None = None,
         *,
+        folder: Path | None = None,
         patience_s: float = 0.0,
         within_s: float = 15.0,
     ) -> None:
         self._dial = dial
+        self._near = None if folder is None else NearChannel(folder)
         self._identity = identity or Identity()
         beside = f"@{self._identity.controller}" if self._identity.controller else ""
         self._driver = secrets.token_hex(8) + beside
@@ -100,7 +103,7 @@ class ClusterFleet(Fleet):
         self._early: list[Arrival] = []
         self._arrive: Arrive = self._early.extend
         self._line: Line[pb.FromDriver, pb.ToDriver] = Line(
-            dial,
+            self._way,
             Peer(
                 "Drive",
                 pb.FromDriver,
@@ -129,6 +132,9 @@ class ClusterFleet(Fleet):
             return tuple(self._nodes.values())
 
     # ------------------------------------------------------------------------------------------------------- the line
+
+    def _way(self) -> Way:
+        return self._near if self._near is not None and self._near.is_served() else self._dial()
 
     def _hello(self) -> pb.FromDriver:
         with self._lock:

@@ -9,15 +9,22 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from executor.cluster.fleet import ClusterFleet
-from executor.cluster.nearby import SOCKET, NearChannel
+from executor.cluster.line import CHANNEL_OPTIONS
+from executor.cluster.nearby import SOCKET
 from executor.errors import ClusterError
 from executor.hosting.executor import RemoteExecutor
 from tests.executor import programs
 from tests.executor.cluster_rig import Rig
 from tests.executor.conversation import DEADLINE_S, Conversation
+
+
+def nobody() -> grpc.Channel:
+    """A way on which no head is: so what arrives has come by the socket."""
+    return grpc.insecure_channel("127.0.0.1:9", options=CHANNEL_OPTIONS)
 
 
 @pytest.fixture
@@ -40,7 +47,7 @@ def rig(folder: Path) -> Iterator[Rig]:
 
 @pytest.fixture
 def talk(rig: Rig, folder: Path) -> Iterator[Conversation]:
-    with RemoteExecutor(ClusterFleet(lambda: NearChannel(folder))) as executor, Conversation(executor) as talk:
+    with RemoteExecutor(ClusterFleet(nobody, folder=folder)) as executor, Conversation(executor) as talk:
         rig.join("a", {"cpu": 1})
         while not executor.nodes():
             executor.events(executor.clock() + DEADLINE_S)
@@ -81,5 +88,5 @@ def test_nobody_else_may_come_that_way(talk: Conversation, folder: Path) -> None
 def test_where_no_head_listens_any_more_it_is_said(rig: Rig, folder: Path) -> None:
     rig.stop_head()
     with pytest.raises(ClusterError, match="did not answer"):
-        ClusterFleet(lambda: NearChannel(folder), within_s=0.3)
+        ClusterFleet(nobody, folder=folder, within_s=0.3)
     rig.start_head()

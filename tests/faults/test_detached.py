@@ -96,8 +96,9 @@ def test_it_saves_and_ends_when_asked_to_and_goes_on_when_asked_again(cluster: C
 def test_what_cannot_begin_there_is_said_here(cluster: Cluster, tmp_path: Path) -> None:
     with pytest.raises(tune.InvalidArgumentError, match="num_samples"):
         sent(cluster, "wrong", tmp_path / "marks", num_samples="ten")
-    (tmp_path / "results" / "wrong" / "checkpoints" / "t0").mkdir(parents=True)
-    with pytest.raises(tune.TuneError, match="checkpoints of an experiment whose journal is gone"):
+    (tmp_path / "results" / "wrong").mkdir(parents=True)
+    (tmp_path / "results" / "wrong" / "experiment.db").touch()
+    with pytest.raises(tune.TuneError, match="could not begin beside the head: .* holds an experiment already"):
         sent(cluster, "wrong", tmp_path / "marks", storage_path=tmp_path / "results")
     failed = shown(cluster, "wrong")
     assert (failed["state"], failed["pid"]) == ("failed", None)
