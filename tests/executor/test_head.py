@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -273,6 +274,31 @@ def test_so_it_does_when_the_head_was_started_again_too(agent_first: bool) -> No
     assert granted(head.asked("after@e", 1, ONE, 1)) is None, "what is left has not ended yet"
     head.session_ended("a", "before@e")
     assert granted(head.asked("after@e", 2, ONE, 1)) is not None
+
+
+@pytest.mark.fault("F40")
+def test_a_thousand_nodes_that_come_back_at_once_keep_their_names_and_what_they_hold() -> None:
+    names = [f"n{number}" for number in range(1_000)]
+    before = a_head()
+    before.driver_came(pb.DriverHello(driver="d"), 0)
+    for name in names:
+        before.agent_came(agent(name, name, cpus=1), 0)
+    held = [granted(before.asked("d", number, ONE, 0)) for number in range(1, 1_001)]
+    holdings = [wire.holding(one) for one in held if one is not None]
+    after = a_head(epoch=2, now=100)
+    comes: list[Callable[[], object]] = [
+        lambda: after.driver_came(pb.DriverHello(driver="d", holdings=holdings, nodes=names), 100),
+        *(partial(after.agent_came, agent(name, name, 1, name=name, drivers=["d"]), 100) for name in names),
+    ]
+    random.Random(0).shuffle(comes)
+    for come in comes:
+        come()
+    assert (len(holdings), sorted(after.agents)) == (1_000, sorted(names))
+    assert after.tick(101) == []
+    after.driver_came(pb.DriverHello(driver="other"), 101)
+    assert granted(after.asked("other", 1, ONE, 101)) is None, "all of it is held"
+    after.given_back("d", holdings[0].reservation_id, 101)
+    assert granted(after.asked("other", 2, ONE, 101)) is not None
 
 
 class Crowd:

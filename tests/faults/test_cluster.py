@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import tune
-from tests.faults.cluster import Cluster, as_json
+from executor.cluster.client import status
+from tests.faults.cluster import LEASE_S, Cluster, as_json
 from tests.tune.driver import Driver
 from tests.tune.trainables import iterations
 
@@ -131,6 +132,20 @@ def test_a_trial_that_never_reports_is_ended_at_the_deadline_of_its_drained_node
     assert cluster.run("drain", "a", "--deadline-s", "0.3").splitlines()[-1] == "node a is empty"
     driver.wait_for(["t0-waits"])  # on the other node, and nobody was charged
     driver.kill()
+
+
+@pytest.mark.fault("F33")
+def test_trials_wait_for_a_driver_that_stands_still_for_longer_than_a_lease(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.join("a", cpus=2)
+    driver = on(cluster, tmp_path)
+    driver.wait_for(["t0-waits", "t1-waits"])
+    driver.send(signal.SIGSTOP)
+    (driver.marks / "event").touch()
+    stood_since = status(cluster.folder).up_s
+    cluster.wait(lambda found: found.up_s > stood_since + 1.5 * LEASE_S)
+    driver.send(signal.SIGCONT)
+    assert ended(driver, tmp_path) == [[1, 2, 3, 4, 5, 6]] * 2
+    assert sorted(mark.name for mark in driver.marks.glob("t?.*")) == ["t0.1", "t1.1"], "nobody began again"
 
 
 @pytest.mark.fault("F26")
