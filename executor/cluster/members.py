@@ -17,6 +17,7 @@ class Agent:
     node: Node | None
     gpus: tuple[str, ...]
     heard_at: float
+    host: str = ""
     draining: bool = False
     ends_calls_at: float | None = None
     """When what still runs on a draining node is ended, if at all."""

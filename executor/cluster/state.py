@@ -57,6 +57,7 @@ class HeadState:
         self.names = dict(names or {})
         self.agents: dict[str, Agent] = {}
         self.drivers: dict[str, Driver] = {}
+        self._left: dict[str, tuple[str, frozenset[str]]] = {}
         self.holdings = Holdings(first=(epoch << 32) + 1)
         self._started_at = now
         self._ticked_at = now
@@ -92,13 +93,20 @@ class HeadState:
         return [sending for agent in gone for sending in self.lose(agent.name, "its agent died", now)]
 
     def _new_name(self, host: str) -> str:
-        """Each node has a name of its own, also when a machine comes again: its old name stays with what was lost."""
+        """Each node has a name of its own, also when a machine comes again: its old name stays with what was lost.
+
+        Unless it left in good order, and nobody is left who was told so.
+        """
+        for name, (its_host, witnesses) in self._left.items():
+            if its_host == host and not witnesses & self.drivers.keys():
+                del self._left[name]
+                return name
         self.names[host] = count = self.names.get(host, 0) + 1
         return host if count == 1 else f"{host}-{count}"
 
     def _add(self, node: Node, hello: pb.AgentHello, now: float) -> list[Sending]:
         gpus = tuple(hello.gpus)
-        agent = self.agents[node.name] = Agent(node.name, hello.incarnation, node, gpus, now)
+        agent = self.agents[node.name] = Agent(node.name, hello.incarnation, node, gpus, now, hello.host)
         if hello.HasField("drain"):  # the head before us was told to
             agent.draining, agent.ends_calls_at = True, _deadline(hello.drain, now)
             return []
@@ -138,6 +146,7 @@ class HeadState:
 
     def agent_leaves(self, name: str, now: float) -> list[Sending]:
         """An agent says that it has ended all that it ran, and goes."""
+        self._left[name] = self.agents[name].host, frozenset(self.drivers)
         return self.lose(name, "its agent was stopped", now)
 
     def lose(self, name: str, why: str, now: float) -> list[Sending]:

@@ -276,6 +276,25 @@ def test_so_it_does_when_the_head_was_started_again_too(agent_first: bool) -> No
     assert granted(head.asked("after@e", 2, ONE, 1)) is not None
 
 
+def test_a_node_that_stopped_in_good_order_has_its_name_again_once_nobody_knows_it_as_lost() -> None:
+    head = a_head()
+    head.driver_came(pb.DriverHello(driver="d"), 0)
+    head.agent_came(agent("a", "first"), 0)
+    head.agent_leaves("a", 1)
+    assert head.agent_came(agent("a", "second"), 2)[0] == "a-2", "d was told that a is lost"
+    head.driver_leaves("d", "it is done")
+    head.agent_leaves("a-2", 3)
+    assert [head.agent_came(agent("a", life), 4)[0] for life in ("third", "fourth")] == ["a", "a-2"]
+    assert head.agent_came(agent("a", "fifth"), 5)[0] == "a-3"
+
+
+def test_a_node_that_was_lost_does_not_have_its_name_again() -> None:
+    head = a_head()
+    head.agent_came(agent("a", "first"), 0)
+    head.lose("a", "silent", 1)
+    assert head.agent_came(agent("a", "second"), 2)[0] == "a-2"
+
+
 @pytest.mark.fault("F40")
 def test_a_thousand_nodes_that_come_back_at_once_keep_their_names_and_what_they_hold() -> None:
     names = [f"n{number}" for number in range(1_000)]
