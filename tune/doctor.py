@@ -16,13 +16,14 @@ from typing import Any
 from schedulers.base import ScheduleContext
 from schedulers.fifo import FIFOScheduler
 from searchers.base import SearchContext, Searcher, Suggestion
-from tune.errors import CheckpointCorruptError, JournalCorruptError
+from tune.errors import CheckpointCorruptError, InvalidArgumentError, JournalCorruptError
 from tune.machine.events import CheckpointRef
 from tune.machine.experiment import Experiment
 from tune.machine.plan import Plan
 from tune.machine.policies import Policies
-from tune.storage import chain, directory, journal, manifest, mark, recipe
-from tune.storage.places import DAMAGED, DirectoryPlace
+from tune.storage import chain, directory, journal, mark, recipe
+from tune.storage.home import address_of
+from tune.storage.places import DAMAGED, DirectoryPlace, Place, place_at
 
 
 class Remedy(StrEnum):
@@ -85,7 +86,11 @@ def mend(path: Path, *, accept_loss: bool) -> list[str]:
 
     Raises:
         ExperimentBusyError: somebody runs the experiment.
+        InvalidArgumentError: it is at a URL.
     """
+    if (address := address_of(path)) != str(path):
+        what = "its journal here is a copy, and whoever goes on with it makes good what can be"
+        raise InvalidArgumentError([f"{address} is not mended from here: {what}"])
     hold = directory.Hold(path)
     try:
         done = _give_up_damage(path) if accept_loss else []
@@ -116,9 +121,9 @@ def _folded(connection: sqlite3.Connection, facts: dict[str, Any]) -> Experiment
 
 def _checkpoints(path: Path, experiment: Experiment, *, running: bool) -> Iterator[Finding]:
     known = {one.path: one for one in experiment.kept_checkpoints}
-    place = DirectoryPlace(str(path))
-    for name, one in known.items():
-        yield from _checkpoint(path / name, one)
+    place = place_at(address_of(path))
+    for one in known.values():
+        yield from _checkpoint(place, one)
     for name in place.names():
         if name not in known and not running:
             yield Finding(f"{name} is of no use", "a process was killed while it saved or removed it", Remedy.MEND)
@@ -126,9 +131,9 @@ def _checkpoints(path: Path, experiment: Experiment, *, running: bool) -> Iterat
         yield Finding(f"{name} was set aside", "it is not what was saved: look at it, or remove it", note=True)
 
 
-def _checkpoint(path: Path, one: CheckpointRef) -> Iterator[Finding]:
+def _checkpoint(place: Place, one: CheckpointRef) -> Iterator[Finding]:
     try:
-        manifest.verify(path)
+        place.release(place.fetch(one))
     except CheckpointCorruptError as error:
         yield Finding(str(error), f"its trial goes on from the checkpoint before iteration {one.iteration}")
 

@@ -59,6 +59,7 @@ class Job:
         plain = f"{self.trainable_name}_{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
         self.name = plain if self.run.name is None else self.run.name
         self.remarks: list[str] = []
+        self._homes: dict[str, Home] = {}
         self.first_of_space = 0
         self.seed = int.from_bytes(os.urandom(4)) if self.tune.seed is None else self.tune.seed
 
@@ -76,8 +77,11 @@ class Job:
 
     @property
     def home(self) -> Home:
-        """Where the experiment is known to be, and where it is written."""
-        return Home.at(f"{self.storage_path}/{self.name}")
+        """Where the experiment is known to be, and where it is written; looked up once for each name."""
+        address = f"{self.storage_path}/{self.name}"
+        if self._homes.get(address) is None:
+            self._homes = {address: Home.at(address)}
+        return self._homes[address]
 
     @property
     def directory(self) -> Path:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from s3fs import S3FileSystem
+from typer.testing import CliRunner
 
 import tune
 from tests.tune.s3 import s3  # noqa: F401 (a fixture)
 from tests.tune.trainables import counting, iterations, saving, steps_done, steps_in
+from tune.cli import app
 from tune.storage import remote
 from tune.storage.home import Home
 
@@ -22,13 +24,21 @@ SPACE = {"config": {"x": tune.uniform(0, 1)}, "metric": "score", "mode": "max", 
 
 
 @pytest.fixture
-def home(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:  # noqa: F811
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A URL to keep experiments at: that of a directory, which is as good as any, unless S3 is wanted."""
+    if getattr(request, "param", "file") == "s3":
+        return f"{request.getfixturevalue('s3')}/{tmp_path.name}"
+    return (tmp_path / "far").as_uri()
+
+
+@pytest.fixture
+def home(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """Where the experiment ``e`` of these tests is; its live database is in the test's own directory."""
     monkeypatch.setenv("AUDITION_LIVE", str(tmp_path / "live"))
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    return Home.at(f"{s3}/{tmp_path.name}/e")
+    return Home.at(f"{url}/e")
 
 
 @pytest.fixture
@@ -41,6 +51,7 @@ def forget(home: Home) -> None:
     shutil.rmtree(home.live.parent)
 
 
+@pytest.mark.parametrize("url", ["file", "s3"], indirect=True)
 def test_a_trial_goes_on_from_a_checkpoint_at_a_url(run, home, tmp_path):
     def train(_config):
         for step in range(steps_done() + 1, 7):
@@ -96,25 +107,28 @@ def test_what_ran_elsewhere_since_takes_the_place_of_what_was_here(run, home, tm
     assert (home.live / "experiment.db.other").is_file()
 
 
-def test_an_end_that_was_not_published_is_had_from_here(run, home):
+def test_an_end_that_was_not_published_is_had_from_here(run, home, tmp_path):
     run(counting, num_samples=1, **SPACE)
-    remote.remove(f"{home.address}/experiment.db")
+    (tmp_path / "far" / "e" / "experiment.db").unlink()
     assert len(tune.ResultGrid(home.address)) == 1
     assert len(tune.resume(home.address, num_samples=1, verbose=0)) == 2
     forget(home)
     assert len(tune.ResultGrid(home.address)) == 2
 
 
-def test_storage_that_cannot_be_reached_is_said_before_anything_starts(run, home, monkeypatch):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+def test_storage_that_cannot_be_reached_is_said_before_anything_starts(tmp_path, monkeypatch):
+    settings = {"ENDPOINT_URL": "http://127.0.0.1:9", "MAX_ATTEMPTS": "1"}
+    settings |= {"ACCESS_KEY_ID": "tests", "SECRET_ACCESS_KEY": "tests"}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AUDITION_LIVE", str(tmp_path / "live"))
     S3FileSystem.clear_instance_cache()
     try:
         with pytest.raises(tune.StorageUnreachableError, match="look at its name, its credentials"):
-            run(counting, **SPACE)
+            tune.run(counting, storage_path="s3://bucket", name="e", verbose=0, **SPACE)
     finally:
         S3FileSystem.clear_instance_cache()
-    assert not home.live.exists()
+    assert not any((tmp_path / "live").glob("*/experiment.db"))
 
 
 def test_a_taken_name_is_refused_and_one_that_is_not_there_is_said(run, home):
@@ -140,3 +154,22 @@ def test_a_taken_name_is_refused_and_one_that_is_not_there_is_said(run, home):
 def test_a_url_that_cannot_be_is_refused_before_anything_starts(url, said):
     with pytest.raises(tune.InvalidArgumentError, match=said):
         tune.run(counting, storage_path=url, verbose=0, **SPACE)
+
+
+def test_the_command_line_knows_urls(run, home, tmp_path):
+    run(counting, num_samples=1, **SPACE)
+    damaged = tmp_path / "far" / "e" / "checkpoints" / "t0" / "000006-1" / "step"
+    forget(home)
+
+    def audition(*words):
+        done = CliRunner().invoke(app, words)
+        return done.exit_code, done.output
+
+    assert "iteration 6  checkpoints/t0/000006-1" in audition("show", home.address, "--trial", "t0")[1]
+    code, told = audition("doctor", home.address)
+    assert (code, "healthy" in told) == (0, True)
+    assert audition("resume", home.address, "--num-samples", "1", "--quiet")[0] == 0
+    assert len(tune.ResultGrid(home.address)) == 2
+    damaged.write_text("7")
+    assert "step is not what was saved" in audition("doctor", home.address)[1]
+    assert "is not mended from here" in audition("doctor", home.address, "--mend")[1]

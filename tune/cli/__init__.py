@@ -56,7 +56,10 @@ def run(
     sweep: Annotated[Path, typer.Argument(help="The sweep file, in YAML.")],
     *,
     name: Annotated[str | None, typer.Option(help="The experiment's name, in place of the file's.")] = None,
-    storage_path: Storage = None,
+    storage_path: Annotated[
+        str | None,
+        typer.Option(help="The directory or URL that holds experiments; $AUDITION_STORAGE or ./results by default."),
+    ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a value: scheduler.max_t=9. May be repeated."),
@@ -75,7 +78,7 @@ def run(
     with ending(debug):
         from tune.cli.running import detach_sweep, plan_sweep, run_sweep
 
-        options = {"name": name, "storage_path": storage_path and str(storage_path), "num_samples": num_samples}
+        options = {"name": name, "storage_path": storage_path, "num_samples": num_samples}
         given = {key: value for key, value in options.items() if value is not None}
         if quiet or verbose:
             given["verbose"] = 0 if quiet else verbose + 1

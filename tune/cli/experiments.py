@@ -16,7 +16,7 @@ from tune.errors import JournalCorruptError, NotAnExperimentError, TuneError, ne
 from tune.job import STORAGE_VARIABLE
 from tune.machine.events import SwitchedOff
 from tune.machine.trial import TrialState
-from tune.storage import data, directory, journal
+from tune.storage import data, directory, journal, publishing, remote
 from tune.storage.journal import DATABASE
 from tune.views import ranking, reading
 from tune.views.objectives import Objectives
@@ -81,11 +81,15 @@ def names_in(path: Path) -> list[str]:
 
 
 def find(experiment: str, given: Path | None) -> Path:
-    """The directory of `experiment`, which is a path, or a name in the storage directory.
+    """The directory of `experiment`, which is a path, a URL, or a name in the storage directory.
+
+    Of a URL it is one of this machine to read from.
 
     Raises:
         NotAnExperimentError: there is none: names the nearest that there is.
     """
+    if remote.is_url(experiment):
+        return publishing.readable(experiment)
     path = Path(experiment).expanduser().absolute()
     if path.name == DATABASE:
         path = path.parent

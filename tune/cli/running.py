@@ -20,6 +20,7 @@ from tune.doors import resume
 from tune.errors import InvalidArgumentError, MetricNotReportedError, nearest
 from tune.job import Job
 from tune.storage import publishing
+from tune.storage.home import address_of
 from tune.sweep import read_sweep
 from tune.views.results import ResultGrid
 from tune.views.wording import flatten, pairs_text
@@ -77,7 +78,7 @@ def resume_experiment(experiment: str, storage_path: Path | None, changes: Mappi
     """
     path = find(experiment, storage_path)
     finished, attempts = overview(path).state == "finished", _attempts(ResultGrid(path))
-    results = resume(path, **changes)
+    results = resume(address_of(path), **changes)
     nothing_new = finished and _attempts(results) == attempts
     return _conclude(results, quiet=not changes["verbose"], nothing_new=nothing_new)
 

@@ -14,6 +14,7 @@ from tune.cli.terminal import print_facts, print_heading, print_json, print_tabl
 from tune.errors import InvalidArgumentError, nearest
 from tune.machine.trial import AUTOMATIC
 from tune.storage.data import encode
+from tune.storage.home import address_of
 from tune.views.result import Result
 from tune.views.snapshot import Snapshot
 from tune.views.wording import duration_text, flatten, lines_of
@@ -100,7 +101,7 @@ def _print_checkpoints(path: Path, result: Result) -> None:
     print_heading("checkpoints")
     for checkpoint, metrics in kept:
         iteration = metrics.get("training_iteration", "?")
-        typer.echo(f"  iteration {iteration}  {Path(checkpoint.path).relative_to(path)}")
+        typer.echo(f"  iteration {iteration}  {checkpoint.path.removeprefix(f'{address_of(path)}/')}")
 
 
 def _exact(value: Any) -> str:

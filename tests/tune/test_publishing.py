@@ -1,0 +1,86 @@
+"""A journal that is published: whole at any moment, and no checkpoint goes that a published one still counts on."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tune.story import Story
+from tune.storage import journal, publishing, remote
+from tune.storage.home import Home
+from tune.storage.places import UrlPlace
+from tune.storage.publishing import Publisher
+
+DEADLINE_S = 30.0
+NEVER_S = 3600.0
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("AUDITION_LIVE", str(tmp_path))
+    home = Home.at(f"memory://{tmp_path.name}/e")
+    home.make()
+    return home
+
+
+@pytest.fixture
+def story(home: Home) -> Iterator[Story]:
+    """A trial that has reported twice, in the live journal."""
+    story = Story(home.live)
+    story.opens()
+    story.starts({"x": 1})
+    story.reports("t0", accuracy=0.1)
+    yield story
+    story.closes()
+
+
+def wait_until_published(home: Home) -> None:
+    until = time.monotonic() + DEADLINE_S
+    while not publishing.is_published(home):
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def positions(home: Home, tmp_path: Path) -> int:
+    """How many rows the published journal has."""
+    copy = tmp_path / "copy"
+    copy.mkdir(exist_ok=True)
+    assert remote.fetch(f"{home.address}/{journal.DATABASE}", copy / journal.DATABASE)
+    with journal.reading(copy) as connection:
+        return len(list(journal.entries(connection)))
+
+
+def test_it_is_published_at_once_and_at_the_end(home: Home, story: Story, tmp_path: Path) -> None:
+    publisher = Publisher(home, UrlPlace(home.address), interval_s=NEVER_S)
+    wait_until_published(home)
+    before = positions(home, tmp_path)
+    story.reports("t0", accuracy=0.2)
+    assert positions(home, tmp_path) == before
+    publisher.close()
+    assert positions(home, tmp_path) == before + 1
+    assert list(remote.folders(home.address)) == [journal.DATABASE]
+
+
+def test_a_checkpoint_outlives_the_published_journal_that_counts_on_it(home: Home, story: Story) -> None:
+    place = UrlPlace(home.address)
+    saved = place.save("t0", 1, 1, lambda path: None)
+    publisher = Publisher(home, place, interval_s=NEVER_S)
+    wait_until_published(home)
+    publisher.delete(saved)
+    assert place.has(saved)
+    publisher.close()
+    assert not place.has(saved)
+
+
+def test_nothing_is_deleted_while_nothing_can_be_published(home: Home, story: Story, caplog) -> None:
+    place = UrlPlace(home.address)
+    saved = place.save("t0", 1, 1, lambda path: None)
+    nowhere = Home("nonsense://e", home.directory, home.live)
+    with contextlib.closing(Publisher(nowhere, place, interval_s=NEVER_S)) as publisher:
+        publisher.delete(saved)
+    assert place.has(saved)
+    assert f"everything is kept in {home.live}" in caplog.text
