@@ -83,7 +83,7 @@ def conduct(
     for remark in job.remarks:
         log.warning("%s", remark)
     experiment = Experiment(job.plan(), policies)
-    with _claimed(job), _held(job, resume), _tidied(job), _executor(job) as executor:
+    with _claimed(job), _held(job, resume), _tidied(job, experiment), _executor(job) as executor:
         variables = (job.run.runtime_env or {}).get("env_vars")
         program = executor.prepare(staging.program if staging else _program(job, experiment), environment=variables)
         _check_feasible(executor, experiment.plan.request)
@@ -154,10 +154,17 @@ def _claimed(job: Job) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _tidied(job: Job) -> Iterator[None]:
-    """Leave no empty folders: workers make them, and remove logs that are empty until the executor is closed."""
+def _tidied(job: Job, experiment: Experiment) -> Iterator[None]:
+    """Leave no empty folders: workers make them, and remove logs that are empty until the executor is closed.
+
+    Nor any checkpoint that nobody was told of: an attempt may have died after it was complete.
+    """
     try:
         yield
+        try:
+            job.place.sweep(experiment.kept_checkpoints)
+        except Exception as error:  # noqa: BLE001 (whatever a storage has against it, the results stand)
+            log.warning("%s: what is of no use there could not be removed: %s", job.home.address, error)
     finally:
         for name in (directory.LOGS, directory.RENDEZVOUS):
             with contextlib.suppress(OSError):

@@ -13,12 +13,14 @@ from queue import SimpleQueue
 import pytest
 
 from executor.interface import Channel
-from tune.errors import CheckpointCorruptError
+from executor.messages import Rank
+from tune.errors import CheckpointCorruptError, StorageNotSharedError
 from tune.machine.events import CheckpointRef, Take
 from tune.porter import Porter
 from tune.storage.places import DirectoryPlace
 from tune.worker.carrying import PIECE_BYTES, Carried
-from tune.worker.messages import Arrived, Piece, Trouble, Want
+from tune.worker.messages import Arrived, Piece, Task, Trouble, Want
+from tune.worker.session import Session, Setting
 
 DEADLINE_S = 30.0
 SIZES = {"empty": 0, "small": 5, "deep/one piece": PIECE_BYTES, "more": 2 * PIECE_BYTES + 7}
@@ -136,6 +138,13 @@ def test_an_attempt_reaches_nothing_but_checkpoints_and_writes_none_but_its_own(
     Path(place.address, "experiment.db").touch()
     assert isinstance(trial.channel.emit(payload).value, Trouble)
     assert [path.name for path in Path(place.address).rglob("*") if path.is_file()] == ["experiment.db"]
+
+
+def test_a_worker_of_a_gang_that_may_not_speak_says_that_it_needs_shared_storage(trial) -> None:
+    task = Task("t0", 2, {}, CheckpointRef("checkpoints/t0/000001-1", 1), {})
+    session = Session(Setting(trial.address, "e"), task, trial.channel, lambda: 0.0, Rank(1, 2))
+    with pytest.raises(StorageNotSharedError, match="rank 1 cannot go on from a checkpoint"):
+        next(session.starting())
 
 
 @pytest.mark.skipif(geteuid() != 0, reason="mounts a file system")

@@ -62,7 +62,7 @@ def test_it_is_published_at_once_and_at_the_end(home: Home, story: Story, tmp_pa
     assert positions(home, tmp_path) == before
     publisher.close()
     assert positions(home, tmp_path) == before + 1
-    assert list(remote.folders(home.address)) == [journal.DATABASE]
+    assert remote.files(home.address) == [journal.DATABASE]
 
 
 def test_a_checkpoint_outlives_the_published_journal_that_counts_on_it(home: Home, story: Story) -> None:

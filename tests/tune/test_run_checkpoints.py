@@ -17,6 +17,7 @@ import pytest
 import tune
 from schedulers import ASHAScheduler
 from tests.tune.trainables import counting, iterations, saving, steps_done, steps_in
+from tune.storage.places import place_at
 
 
 def kept(tmp_path, trial_id="t0"):
@@ -385,3 +386,17 @@ def test_durable_checkpoints_are_flushed_before_they_are_told_of(tmp_path):
         ("fsync", "/checkpoints"),
         ("fsync", ">"),
     ]
+
+
+def test_a_checkpoint_that_was_complete_when_its_process_died_but_not_told_of_is_gone_at_the_end(run, tmp_path):
+    def train(_config):
+        for step in range(steps_done() + 1, 5):
+            if step == 3 and tune.get_context().get_attempt() == 1:
+                place_at(tmp_path / "e").save("t0", 1, 3, saving(3))
+                os._exit(1)
+            tune.report({"step": step}, checkpoint=saving(step))
+
+    result = run(train, max_failures=1)[0]
+
+    assert list(result.metrics_dataframe["step"]) == [1, 2, 3, 4]
+    assert kept(tmp_path) == [3, 4]

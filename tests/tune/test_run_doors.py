@@ -88,7 +88,7 @@ def test_all_mistakes_are_told_at_once(run, tmp_path):
             max_concurrent_trials=-1,
             fail_fast="no",
             durability="forever",
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=0, checkpoint_score_order="up"),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=-1, checkpoint_score_order="up"),
             resources_per_trial={"cpu": -1},
             runtime_env={"working_dir": "/nowhere"},
         )

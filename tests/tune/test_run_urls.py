@@ -17,8 +17,8 @@ import tune
 from tests.tune.s3 import s3  # noqa: F401 (a fixture)
 from tests.tune.trainables import counting, iterations, saving, steps_done, steps_in
 from tune.cli import app
-from tune.storage import remote
 from tune.storage.home import Home
+from tune.storage.places import place_at
 
 SPACE = {"config": {"x": tune.uniform(0, 1)}, "metric": "score", "mode": "max", "seed": 3}
 
@@ -65,7 +65,7 @@ def test_a_trial_goes_on_from_a_checkpoint_at_a_url(run, home, tmp_path):
     assert result.checkpoint.path == f"{home.address}/checkpoints/t0/000006-2"
     with result.checkpoint.as_directory() as path:
         assert Path(path, "step").read_text() == "6"
-    assert sorted(remote.folders(f"{home.address}/checkpoints/t0")) == ["000005-2", "000006-2"]
+    assert place_at(home.address).names() == ["checkpoints/t0/000005-2", "checkpoints/t0/000006-2"]
     assert list((tmp_path / "tmp").iterdir()) == []
 
 

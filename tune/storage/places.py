@@ -16,7 +16,7 @@ import re
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -307,11 +307,8 @@ class UrlPlace(Away, Place):
         return elsewhere if remote.move(self._url(checkpoint.path), elsewhere) else ""
 
     def names(self, folder: str = FOLDER) -> list[str]:
-        return sorted(self._found(folder))
-
-    def _found(self, folder: str) -> Iterator[str]:
-        for trial_id in remote.folders(self._url(folder)):
-            yield from (f"{folder}/{trial_id}/{name}" for name in remote.folders(self._url(f"{folder}/{trial_id}")))
+        parts = [name.split("/") for name in remote.files(self._url(folder))]
+        return sorted({f"{folder}/{part[0]}/{part[1]}" for part in parts if len(part) > 2})
 
     def _remove(self, name: str) -> None:
         remote.remove(self._url(name))

@@ -151,25 +151,18 @@ def move(url: str, elsewhere: str) -> bool:
     """Move a checkpoint; False when there is none."""
     system, root = _at(url)
     target = _at(elsewhere)[1]
-    files = [str(file) for file in system.find(root)]
-    for file in files:
-        system.mv(file, f"{target}{file.removeprefix(root)}")
+    names = files(url)
+    for name in names:
+        system.mv(f"{root}/{name}", f"{target}/{name}")
     remove(url)
-    return bool(files)
+    return bool(names)
 
 
-def folders(url: str) -> Iterator[str]:
-    """The names of what is in `url`, as it stands now."""
+def files(url: str) -> list[str]:
+    """The paths of all files below `url`, from there, in order: an object store lists a thousand at a time."""
     system, root = _at(url)
     system.invalidate_cache(root)
-    try:
-        found = system.ls(root, detail=False)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for path in found:
-        name = str(path).rstrip("/").rpartition("/")[2]
-        if name and str(path).rstrip("/") != root:
-            yield name
+    return sorted(str(path).removeprefix(f"{root}/") for path in system.find(root))
 
 
 def _at(url: str) -> tuple[Any, str]:
