@@ -62,6 +62,7 @@ class Client(Runtime):
     """See the module. Whoever waits reads what the hub sends, for all others too."""
 
     def __init__(self, channel: SocketChannel, number: int, node: str) -> None:
+        super().__init__()
         self.number = number
         self.node = node
         self.calls: deque[Any] = deque()

@@ -14,6 +14,8 @@ from executor.library.runtime import Runtime
 
 __audition_internal__ = True
 
+_MOST_KNOWN = 1000
+
 
 @uninterrupted
 def hand_in(
@@ -49,4 +51,10 @@ def check_feasible(runtime: Runtime, plan: Plan) -> None:
     Raises:
         InfeasibleRequestError: it asks for more than there is, or for labels that no node has.
     """
-    runtime.ask("check", plan)
+    if plan.spot is not None:
+        runtime.ask("check", plan)  # its group may have been removed since
+    elif plan.request not in runtime.feasible:
+        runtime.ask("check", plan)
+        if len(runtime.feasible) >= _MOST_KNOWN:
+            runtime.feasible.clear()
+        runtime.feasible.add(plan.request)

@@ -56,6 +56,7 @@ class Hub(Runtime):
     """See the module. Everything that it holds is changed under the lock of its pool."""
 
     def __init__(self, backend: Backend, *, log_to_driver: bool = True) -> None:
+        super().__init__()
         self.backend = backend
         self.lock, self.ledger, self.store = backend.lock, backend.ledger, backend.store
         self.node = backend.node

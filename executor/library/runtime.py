@@ -16,6 +16,7 @@ from executor.library.failures import unpack_exception
 from executor.library.objects import ERROR, Outcome
 from executor.library.refs import ObjectRef, number_of
 from executor.library.values import unpack_value
+from executor.resources import Request
 
 
 class Runtime(ABC):
@@ -32,6 +33,10 @@ class Runtime(ABC):
 
     default_env: dict[str, Any] | None = None
     """What tasks and actors find around them that do not say otherwise."""
+
+    def __init__(self) -> None:
+        self.feasible: set[Request] = set()
+        """What is known to fit on some node, so that nobody has to be asked each time that options are given."""
 
     @abstractmethod
     def new_numbers(self, count: int) -> int:
