@@ -1,0 +1,104 @@
+"""The library on a cluster whose nodes come and go, or cannot be reached: what is left, and what goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy
+import pytest
+
+import executor
+from executor.errors import ActorDiedError, ObjectLostError
+from executor.hosting.messages import Neighbour
+from executor.library.runtime import existing
+from tests.executor.cluster_rig import Rig
+from tests.executor.library.events import Signal, holds
+from tests.executor.library.two_nodes import MIB, Resident, look, make, node, on, two_nodes, where
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    """Two nodes of 2 cpus and 2 imaginary gpus each, and the library open on them, for one test to take apart."""
+    with two_nodes() as rig:
+        yield rig
+
+
+def test_a_lost_node_ends_its_actors_and_tasks_begin_again_elsewhere(rig: Rig, tmp_path: Path) -> None:
+    go = Signal(tmp_path, "go")
+    on_b = Resident.options(label_selector={"zone": "y"})
+    lost, restarted = on_b.remote(), Resident.options(num_cpus=2, max_restarts=1, max_task_retries=1).remote()
+    held = Resident.options(num_cpus=2, max_restarts=1, max_task_retries=1).remote()
+    at = {executor.get(one.node.remote()): one for one in (restarted, held)}
+    assert executor.get(lost.node.remote()) == "b"
+    waiting = [lost.wait.remote(go)]
+    rig.agents.pop("b").close()
+    with pytest.raises(ActorDiedError, match="Resident died: node b was lost"):
+        executor.get(waiting)
+    executor.kill(at["a"])
+    assert executor.get(at["b"].node.remote()) == "a"
+    assert [node["NodeID"] for node in executor.nodes()] == ["a"]
+
+
+def test_a_task_on_a_lost_node_is_tried_again_on_another(rig: Rig, tmp_path: Path) -> None:
+    go, began = Signal(tmp_path, "go"), Signal(tmp_path, "began")
+
+    @executor.remote(num_cpus=2, scheduling_strategy="SPREAD")
+    def wait(there: str) -> str:
+        if node() == there:
+            began.set()
+            go.wait()
+        return node()
+
+    blocker = Resident.options(num_cpus=2).remote()
+    taken = executor.get(blocker.node.remote())
+    other = {"a": "b", "b": "a"}[taken]
+    ref = wait.remote(other)
+    began.wait()
+    executor.kill(blocker)
+    rig.agents.pop(other).close()
+    assert executor.get(ref) == taken
+
+
+def test_a_node_that_joins_takes_what_waits(rig: Rig) -> None:
+    residents = [Resident.options(num_cpus=2).remote() for _ in range(3)]
+    refs = [one.node.remote() for one in residents]
+    ready, waiting = executor.wait(refs, num_returns=2)
+    assert sorted(executor.get(ready)) == ["a", "b"]
+    rig.join("c", {"cpu": 2})
+    assert executor.get(waiting) == ["c"]
+
+
+def test_objects_go_through_the_head_where_nobody_reaches_a_node(rig: Rig) -> None:
+    assert sorted(executor.get([on(where, zone).remote() for zone in "xy"])) == ["a", "b"]
+    backend = existing().backend  # type: ignore[union-attr]
+    holds(lambda: len(backend._depots._nodes) == 2, "both keep objects")
+    nowhere = ("127.0.0.1", 1)
+    for name, other in (("a", "b"), ("b", "a")):
+        backend._depots._own.meet(name, nowhere)
+        backend._fleet.send(name, Neighbour(other, *nowhere))
+    made, own = on(make, "x").remote(9 * MIB), executor.put(numpy.full(9 * MIB, 9, dtype=numpy.uint8))
+    assert executor.get([on(look, "y").remote(made), on(look, "y").remote(own), on(look, "x").remote(own)]) == [
+        ("b", 7, False), ("b", 9, False), ("a", 9, False),
+    ]  # fmt: skip
+    assert bool((executor.get(made) == 7).all())
+
+
+def test_an_object_that_was_only_on_a_lost_node_is_lost_and_one_of_which_the_driver_has_a_copy_is_not(rig: Rig) -> None:
+    lost, copied = (on(make, "y").remote(5 * MIB) for _ in range(2))
+    executor.wait([lost], fetch_local=False)
+    assert executor.get(copied)[-1] == 7
+    rig.agents.pop("b").close()
+    holds(lambda: len(executor.nodes()) == 1, "the node is lost")
+    with pytest.raises(ObjectLostError, match="an object of node b cannot be had any more"):
+        executor.get(lost)
+    with pytest.raises(ObjectLostError):
+        executor.get(look.remote(lost))
+    assert executor.get(copied)[-1] == 7
+
+
+def test_options_of_this_machine_do_not_go_with_a_cluster() -> None:
+    with pytest.raises(ValueError, match="num_cpus, labels: of this machine"):
+        executor.init("grpc://127.0.0.1:1", num_cpus=2, labels={"zone": "a"})
+    with pytest.raises(ValueError, match="address='ray://head': there is 'local', and 'grpc://HOST:PORT'"):
+        executor.init("ray://head")
