@@ -10,7 +10,19 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tests.worlds.ledger import FINAL, LIVE, Account, Ledger
-from tune.machine.events import CheckpointRefused, Ended, Entry, Exploited, Failed, Launched, Reopened, Reported, Saved
+from tune.machine.events import (
+    CheckpointRefused,
+    Ended,
+    Entry,
+    Exploited,
+    Failed,
+    Launched,
+    Reopened,
+    Reported,
+    SaveBegun,
+    Saved,
+    SaveFailed,
+)
 from tune.machine.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -39,7 +51,7 @@ def one_writer(ledger: Ledger, entry: Entry) -> None:
         account = ledger.accounts[event.trial_id]
         follows = event.attempt == account.attempt + 1 and account.state not in LIVE
         _check(follows, "I1", "an attempt begins when the one before it is over, under the next number", event, account)
-    elif isinstance(event, Reported | Saved | Ended | Failed | CheckpointRefused):
+    elif isinstance(event, Reported | SaveBegun | Saved | SaveFailed | Ended | Failed | CheckpointRefused):
         account = ledger.accounts[event.trial_id]
         heard = event.attempt == account.attempt and account.state in LIVE
         _check(heard, "I1", "only the attempt that was launched last is heard, while it runs", event, account)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import math
-import os
 import zlib
 from collections.abc import Callable, Generator
 from typing import Any
@@ -13,7 +11,7 @@ from executor.interface import Program, Step
 from searchers.space import uniform
 from tests.worlds.world import Mishap, World
 from tune.machine.events import CheckpointRef, GoOn, Leave, SaveNow
-from tune.worker.messages import Ask, Begin, Outcome, Refuse, Report, Save, Task
+from tune.worker.messages import Ask, Begin, Outcome, Refuse, Report, Save, Stage, Task, Unsaved
 
 EXIT_CODE = 3
 
@@ -57,22 +55,13 @@ class Life(Program):
         self._disk = disk
         self._fates = fates
         self._acknowledge = acknowledge
+        self._under_way: dict[str, int] = {}
 
     def steps(self, argument: Any) -> Generator[Step, Any, Outcome]:
         """Live one attempt: `argument` is its task."""
         task: Task = argument
         habits, number = self._habits, int(task.trial_id[1:])
-        checkpoint = task.checkpoint
-        while checkpoint is not None and not self._disk.whole.get(checkpoint.path):
-            answer = yield Step(Refuse(checkpoint, "it is damaged"))
-            checkpoint = answer.value
-        if self._world.announces:
-            yield Step(Begin(), waits=False)
-        asked = 0.0
-        if habits.asks:
-            answer = yield Step(Ask("asked", uniform(0, 1)))
-            asked = answer.value
-        iteration = checkpoint.iteration if checkpoint else 0
+        iteration, asked = yield from self._begin(task)
         free_until = task.free_until
         last = self._last_epoch(number)
         while iteration < last:
@@ -80,19 +69,36 @@ class Life(Program):
             metrics = self._metrics(task, number, iteration, asked)
             seconds = self._seconds(number, iteration) * self._meet_fate(task)
             brings, offers = self._saving(iteration)
+            if brings:  # one save at a time is under way
+                yield from self._finish_aside(task)
             brought = self._disk.save(task, iteration) if brings else None
             waits = offers or iteration >= free_until or bool(metrics.get("done"))
             answer = yield Step(Report(metrics, seconds, brought, offers), seconds, waits)
             if isinstance(answer, SaveNow):
-                self._find_room(task)
-                answer = yield Step(Save(self._disk.save(task, iteration)), 0.25)
+                answer = yield from self._save(task, iteration)
             if answer is not None:
                 self._acknowledge(task.trial_id, task.attempt, iteration)
+                free_until = answer.free_until if isinstance(answer, GoOn) else 0
+            if isinstance(answer, Leave) or self._chance("aside", number, iteration) < 0.5:
+                answer = (yield from self._finish_aside(task)) or answer
             if isinstance(answer, Leave) and not self._takes(task, Mishap.LINGER):
                 return Outcome(by_order=True)
-            if answer is not None:
-                free_until = answer.free_until if isinstance(answer, GoOn) else 0
+        yield from self._finish_aside(task)
         return Outcome(False, {"loss": 0.5} if habits.returns else None, 0.0)
+
+    def _begin(self, task: Task) -> Generator[Step, Any, tuple[int, float]]:
+        """Find a checkpoint that is whole, and ask for a parameter; the iteration there, and the parameter's value."""
+        self._under_way.pop(task.trial_id, None)
+        checkpoint, asked = task.checkpoint, 0.0
+        while checkpoint is not None and not self._disk.whole.get(checkpoint.path):
+            answer = yield Step(Refuse(checkpoint, "it is damaged"))
+            checkpoint = answer.value
+        if self._world.announces:
+            yield Step(Begin(), waits=False)
+        if self._habits.asks:
+            answer = yield Step(Ask("asked", uniform(0, 1)))
+            asked = answer.value
+        return checkpoint.iteration if checkpoint else 0, asked
 
     def _last_epoch(self, number: int) -> int:
         """Where the trial's function returns, whatever attempt it is in."""
@@ -134,9 +140,25 @@ class Life(Program):
             raise SystemExit(EXIT_CODE)
         return math.inf if self._takes(task, Mishap.HANG) else 1.0
 
-    def _find_room(self, task: Task) -> None:
+    def _save(self, task: Task, iteration: int) -> Generator[Step, Any, Any]:
+        """Save what was asked for, or begin to."""
+        yield from self._finish_aside(task)
+        if self._habits.aside:
+            self._under_way[task.trial_id] = iteration
+            return (yield Step(Stage()))
+        return (yield Step(self._saved(task, iteration), 0.25))
+
+    def _finish_aside(self, task: Task) -> Generator[Step, Any, Any]:
+        """Tell of the save that is under way, if one is, with nobody waiting for the answer."""
+        iteration = self._under_way.pop(task.trial_id, None)
+        if iteration is None:
+            return None
+        return (yield Step(self._saved(task, iteration), 0.25, waits=False))
+
+    def _saved(self, task: Task, iteration: int) -> Save | Unsaved:
         if self._takes(task, Mishap.DISK_FULL):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return Unsaved("there is no room for the checkpoint")
+        return Save(self._disk.save(task, iteration))
 
     def _takes(self, task: Task, mishap: Mishap) -> bool:
         """Whether that is what happens to this attempt now; it then does so once."""

@@ -17,7 +17,7 @@ class Mishap(StrEnum):
     EXIT = "a trial exits at its next step"
     HANG = "a trial hangs from its next step on"
     LINGER = "a trial goes on although it was told to leave"
-    DISK_FULL = "a trial finds the disk full at its next save"
+    DISK_FULL = "a trial finds no room on the disk at its next save"
     CRASH = "a trial's process ends by a signal of its own"
     KILL = "a trial's process is killed from outside"
     NO_MEMORY = "a trial's process runs out of memory"
@@ -56,11 +56,13 @@ class Habits:
     """How the trials of a world behave when nothing goes wrong.
 
     `saving` is how a checkpoint comes: ``offers`` one, ``brings`` one with its report, ``never``, or now this and now
-    that. The odds are of each report, those of an `early_end` of each trial.
+    that; with `aside` one that was offered is saved while the trial goes on. The odds are of each report, those of an
+    `early_end` of each trial.
     """
 
     epochs: int = 5
     saving: str = "offers"
+    aside: bool = False
     uneven: bool = False
     nan: float = 0.0
     missing: float = 0.0
@@ -103,10 +105,10 @@ class World:
     def loses_only_drivers(self) -> bool:
         """Whether its trials run one at a time and nothing but drivers die: then it comes to the same as without.
 
-        Not where time decides: what is done again after a death takes time.
+        Not where time decides, which goes on while things are done again, nor where it decides what is saved by then.
         """
         plan = self.plan
-        timed = not (plan.trial_timeout_s is plan.time_budget_s is None)
+        timed = self.habits.aside or not (plan.trial_timeout_s is plan.time_budget_s is None)
         return plan.max_concurrent == 1 and not timed and all(move.mishap in DEATHS for move in self.moves)
 
     def __str__(self) -> str:
@@ -211,6 +213,7 @@ def _habits(chance: Random) -> Habits:
     return Habits(
         epochs=chance.choice((1, 2, 2, 3, 3, 4, 4, 5, 7, 9)),
         saving=chance.choice(("offers", "offers", "offers", "brings", "never", "mixed")),
+        aside=chance.random() < 0.3,
         uneven=chance.random() < 0.5,
         nan=chance.choice((0.0, 0.0, 0.0, 0.2, 1.0)),
         missing=chance.choice((0.0, 0.0, 0.0, 0.0, 0.2)),
