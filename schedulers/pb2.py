@@ -122,8 +122,8 @@ class PB2(PopulationBasedTraining):
 
     def _exploit(self, member: Member, ranked: list[Member]) -> Exploit | None:
         exploit = super()._exploit(member, ranked)
-        if exploit is not None and member.score is not None:
-            self._marks[member.trial_id] = _Mark(member.t, member.score)
+        if exploit is not None and (score := self._population.members[exploit.donor].score) is not None:
+            self._marks[member.trial_id] = _Mark(member.t, score)
             self._trying[member.trial_id] = self._unit(exploit.config)
         return exploit
 

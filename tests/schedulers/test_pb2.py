@@ -48,6 +48,22 @@ def test_it_finds_where_the_metric_improves_fastest() -> None:
     assert abs(exploits[-1].config["lr"] - 0.7) < 0.2
 
 
+def test_what_a_copy_gains_is_counted_from_what_it_copied() -> None:
+    scheduler = pb2()
+    leader, copy = StubTrial("t0", {"lr": 0.5}), StubTrial("t1", {"lr": 0.1})
+    for member in (leader, copy):
+        scheduler.on_trial_add(member)
+        scheduler.on_trial_start(member)
+    report(scheduler, leader, 1, 0.9)
+    exploit = report(scheduler, copy, 1, 0.5)
+    copy = StubTrial("t1", exploit.config)
+    scheduler.on_trial_start(copy)
+    report(scheduler, copy, 2, 1.0)
+    learned = scheduler._bandit._observed
+    assert learned.y.tolist() == pytest.approx([0.1])
+    assert learned.x[0].tolist() == [exploit.config["lr"]]
+
+
 def test_told_the_same_history_it_proposes_the_same() -> None:
     assert played(pb2()) == played(pb2())
 
