@@ -151,6 +151,8 @@ class AutoSearch(Searcher):
         if not holds_domain(space) and not grid_axes(space):
             return [self._optuna()], "Optuna's TPE, since the objective asks for its parameters one by one"
         if axes := ", ".join(grid_axes(space)):
+            if self.evaluated_rewards:
+                raise ValueError(f"evaluated_rewards has nobody to teach where the grid of {axes} is run: leave it out")
             return [self._variants()], f"the grid of {axes} as it was asked for, other parameters at random"
         columns = Encoding(space).columns
         size = Cells(space).size

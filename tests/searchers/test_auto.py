@@ -48,6 +48,12 @@ def test_the_choice_follows_from_the_space_and_the_budget(
     assert isinstance(searcher.suggest("t0"), dict)
 
 
+def test_what_is_known_is_not_dropped_in_silence_where_a_grid_is_run() -> None:
+    searcher = AutoSearch(points_to_evaluate=[{"g": 1}], evaluated_rewards=[0.5])
+    with pytest.raises(ValueError, match="evaluated_rewards .* the grid of g is run: leave it out"):
+        searcher.bind(SearchContext({"g": grid_search([1, 2])}, ("a",), ("min",), 0, 1))
+
+
 def test_both_searchers_know_all_that_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("searchers.auto._MOST_MODELLED", 12)
     searcher = bound(AutoSearch(points_to_evaluate=[{"x0": 0.5, "x1": 0.5, "x2": 0.5}]), FLOATS, num_samples=20)
