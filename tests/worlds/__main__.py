@@ -39,14 +39,14 @@ def _replay(seed: int, without: list[int]) -> int:
 
 
 def _look(first: int, count: int) -> int:
-    found = None
+    told = 0
     for found in sweep_in_parallel(range(first, first + count)):
+        for finding in found.findings[told:]:
+            print(f"\n{finding}\n", flush=True)
+        told = len(found.findings)
         print(f"\r{found}", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    print(found)
-    for finding in found.findings if found else ():
-        print(f"\n{finding}")
-    return 1 if found and found.findings else 0
+    print(f"\n{found}" if count else "no worlds")
+    return 1 if told else 0
 
 
 if __name__ == "__main__":

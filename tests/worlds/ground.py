@@ -100,7 +100,7 @@ class Ground(SimulatedExecutor):
 
     def _book(self, reservation: Reservation, sign: int) -> None:
         for bundle, node in zip(reservation.request.bundles, reservation.nodes, strict=True):
-            self.held[node] += sign * bundle.units()["cpu"]
+            self.held[node] += sign * bundle.units().get("cpu", 0)
 
     def start(self, prepared: Prepared, reservation: Reservation, call: Call) -> None:
         self._starts(call.call_id)

@@ -66,6 +66,8 @@ class Life(Program):
         last = self._last_epoch(number)
         while iteration < last:
             iteration += 1
+            if self._fates.get(f"{task.trial_id}.{task.attempt}") is Mishap.HANG:  # a save aside does not hang with it
+                yield from self._finish_aside(task)
             metrics = self._metrics(task, number, iteration, asked)
             seconds = self._seconds(number, iteration) * self._meet_fate(task)
             brings, offers = self._saving(iteration)
