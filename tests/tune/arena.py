@@ -23,6 +23,7 @@ from tune.machine.policies import Policies
 from tune.machine.stopping import StopCriterion, as_stopper
 from tune.storage import directory, journal
 from tune.storage.journal import SqliteJournal
+from tune.storage.places import DirectoryPlace
 from tune.worker.program import TrialProgram
 from tune.worker.session import Setting
 from tune.worker.trainable import Trainable
@@ -118,7 +119,8 @@ class Arena:
     def _read_back(self, experiment: Experiment) -> None:
         for entry in self.entries():
             experiment.replay(entry)
-        directory.sweep(self.directory, experiment.kept_checkpoints)
+        directory.sweep(self.directory)
+        DirectoryPlace(str(self.directory)).sweep(experiment.kept_checkpoints)
 
 
 class Crash(BaseException):

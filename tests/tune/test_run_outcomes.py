@@ -10,6 +10,7 @@ from searchers import OptunaSearch
 from tests.searchers.test_outcomes import CmaEsSampler
 from tune.job import Job
 from tune.settings import RunConfig, TuneConfig
+from tune.storage.home import Home
 
 
 def train(config):
@@ -97,5 +98,5 @@ def test_a_scheduler_compares_the_metric_it_names_and_else_the_first_and_says_so
 
 def test_constraints_are_data_in_the_recipe(run, tmp_path):
     run(train, config=SPACE, metric="loss", mode="min", outcome_constraints=["ms<=20", "size >.5"], reuse_actors=True)
-    again = Job.from_recipe(tmp_path / "e", train)
+    again = Job.from_recipe(Home.at(tmp_path / "e"), train)
     assert [str(one) for one in again.outcome_constraints] == ["ms <= 20", "size > 0.5"]

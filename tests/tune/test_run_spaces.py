@@ -13,6 +13,7 @@ from searchers import OptunaSearch
 from searchers.definition import Constrained
 from tests.naming import plain
 from tune.job import Job
+from tune.storage.home import Home
 
 
 def quick(config):
@@ -38,7 +39,7 @@ def test_only_allowed_configurations_are_run_and_the_recipe_knows_it(run, tmp_pa
     results = run(quick, config=space, num_samples=3, **SETTINGS)
     assert all(one.config["a"] < one.config["b"] for one in results)
 
-    job = Job.from_recipe(tmp_path / "e")
+    job = Job.from_recipe(Home.at(tmp_path / "e"))
     assert job.space == Constrained(SQUARE, ("a < b", rising))
     more = run(quick, config=space, num_samples=6, resume=True, **SETTINGS)
     assert len(more) == 6
@@ -64,14 +65,14 @@ def test_a_function_is_a_space_for_every_searcher(run, tmp_path, searcher):
     results = run(quick, config=define, num_samples=8, search_alg=searcher, **SETTINGS)
     assert all(("big" in one.config) == (one.config["a"] > 5) for one in results)
     assert {one.config["epochs"] for one in results} == {3}
-    assert Job.from_recipe(tmp_path / "e").space is define
+    assert Job.from_recipe(Home.at(tmp_path / "e")).space is define
 
 
 def test_distributions_of_other_packages_are_kept_as_ours(run, tmp_path):
     space = {"a": IntDistribution(1, 5), "b": [scipy.stats.beta(2, 5), tune.choice([{"c": scipy.stats.norm()}])]}
     results = run(quick, config=space, num_samples=2, **SETTINGS)
     assert all(1 <= one.config["a"] <= 5 and 0 <= one.config["b"][0] <= 1 for one in results)
-    kept = Job.from_recipe(tmp_path / "e").space
+    kept = Job.from_recipe(Home.at(tmp_path / "e")).space
     assert kept["a"] == tune.randint(1, 6)
     assert repr(kept["b"]) == "[scipy.stats.beta(a=2, b=5), choice([{'c': randn(0.0, 1.0)}])]"
 

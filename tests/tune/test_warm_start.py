@@ -19,6 +19,7 @@ from searchers.outcomes import read_constraints
 from tests.tune.story import BOOM, Story
 from tune.job import Job
 from tune.settings import RunConfig, TuneConfig
+from tune.storage.home import Home
 from tune.views.results import ResultGrid
 from tune.warm_start import Known, read_known
 
@@ -223,7 +224,7 @@ def test_a_resume_tells_again_what_was_known_without_the_place_it_came_from(run,
     settings["search_alg"] = Remembering()
     results = run(train, warm_start=earlier, num_samples=2, resume=True, **settings)
     assert results[1].config == {"x": 3, "told": told}
-    again = Job.from_recipe(tmp_path / "e", train)
+    again = Job.from_recipe(Home.at(tmp_path / "e"), train)
     assert [one.result["loss"] for one in again.tune.warm_start] == [0.1, 0.2, 0.3]
     assert all(isinstance(one, Known) for one in again.tune.warm_start)
 
