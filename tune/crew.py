@@ -68,6 +68,7 @@ class Crew:
         self._idle: list[Reservation] = []
         self._given_up: set[int] = set()
         self._releasing = 0
+        self._disbanded = False
         self._stacks: dict[str, str] = {}
         self._removing = ThreadPoolExecutor(1, "checkpoint-remover")
         self._asking = ThreadPoolExecutor(_MOST_ASKED, "stack-reader")
@@ -119,6 +120,7 @@ class Crew:
     def move_out(self, call_id: str, *, in_order: bool) -> None:
         """A call ended: its room is kept for the next trial if its process may be, and given back otherwise."""
         trial_id, attempt = self._attempts.pop(call_id)
+        self._stacks.pop(call_id, None)
         self._porter.forget(trial_id, attempt)
         room = self._rooms.pop(call_id)
         if room.request.gang:
@@ -145,6 +147,7 @@ class Crew:
 
     def disband(self) -> None:
         """End what still runs, give all room back, and finish removing checkpoints."""
+        self._disbanded = True
         self.kill_all("the run ended")
         until = self._executor.clock() + _ENDING_S
         while self._attempts and self._executor.clock() < until:
@@ -174,7 +177,8 @@ class Crew:
                     self._prepare_to_leave(_call_id(trial_id, attempt))
                 self._executor.reply(_call_id(trial_id, attempt), seq, answer)
             case Start():
-                self._start(command)
+                if not self._disbanded:  # the journal may still be letting out what the run is not there for any more
+                    self._start(command)
             case Nudge(trial_id, attempt):
                 self._executor.cancel(_call_id(trial_id, attempt))
             case Kill(trial_id, attempt, reason, stacks=True):

@@ -300,7 +300,7 @@ class Loop:
                 pid, host = process or (None, "")
                 self._handle(Reported(trial_id, attempt, seq, metrics, seconds, checkpoint, offers, pid, host, saves))
             case Begin():
-                self._handle(Begun(trial_id, attempt))
+                self._handle(Begun(trial_id, attempt, seq))
             case Stage():
                 self._handle(SaveBegun(trial_id, attempt, seq))
             case Unsaved(why):
@@ -338,8 +338,11 @@ class Loop:
     def _take_interrupts(self) -> None:
         for by in self._interrupts[self._interrupts_taken :]:
             self._interrupts_taken += 1
-            if self._experiment.closing is None:
+            closing = self._experiment.closing
+            if closing is None:
                 self._handle(Closing("interrupted" if by == "SIGINT" else f"ended by {by}", keep=True, signal=by))
+            elif self._interrupts_taken == 1:
+                log.warning("the run is ending already (%s); once more ends it at once", closing.reason)
             else:
                 self._crew.kill_all(f"it was interrupted twice, by {by}")
 

@@ -29,6 +29,7 @@ from tune.machine.events import (
     ExperimentEvent,
     Failed,
     Finished,
+    Interrupted,
     Launched,
     ParameterGiven,
     Reported,
@@ -64,7 +65,7 @@ class Notice:
         if isinstance(event, ExperimentEvent):
             return cls(event) if isinstance(event, Finished) else None
         facts = _facts(experiment.trials[event.trial_id])
-        ends = isinstance(event, Launched | Reported | Decided | Saved | Ended | Failed | Dismissed)
+        ends = isinstance(event, Launched | Reported | Decided | Saved | Ended | Failed | Dismissed | Interrupted)
         return cls(event, experiment.results, facts, ended=ends and entry.state == TrialState.TERMINATED)
 
 

@@ -19,6 +19,13 @@ class Unsure(Stopper):
         raise KeyError("accuracy")
 
 
+class Sparse(Stopper):
+    """Looks at what is reported now and then."""
+
+    def __call__(self, trial_id, result):
+        return result["accuracy"] > 0.9
+
+
 class Late(Stopper):
     """Would be asked at second 5, and has nothing to say then."""
 
@@ -49,6 +56,26 @@ def test_a_stopper_that_is_off_holds_up_nothing() -> None:
     assert [stopper.why("t0", {}) for _ in range(MOST_STOPPER_ERRORS)] == [""] * MOST_STOPPER_ERRORS
     assert [each.part for each in off] == ["stopper"]
     assert (stopper.free_until("t0", 1), stopper.deadline_s, stopper.stop_all()) == (NEVER, None, False)
+
+
+def test_a_stopper_that_raises_until_its_value_was_reported_is_asked_on_however_many_trials_run() -> None:
+    off: list[SwitchedOff] = []
+    stopper = guarded(Sparse(), off.append)
+    assert stopper is not None
+    for epoch in range(1, 11):
+        for trial_id in ("t0", "t1", "t2", "t3"):
+            assert bool(stopper.why(trial_id, {"accuracy": 1.0} if epoch == 10 else {})) == (epoch == 10)
+    assert not off
+
+
+def test_a_stopper_that_no_trial_ever_had_an_answer_of_is_asked_no_more() -> None:
+    off: list[SwitchedOff] = []
+    stopper = guarded(Unsure(), off.append)
+    assert stopper is not None
+    for number in range(MOST_STOPPER_ERRORS + 1):
+        stopper.why(f"t{number}", {})
+        stopper.on_trial_end(f"t{number}")
+    assert len(off) == 1
 
 
 def test_of_stoppers_any_of_which_may_end_a_trial_each_is_guarded_by_itself() -> None:

@@ -11,6 +11,7 @@ from schedulers.base import Decision, Decisions, Exploit, Pause, Resize, Save, S
 from tests.tune.arena import bound
 from tests.tune.bench import DIED, KILLED, RAISED, Bench, Listening, Script, make_plan, only
 from tune.machine.events import (
+    Begun,
     CheckpointRef,
     CheckpointRefused,
     Closing,
@@ -82,6 +83,13 @@ def test_a_running_trial_goes_by_what_was_decided_at_its_next_report() -> None:
     bench.end("t0", by_order=True)
     bench.end("t1", by_order=True)
     assert (bench.state("t0"), bench.state("t1")) == ("TERMINATED", "PAUSED")
+
+
+def test_a_trial_that_is_told_to_end_before_its_code_runs_leaves_at_once_and_not_at_a_report_it_never_makes() -> None:
+    bench = deciding(("t0", Stop("bad")))
+    assert not bench.happen(Begun("t1", 1))
+    bench.report("t2")
+    assert only(Reply, bench.happen(Begun("t0", 1, 1))).answer == Leave("bad")
 
 
 def test_a_running_trial_that_shall_save_does_so_at_its_next_report_that_offers() -> None:

@@ -147,10 +147,14 @@ class Launched:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The user's code runs; told only where it is waited for with a timeout."""
+    """The user's code runs; told only where it is waited for with a timeout.
+
+    With a `seq` the trial waits for an answer: it was told before that something was decided about it.
+    """
 
     trial_id: str
     attempt: int
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)

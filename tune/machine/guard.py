@@ -23,17 +23,30 @@ MOST_STOPPER_ERRORS = 10
 class Guard:
     """Asks one policy, and counts how often in a row it raised at the same question.
 
-    After `most_errors` times it is off: `on_off` is told, and whoever asks is to ask somebody else.
+    After `most_errors` times it is off: `on_off` is told, and whoever asks is to ask somebody else. With `apart` what
+    is asked about one trial is a question of its own, and so many trials in a row that end without an answer count too.
     """
 
-    def __init__(self, part: str, name: str, most_errors: int, on_off: Callable[[SwitchedOff], None]) -> None:
+    def __init__(
+        self,
+        part: str,
+        name: str,
+        most_errors: int,
+        on_off: Callable[[SwitchedOff], None],
+        *,
+        apart: bool = False,
+    ) -> None:
         self.part = part
         self.name = name
         self.off = False
         self.raised = False
         self._most_errors = most_errors
         self._on_off = on_off
-        self._errors: Counter[str] = Counter()
+        self._apart = apart
+        self._errors: dict[str, Counter[str]] = {}
+        """By whom they were raised about, and at which question; all in one where nobody is apart."""
+        self._unanswered: Counter[str] = Counter()
+        """How many trials in a row have ended without an answer to a question."""
 
     def ask(self, question: str, about: str, call: Callable[[], T], instead: D) -> T | D:
         """What `call` answers, or `instead` when it raises; `raised` then says so until the next question."""
@@ -43,16 +56,26 @@ class Guard:
             self.raised = True
             told = "%s: the %s %s raised in %s; going on without its answer"
             log.exception(told, about, self.part, self.name, question)
-            self._count(question, error)
+            self._count(question, about, error)
             return instead
         self.raised = False
         if self._errors:
-            self._errors.pop(question, None)
+            self._errors.get(self._key(about), Counter()).pop(question, None)
+        if self._unanswered:
+            self._unanswered.pop(question, None)
         return answer
 
-    def _count(self, question: str, error: Exception) -> None:
-        self._errors[question] += 1
-        if self._errors[question] < self._most_errors or self.off:
+    def forget(self, about: str) -> None:
+        """A trial is over: what it was asked about in vain to the end had no answer once more."""
+        self._unanswered.update(self._errors.pop(about, Counter()).keys())
+
+    def _key(self, about: str) -> str:
+        return about if self._apart else ""
+
+    def _count(self, question: str, about: str, error: Exception) -> None:
+        errors = self._errors.setdefault(self._key(about), Counter())
+        errors[question] += 1
+        if self.off or max(errors[question], self._unanswered[question]) < self._most_errors:
             return
         self.off = True
         log.error(
@@ -71,7 +94,7 @@ class GuardedStopper(Stopper):
     def __init__(self, stopper: Stopper, on_off: Callable[[SwitchedOff], None]) -> None:
         self._stopper = stopper
         self._name = type(stopper).__name__
-        self._guard = Guard("stopper", self._name, MOST_STOPPER_ERRORS, on_off)
+        self._guard = Guard("stopper", self._name, MOST_STOPPER_ERRORS, on_off, apart=True)
         self._time_s = 0.0
         self._came_in_vain: float | None = None
 
@@ -99,6 +122,7 @@ class GuardedStopper(Stopper):
 
     def on_trial_end(self, trial_id: str) -> None:
         self._ask("on_trial_end", lambda: self._stopper.on_trial_end(trial_id), None, trial_id)
+        self._guard.forget(trial_id)
 
     def on_time(self, time_s: float) -> None:
         self._time_s = max(time_s, self._time_s)

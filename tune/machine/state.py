@@ -153,6 +153,8 @@ class State(Orders):
                 return [Kill(event.trial_id, event.attempt, event.why, stacks=True)]
             case Begun():
                 trial.has_begun = True
+                if event.seq:
+                    return [Reply(trial.trial_id, event.attempt, event.seq, self._answer(trial))]
             case Rested():
                 self._wake(trial)
             case _:

@@ -85,6 +85,8 @@ class TrialProgram(Program):
             return self._outcome(session, session.converse(self._visible_steps(session)))
         session.converse(session.starting())
         session.converse(session.announcing())
+        if session.told_to_leave:
+            return self._outcome(session, None)
         if is_objective(self.trainable):
             return self._run_objective(session)
         value = self._call(dict(session.task.config))
@@ -110,6 +112,8 @@ class TrialProgram(Program):
     def _function_steps(self, session: Session) -> Steps:
         yield from session.starting()
         yield from session.announcing()
+        if session.told_to_leave:
+            return None
         value = self._call(dict(session.task.config))
         if not isinstance(value, Generator):
             return value

@@ -168,9 +168,10 @@ class Session:
             self._last = self._clock()
 
     def announcing(self) -> Dialogue:
-        """Say that the user's code begins, where somebody waits for it."""
+        """Say that the user's code begins, where somebody waits for it; it does not when the answer is to leave."""
         if self.setting.announces and not self.rank.number:
-            yield Step(Begin(), waits=False)
+            answer = yield Step(Begin(), waits=False)
+            self.told_to_leave = isinstance(answer, Leave)
 
     def _following(self) -> Dialogue:
         """Wait for rank 0 to find the checkpoint to start from."""

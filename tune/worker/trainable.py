@@ -86,6 +86,8 @@ def live_steps(
 ) -> Generator[Step, Answer, dict[str, Any] | None]:
     """Run a class trainable as a dialogue: every emission is a report, a save, or a refused checkpoint."""
     yield from session.announcing()
+    if session.told_to_leave:
+        return None
     trainable = _make(session, cls, parameters)
     whole = False
     try:
