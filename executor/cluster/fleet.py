@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import getpass
-import itertools
 import logging
-import queue
 import secrets
 import threading
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from executor.cluster import wire
@@ -18,14 +16,14 @@ from executor.cluster.dialing import Dial, asked
 from executor.cluster.line import Line, Peer
 from executor.cluster.nearby import NearChannel, Way
 from executor.cluster.protos import cluster as pb
-from executor.cluster.session import Session, Stretch
+from executor.cluster.talks import Talks
 from executor.cluster.versions import versions_here
 from executor.devices import Shares
 from executor.errors import ClusterError, ExecutorClosedError, InfeasibleRequestError
-from executor.holdings import Holding
-from executor.hosting.bookings import holds
+from executor.hosting.bookings import Bookings, holds
 from executor.hosting.fleet import Arrival, Arrive, Fleet, NodeLost, Reported
-from executor.hosting.messages import Free, Freed, Order
+from executor.hosting.messages import Freed, Order
+from executor.hosting.questions import Questions
 from executor.messages import NodeDraining, Reservation, RoomAdded, RoomFreed
 from executor.resources import Node, Request, Resources
 
@@ -44,22 +42,6 @@ class Identity:
     experiment: str = ""
     priority: int = 0
     controller: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Talk:
-    """A session with a node, and its name."""
-
-    session: Session = field(default_factory=Session)
-    name: str = field(default_factory=lambda: secrets.token_hex(4))
-
-
-@dataclass(slots=True)
-class _Booked:
-    holding: Holding
-    left: set[str]
-    """The nodes that still have something of it."""
-    released: bool = False
 
 
 class ClusterFleet(Fleet):
@@ -90,11 +72,10 @@ class ClusterFleet(Fleet):
         self.waits_for_nodes = patience_s > 0
         self._lock = threading.RLock()
         self._nodes: dict[str, Node] = {}
-        self._talks: dict[str, _Talk] = {}
+        self._talks = Talks(self._driver, lambda parcel: self._line.send(pb.FromDriver(parcel=parcel)))
         self._draining: set[str] = set()
-        self._booked: dict[int, _Booked] = {}
-        self._numbers = itertools.count(1)
-        self._asked: dict[int, queue.SimpleQueue[pb.Answered | None]] = {}
+        self._bookings = Bookings()
+        self._asked: Questions[pb.Answered] = Questions()
         self._waiting_since: float | None = None
         self._welcomed = threading.Event()
         self._refusal = ""
@@ -144,8 +125,8 @@ class ClusterFleet(Fleet):
                 experiment=self._identity.experiment,
                 priority=self._identity.priority,
                 versions=versions_here(),
-                holdings=[wire.holding(booked.holding) for booked in self._booked.values()],
-                nodes=list(self._talks),
+                holdings=[wire.holding(holding) for holding in self._bookings.holdings()],
+                nodes=self._talks.nodes(),
             )
         return pb.FromDriver(hello=hello)
 
@@ -164,23 +145,20 @@ class ClusterFleet(Fleet):
             case "draining":
                 self._leave([message.draining])
             case "back":
-                self._say_again(message.back.name)
+                with self._lock:
+                    self._talks.say_again(message.back.name)
             case "welcome":
                 self._take_welcome(message.welcome)
 
     def _take_answer(self, answer: pb.Answered) -> None:
         """Book what we are given before anything else is heard: what we say to have is what the head says we have."""
-        with self._lock:
-            waiting = self._asked.pop(answer.number, None)
+        with self._lock:  # who is answered takes it too before he uses what he got
+            taken = self._asked.answer(answer.number, answer)
             if answer.HasField("holding"):
-                if waiting is None:
-                    self._give_back(answer.holding.reservation_id)  # it came too late
-                    return
-                holding = wire.holding_of(answer.holding)
-                reservation = holding.reservation
-                self._booked[reservation.reservation_id] = _Booked(holding, set(reservation.nodes))
-        if waiting is not None:
-            waiting.put(answer)
+                if taken:
+                    self._bookings.book(wire.holding_of(answer.holding))
+                else:
+                    self._give_back(answer.holding.reservation_id)
 
     def _take_welcome(self, welcome: pb.DriverWelcome) -> None:
         self._line.set_beat(welcome.beat_s)
@@ -189,33 +167,29 @@ class ClusterFleet(Fleet):
         with self._lock:
             self._connected = True
             self._nodes = {message.name: wire_node(message) for message in welcome.nodes}
-            names = list(self._talks)
-        for name in names:
-            self._say_again(name)
+            for name in self._talks.nodes():
+                self._talks.say_again(name)
         self._leave(welcome.draining)
         self._welcomed.set()
         self._arrive([RoomAdded()])
 
     def _broken(self, no_head: bool) -> None:
-        self._connected = False
         with self._lock:
-            asked, self._asked = self._asked, {}
-        for waiting in asked.values():
-            waiting.put(None)
+            self._connected = False
+            self._asked.give_up()
 
     def _refused(self, why: str) -> None:
         self._refusal = f"the head of the cluster refuses us: {why}"
         first = not self._welcomed.is_set()
         self._welcomed.set()
         if not first:
-            for name in list(self._talks):
+            for name in self._talks.nodes():
                 self._lose(name, self._refusal)
         threading.Thread(target=self._line.close, daemon=True).start()
 
     def _beat(self, number: int) -> None:
         with self._lock:
-            for name, talk in self._talks.items():
-                self._post(name, talk, talk.session.acknowledgement(now=True))
+            self._talks.acknowledge()
 
     # ----------------------------------------------------------------------------------------------------------- nodes
 
@@ -228,13 +202,10 @@ class ClusterFleet(Fleet):
         with self._lock:
             self._nodes.pop(name, None)
             self._draining.discard(name)
-            talk = self._talks.pop(name, None)
-            is_ours = talk is not None or any(name in booked.left for booked in self._booked.values())
-            settled = [
-                number for number, booked in list(self._booked.items()) if self._gave(booked, name) and booked.released
-            ]
-            for number in settled:
-                self._settle(number)
+            is_ours = self._talks.end(name) or self._bookings.is_on(name)
+            settled = self._bookings.lose(name)
+            for holding in settled:
+                self._give_back(holding.reservation.reservation_id)
         if is_ours:
             self._arrive([NodeLost(name, why), *(RoomFreed() for _ in settled)])
 
@@ -248,54 +219,19 @@ class ClusterFleet(Fleet):
         if fresh:
             self._arrive([NodeDraining(one.name, one.why) for one in fresh])
 
-    def _gave(self, booked: _Booked, name: str) -> bool:
-        """A node has nothing of it any more; whether that was the last."""
-        if name not in booked.left:
-            return False
-        booked.left.remove(name)
-        return not booked.left
-
-    def _say_again(self, name: str) -> None:
-        with self._lock:
-            if (talk := self._talks.get(name)) is not None:
-                self._post(name, talk, talk.session.again())
-
-    def _post(self, node: str, talk: _Talk, stretch: Stretch | None) -> None:
-        if stretch is not None:
-            parcel = pb.Parcel(
-                driver=self._driver,
-                node=node,
-                session=talk.name,
-                first=stretch.first,
-                seen=stretch.seen,
-                items=stretch.items,
-            )
-            self._line.send(pb.FromDriver(parcel=parcel))
-
     def send(self, node: str, order: Order) -> None:
-        item = wire.encode_order(order)
         with self._lock:
-            if not (node in self._nodes or node in self._talks or node in self._draining):
-                return
-            talk = self._talks.get(node)
-            if talk is None:
-                talk = self._talks[node] = _Talk()
-            self._post(node, talk, talk.session.send([item]))
+            if node in self._nodes or node in self._draining or node in self._talks:
+                self._talks.send(node, order)
 
     def _hear(self, parcel: pb.Parcel) -> None:
         arrivals: list[Arrival] = []
         with self._lock:
-            talk = self._talks.get(parcel.node)
-            if talk is None or talk.name != parcel.session:
-                return  # of a node that was lost: its word does not count any more
-            items = talk.session.take(Stretch(parcel.first, parcel.seen, tuple(parcel.items)))
-            self._post(parcel.node, talk, talk.session.flow() or talk.session.acknowledgement())
-            for item in items:
-                report = wire.decode_report(item)
+            for report in self._talks.hear(parcel):
                 if not isinstance(report, Freed):
                     arrivals.append(Reported(parcel.node, report))
-                elif (booked := self._booked.get(report.reservation_id)) and self._gave(booked, parcel.node):
-                    self._settle(report.reservation_id)
+                elif self._bookings.freed(parcel.node, report.reservation_id):
+                    self._give_back(report.reservation_id)
                     arrivals.append(RoomFreed())
         if arrivals:
             self._arrive(arrivals)
@@ -330,16 +266,10 @@ class ClusterFleet(Fleet):
                 raise ClusterError(self._refusal)
             if not self._connected:
                 return None
-            number = next(self._numbers)
-            waiting = self._asked[number] = queue.SimpleQueue()
-            self._line.send(pb.FromDriver(ask=pb.Ask(number=number, request=wire.request(request), avoid=avoid)))
-        try:
-            return waiting.get(timeout=_ANSWER_S)
-        except queue.Empty:
-            with self._lock:
-                if self._asked.pop(number, None) is not None:
-                    return None
-            return waiting.get()  # it has come just now
+            question = self._asked.open()
+            ask = pb.Ask(number=question.number, request=wire.request(request), avoid=avoid)
+            self._line.send(pb.FromDriver(ask=ask))
+        return self._asked.wait(question, _ANSWER_S)
 
     def _check_patience(self, why: str) -> None:
         now = time.monotonic()
@@ -352,26 +282,18 @@ class ClusterFleet(Fleet):
 
     def shares(self, reservation: Reservation) -> tuple[Shares | None, ...]:
         with self._lock:
-            return self._booked[reservation.reservation_id].holding.gpus
+            return self._bookings.shares(reservation.reservation_id)
 
     def release(self, reservation: Reservation) -> None:
         number = reservation.reservation_id
         with self._lock:
-            booked = self._booked.get(number)
-            if booked is None or booked.released:
-                return
-            booked.released = True
-            settled = not booked.left
+            frees, settled = self._bookings.release(number)
+            for node, free in frees.items():
+                self.send(node, free)
             if settled:
-                self._settle(number)
-            for node in sorted(booked.left):
-                self.send(node, Free(number))
+                self._give_back(number)
         if settled:
             self._arrive([RoomFreed()])
-
-    def _settle(self, number: int) -> None:
-        del self._booked[number]
-        self._give_back(number)
 
     def _give_back(self, number: int) -> None:
         self._line.send(pb.FromDriver(give_back=pb.GiveBack(reservation_id=number)))

@@ -8,10 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 from executor.devices import Shares
 from executor.errors import ExecutorClosedError
-from executor.holdings import Holding
+from executor.holdings import Holding, Holdings
 from executor.hosting.bookings import Bookings, holds
 from executor.hosting.fleet import Arrival, Arrive, Fleet, NodeLost, Reported
 from executor.hosting.messages import Freed, Order, Report
+from executor.labels import without
 from executor.messages import Reservation, RoomFreed
 from executor.resources import Node, Request, Resources
 
@@ -24,7 +25,8 @@ class BookedFleet(Fleet):
 
     def __init__(self, nodes: Sequence[Node] = (), gpus: Mapping[str, Sequence[str]] | None = None) -> None:
         self._lock = threading.RLock()
-        self._bookings = Bookings(nodes, gpus)
+        self._holdings = Holdings(nodes, gpus)
+        self._bookings = Bookings()
         self._arrive: Arrive = _nobody_listens
         self._closed = False
 
@@ -48,28 +50,29 @@ class BookedFleet(Fleet):
 
     def nodes(self) -> tuple[Node, ...]:
         with self._lock:
-            return self._bookings.nodes()
+            return self._holdings.nodes()
 
     def free(self) -> Resources:
         with self._lock:
-            return self._bookings.free()
+            return without(sum(self._holdings.free().values(), Resources()))
 
     def join(self, node: Node, gpus: Sequence[str] = ()) -> None:
         """There is one more node, with a host."""
         with self._lock:
-            self._bookings.join(node, gpus)
+            self._holdings.add(node, gpus)
 
     def reserve(self, request: Request, avoid: Collection[str] = ()) -> Reservation | None:
         with self._lock:
             if self._closed:
                 raise ExecutorClosedError("this executor was closed: open a new one")
-            holding = self._bookings.reserve(request, avoid)
-        if holding is None:
-            return None
+            holding = self._holdings.reserve(request, avoid)
+            if holding is None:
+                return None
+            self._bookings.book(holding)
         placed = self.place(holding)
         with self._lock:
             if placed is None:
-                self._bookings.withdraw(holding.reservation.reservation_id)
+                self._holdings.give_back(self._bookings.withdraw(holding.reservation.reservation_id))
                 return None
             for node, hold in holds(placed).items():
                 self.carry(node, hold)
@@ -82,45 +85,48 @@ class BookedFleet(Fleet):
     def release(self, reservation: Reservation) -> None:
         number = reservation.reservation_id
         with self._lock:
-            for node, free in self._bookings.release(number).items():
+            frees, settled = self._bookings.release(number)
+            for node, free in frees.items():
                 self.carry(node, free)
-            settled = self._bookings.forgo(number)
-        if settled and (told := self._told_of([number])):
-            self._arrive(told)
+        if settled:
+            self._arrive(self._settled([settled]))
 
     def send(self, node: str, order: Order) -> None:
         with self._lock:
-            if not self._closed and any(known.name == node for known in self._bookings.nodes()):
+            if not self._closed and any(known.name == node for known in self._holdings.nodes()):
                 self.carry(node, order)
 
     def hear(self, node: str, reports: Sequence[Report]) -> None:
         """What the host of `node` reports, in order."""
         arrivals: list[Arrival] = []
-        settled: list[int] = []
+        settled: list[Holding] = []
         with self._lock:
             if self._closed:
                 return
             for report in reports:
                 if not isinstance(report, Freed):
                     arrivals.append(Reported(node, report))
-                elif self._bookings.freed(node, report.reservation_id):
-                    settled.append(report.reservation_id)
-        arrivals += self._told_of(settled)
+                elif holding := self._bookings.freed(node, report.reservation_id):
+                    settled.append(holding)
+        arrivals += self._settled(settled)
         if arrivals:
             self._arrive(arrivals)
 
-    def _told_of(self, settled: Sequence[int]) -> list[Arrival]:
-        for number in settled:
-            self.settled(number)
+    def _settled(self, settled: Sequence[Holding]) -> list[Arrival]:
+        for holding in settled:
+            self.settled(holding.reservation.reservation_id)
+            with self._lock:
+                self._holdings.give_back(holding)
         return [RoomFreed() for _ in settled]
 
     def lose(self, node: str, why: str) -> None:
         """A node is gone; saying it twice does nothing."""
         with self._lock:
-            if self._closed or all(known.name != node for known in self._bookings.nodes()):
+            if self._closed or all(known.name != node for known in self._holdings.nodes()):
                 return
+            self._holdings.remove(node)
             settled = self._bookings.lose(node)
-        self._arrive([NodeLost(node, why), *self._told_of(settled)])
+        self._arrive([NodeLost(node, why), *self._settled(settled)])
 
     def close(self) -> None:
         with self._lock:

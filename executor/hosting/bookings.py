@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from executor.devices import Shares
-from executor.holdings import Holding, Holdings
+from executor.holdings import Holding
 from executor.hosting.messages import Bundle, Free, Hold
-from executor.labels import without
-from executor.resources import Node, Request, Resources
 
 
 @dataclass(slots=True)
@@ -22,83 +19,68 @@ class _Booking:
 
 
 class Bookings:
-    """Who holds what on which node, and what its hosts are to be told. Reservations are numbered from `first`."""
+    """What is reserved on which node, and what its hosts are to be told; who counts what is free keeps it elsewhere.
 
-    def __init__(
-        self, nodes: Sequence[Node] = (), gpus: Mapping[str, Sequence[str]] | None = None, *, first: int = 1
-    ) -> None:
-        self._holdings = Holdings(nodes, gpus, first=first)
+    A reservation is settled, and forgotten here, when no node has anything of it any more.
+    """
+
+    def __init__(self) -> None:
         self._bookings: dict[int, _Booking] = {}
 
-    def nodes(self) -> tuple[Node, ...]:
-        """The nodes there are."""
-        return self._holdings.nodes()
+    def holdings(self) -> list[Holding]:
+        """All that is booked."""
+        return [booking.holding for booking in self._bookings.values()]
 
-    def free(self) -> Resources:
-        """What is free on all of them together."""
-        return without(sum(self._holdings.free().values(), Resources()))
+    def book(self, holding: Holding) -> None:
+        """Room is reserved, of which the nodes are to be told by `holds`."""
+        reservation = holding.reservation
+        self._bookings[reservation.reservation_id] = _Booking(holding, set(reservation.nodes))
 
-    def join(self, node: Node, gpus: Sequence[str] = ()) -> None:
-        """There is one more node."""
-        self._holdings.add(node, gpus)
-
-    def reserve(self, request: Request, avoid: Collection[str] = ()) -> Holding | None:
-        """Hold room, of which the nodes are to be told by `holds`; None when it does not fit just now.
-
-        Raises:
-            InfeasibleRequestError: it would not fit even if everything were idle.
-        """
-        holding = self._holdings.reserve(request, avoid)
-        if holding is not None:
-            reservation = holding.reservation
-            self._bookings[reservation.reservation_id] = _Booking(holding, set(reservation.nodes))
-        return holding
-
-    def withdraw(self, reservation_id: int) -> None:
-        """Free room that no node was told of."""
-        self._holdings.give_back(self._bookings.pop(reservation_id).holding)
+    def withdraw(self, reservation_id: int) -> Holding:
+        """Forget room that no node was told of."""
+        return self._bookings.pop(reservation_id).holding
 
     def shares(self, reservation_id: int) -> tuple[Shares | None, ...]:
         """The gpus in each bundle of a reservation."""
         return self._bookings[reservation_id].holding.gpus
 
-    def release(self, reservation_id: int) -> dict[str, Free]:
-        """What is to be told to the nodes that have something of it; nothing when that was said before."""
+    def is_on(self, node: str) -> bool:
+        """Whether a node has something of any reservation."""
+        return any(node in booking.left for booking in self._bookings.values())
+
+    def release(self, reservation_id: int) -> tuple[dict[str, Free], Holding | None]:
+        """What is to be told to the nodes that have something of it, and, when none has, what that has settled.
+
+        Nothing when it was released before.
+        """
         booking = self._bookings.get(reservation_id)
         if booking is None or booking.released:
-            return {}
+            return {}, None
         booking.released = True
-        return dict.fromkeys(sorted(booking.left), Free(reservation_id))
+        return dict.fromkeys(sorted(booking.left), Free(reservation_id)), self._settle(booking)
 
-    def freed(self, node: str, reservation_id: int) -> bool:
-        """A node has given its part back; whether that was the last, so that the room can be reserved again."""
+    def freed(self, node: str, reservation_id: int) -> Holding | None:
+        """A node has given its part back: what that has settled."""
         booking = self._bookings.get(reservation_id)
         if booking is None or node not in booking.left:
-            return False
+            return None
         booking.left.remove(node)
-        return self._settle(reservation_id, booking)
+        return self._settle(booking)
 
-    def lose(self, name: str) -> list[int]:
-        """A node is gone: the reservations that had been released and only waited for it."""
-        self._holdings.remove(name)
+    def lose(self, node: str) -> list[Holding]:
+        """A node is gone: what had been released, and only waited for it."""
         settled = []
-        for number, booking in list(self._bookings.items()):
-            booking.left.discard(name)
-            if booking.released and self._settle(number, booking):
-                settled.append(number)
+        for booking in list(self._bookings.values()):
+            booking.left.discard(node)
+            if booking.released and (holding := self._settle(booking)):
+                settled.append(holding)
         return settled
 
-    def forgo(self, reservation_id: int) -> bool:
-        """Release what no node has anything of any more; whether that settled it."""
-        booking = self._bookings.get(reservation_id)
-        return booking is not None and booking.released and self._settle(reservation_id, booking)
-
-    def _settle(self, reservation_id: int, booking: _Booking) -> bool:
+    def _settle(self, booking: _Booking) -> Holding | None:
         if booking.left:
-            return False
-        del self._bookings[reservation_id]
-        self._holdings.give_back(booking.holding)
-        return True
+            return None
+        del self._bookings[booking.holding.reservation.reservation_id]
+        return booking.holding
 
 
 def holds(holding: Holding) -> dict[str, Hold]:
