@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
-import logging
-import os
-import queue
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import assert_never
 
 from executor.errors import ExecutorClosedError, InfeasibleRequestError
 from executor.framing import Sealed, opened, seal
 from executor.gang import Gangs, log_of, ranks_of
 from executor.hosting.fleet import Arrival, Fleet, NodeLost, Reported
+from executor.hosting.gathering import Beginning, Gathering
 from executor.hosting.messages import (
     Answer,
     AskMeeting,
@@ -37,6 +32,8 @@ from executor.hosting.messages import (
     Stocked,
     Wanted,
 )
+from executor.hosting.printing import Logs
+from executor.hosting.questions import Questions
 from executor.hosting.runtime_env import RuntimeEnv
 from executor.hosting.shipping import Shipping
 from executor.interface import Prepared, Program, TrialExecutor
@@ -56,8 +53,6 @@ from executor.messages import (
 )
 from executor.platform import here
 from executor.resources import Node, Request
-
-_log = logging.getLogger(__name__)
 
 _STACKS_LATE_S = 5.0
 _LACKING = frozenset(("ModuleNotFoundError", "ImportError"))
@@ -85,14 +80,6 @@ class _Member:
     killed: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Log:
-    """Where a process on a node prints to here, until its last word."""
-
-    node: str
-    path: str | None
-
-
 class RemoteExecutor(TrialExecutor):
     """Runs each call in a worker process on one of a fleet's nodes; programs are sent to a node once.
 
@@ -113,12 +100,11 @@ class RemoteExecutor(TrialExecutor):
         self._held: dict[int, _Held] = {}
         self._calls: dict[str, _Held] = {}
         self._members: dict[str, _Member] = {}
-        self._logs: dict[str, _Log] = {}
+        self._logs = Logs()
         self._gangs = Gangs(self._end_member, self._cancel_member)
-        self._gathering: dict[int, list[Begin]] = {}
+        self._gathering = Gathering()
         self._lost: dict[str, str] = {}
-        self._numbers = itertools.count(1)
-        self._asked: dict[int, queue.SimpleQueue[str]] = {}
+        self._asked: Questions[str] = Questions()
         self._closed = False
         fleet.open(self._arrive)
 
@@ -210,19 +196,18 @@ class RemoteExecutor(TrialExecutor):
             self._shipping.ship(reservation.nodes[0], shipment)
             self._shipping.send(reservation.nodes[0], begin)
             return
-        begins = []
+        gang = []
         ranks = ranks_of(reservation)
         for member, rank, node in zip(self._gangs.open(call, ranks), ranks, reservation.nodes, strict=True):
             self._add(member, node, log_of(call.log_path, rank))
             self._shipping.ship(node, shipment)
-            begins.append(replace(begin, call_id=member, bundle=rank.number, fresh=True, rank=rank))
-        number = next(self._numbers)
-        self._gathering[number] = begins
-        self._shipping.send(reservation.nodes[0], AskMeeting(number))
+            its_begin = replace(begin, call_id=member, bundle=rank.number, fresh=True, rank=rank)
+            gang.append(Beginning(node, its_begin))
+        self._shipping.send(reservation.nodes[0], AskMeeting(self._gathering.add(gang)))
 
     def _add(self, member: str, node: str, log_path: str | None) -> None:
         self._members[member] = _Member(node)
-        self._logs[member] = _Log(node, log_path)
+        self._logs.open(member, node, log_path)
 
     def reply(self, call_id: str, seq: int, answer: object) -> None:
         sealed = seal(answer)
@@ -250,13 +235,10 @@ class RemoteExecutor(TrialExecutor):
         if found is None or found.killed is not None:
             return
         found.killed = reason
-        for begins in self._gathering.values():
-            for begin in begins:
-                if begin.call_id == member:  # nobody was told to begin it
-                    begins.remove(begin)
-                    self._tell(Died(member, DeathCause(killed=reason)))
-                    return
-        self._shipping.send(found.node, Kill(member, reason))
+        if self._gathering.withdraw(member):
+            self._tell(Died(member, DeathCause(killed=reason)))
+        else:
+            self._shipping.send(found.node, Kill(member, reason))
 
     def stacks(self, call_id: str, *, timeout_s: float = 5.0) -> str:
         """Where the call's process stands right now, all its threads, the innermost frames first; for people to read.
@@ -269,15 +251,11 @@ class RemoteExecutor(TrialExecutor):
             member = self._members.get(call_id)
             if member is None:
                 return f"call {call_id!r} is not running"
-            number = next(self._numbers)
-            answer = self._asked[number] = queue.SimpleQueue()
-            self._shipping.send(member.node, AskStacks(number, call_id, timeout_s))
-        try:
-            return answer.get(timeout=timeout_s + _STACKS_LATE_S)
-        except queue.Empty:
-            return f"no answer within {timeout_s + _STACKS_LATE_S:g} s: node {member.node} cannot be reached just now"
-        finally:
-            del self._asked[number]
+            question = self._asked.open()
+            self._shipping.send(member.node, AskStacks(question.number, call_id, timeout_s))
+        patience_s = timeout_s + _STACKS_LATE_S
+        text = self._asked.wait(question, patience_s)
+        return text or f"no answer within {patience_s:g} s: node {member.node} cannot be reached just now"
 
     def events(self, until: float | None) -> list[Event]:
         self._check_open()
@@ -322,8 +300,7 @@ class RemoteExecutor(TrialExecutor):
         for arrival in arrivals:
             report = getattr(arrival, "report", None)
             if isinstance(report, Stacks):
-                if answer := self._asked.get(report.number):
-                    answer.put(report.text)
+                self._asked.answer(report.number, report.text)
             elif isinstance(report, Meeting):
                 self._gather(report)
             elif isinstance(arrival, Reported) and isinstance(report, Stocked):
@@ -335,9 +312,8 @@ class RemoteExecutor(TrialExecutor):
 
     def _gather(self, meeting: Meeting) -> None:
         with self._lock:
-            for begin in self._gathering.pop(meeting.number, ()):
-                node = self._members[begin.call_id].node
-                self._shipping.send(node, replace(begin, meeting=(meeting.address, meeting.port)))
+            for one in self._gathering.meet(meeting):
+                self._shipping.send(one.node, one.begin)
 
     def _told_of(self, arrival: Arrival | Event) -> Iterator[Event]:
         match arrival:
@@ -353,20 +329,16 @@ class RemoteExecutor(TrialExecutor):
     def _lose(self, node: str, why: str) -> Iterator[Event]:
         self._lost[node] = why
         self._shipping.lose(node)
-        self._logs = {call_id: log for call_id, log in self._logs.items() if log.node != node}
-        for number, begins in list(self._gathering.items()):
-            if any(self._members[begin.call_id].node == node for begin in begins):
-                del self._gathering[number]
-                for begin in begins:
-                    if self._members[begin.call_id].node != node:
-                        yield self._ended(Died(begin.call_id, DeathCause(killed="another rank had ended")))
+        self._logs.lose(node)
+        for one in self._gathering.lose(node):
+            yield self._ended(Died(one.begin.call_id, DeathCause(killed="another rank had ended")))
         for call_id in [call_id for call_id, member in self._members.items() if member.node == node]:
             yield self._ended(Died(call_id, _lost_with(node, why)))
 
     def _reported(self, report: Report) -> Iterator[Event]:
         match report:
             case Printed(call_id, text):
-                self._print(call_id, text)
+                self._logs.add(call_id, text)
             case Emitted(call_id, _, payload):
                 member = self._members.get(call_id)
                 if member is not None and member.killed is None:
@@ -406,24 +378,6 @@ class RemoteExecutor(TrialExecutor):
         if member is not None and member.killed is not None and not isinstance(event, Died):
             return Died(event.call_id, DeathCause(killed=member.killed))
         return event
-
-    def _print(self, call_id: str, text: bytes) -> None:
-        """Add to the call's log here; what cannot be written is lost, as it would be on one machine."""
-        log = self._logs.get(call_id)
-        if log is None or not text:
-            self._logs.pop(call_id, None)
-            return
-        try:
-            if log.path is None:
-                sys.stdout.flush()
-                os.write(1, text)
-                return
-            path = Path(log.path)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab") as file:
-                file.write(text)
-        except (OSError, ValueError) as error:
-            _log.warning("call %s: what it printed cannot be kept: %s", call_id, error)
 
 
 def _lost_with(node: str, why: str) -> DeathCause:
