@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,16 +14,15 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from executor.cluster import clock, nearby, wire
-from executor.cluster.controllers import Controllers, Post
-from executor.cluster.line import MAIL_BYTES, gather_s
-from executor.cluster.members import Agent
+from executor.cluster.controllers import Controllers
+from executor.cluster.overview import overview
 from executor.cluster.protos import cluster as pb
 from executor.cluster.security.guard import Guard
 from executor.cluster.security.roles import Role
-from executor.cluster.state import HeadState, RefusedError, Sending, ToAgent
+from executor.cluster.state import HeadState, Noted, RefusedError, Sending, ToAgent, ToDriver
+from executor.cluster.streams import Outbox, both, decoded, hello_of, replaced
 from executor.cluster.versions import mismatch, versions_here
 from executor.errors import ClusterError
-from executor.labels import without
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +46,6 @@ SERVER_OPTIONS = (
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.so_reuseport", 0),  # two heads on one port would share it without a word
 )
-
-Outbox = asyncio.Queue[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +128,8 @@ class Head:
 
     async def _serve(self, stream: AsyncIterator[bytes], context: Any) -> AsyncIterator[pb.AgentHears]:
         await self._guard.admit(context, "Serve")
-        mails = _decoded(stream, pb.AgentSays)
-        hello = await _hello(mails)
+        mails = decoded(stream, pb.AgentSays)
+        hello = await hello_of(mails)
         if hello is None:
             return
         try:
@@ -145,7 +142,7 @@ class Head:
             return
         self._household.keep()
         _log.info("node %s joins", name)
-        outbox = _replaced(self._agents, name)
+        outbox = replaced(self._agents, name)
         terms = self._state.terms
         welcome = pb.AgentWelcome(
             cluster=self._state.cluster,
@@ -156,7 +153,7 @@ class Head:
         )
         outbox.put_nowait(pb.ToAgent(welcome=welcome))
         self._send(sendings)
-        async for mail in _both(mails, outbox, pb.AgentHears, partial(self._from_agent, name, outbox)):
+        async for mail in both(mails, outbox, pb.AgentHears, partial(self._from_agent, name, outbox)):
             yield mail
         if self._agents.get(name) is outbox:
             del self._agents[name]
@@ -188,8 +185,8 @@ class Head:
 
     async def _driven(self, stream: AsyncIterator[bytes]) -> AsyncGenerator[pb.DriverHears, None]:
         """Serve a driver that was admitted."""
-        mails = _decoded(stream, pb.DriverSays)
-        hello = await _hello(mails)
+        mails = decoded(stream, pb.DriverSays)
+        hello = await hello_of(mails)
         if hello is None:
             return
         try:
@@ -200,9 +197,9 @@ class Head:
             yield pb.DriverHears(messages=[pb.ToDriver(refused=pb.Refused(why=str(error), for_good=True))])
             return
         name = hello.driver
-        outbox = _replaced(self._drivers, name)
+        outbox = replaced(self._drivers, name)
         self._send(sendings)
-        async for mail in _both(mails, outbox, pb.DriverHears, partial(self._from_driver, name, outbox)):
+        async for mail in both(mails, outbox, pb.DriverHears, partial(self._from_driver, name, outbox)):
             yield mail
         if self._drivers.get(name) is outbox:
             del self._drivers[name]
@@ -238,19 +235,18 @@ class Head:
 
     def _send(self, sendings: Iterable[Sending]) -> None:
         for sending in sendings:
-            if isinstance(sending, ToAgent):
-                outbox = self._agents.get(sending.name)
-            else:
-                outbox = self._drivers.get(sending.driver)
-            if outbox is not None:
-                outbox.put_nowait(sending.message)
+            match sending:
+                case ToAgent(name, message):
+                    _put(self._agents, name, message)
+                case ToDriver(name, message):
+                    _put(self._drivers, name, message)
+                case Noted(text):
+                    _log.info("%s", text)
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(min(_TICK_S, self._state.terms.beat_s / 2))
-            for sending in self._state.tick(clock.now()):
-                _log.info("%s", sending)
-                self._send([sending])
+            self._send(self._state.tick(clock.now()))
 
     async def _look_after_controllers(self) -> None:
         while (controllers := self._household.controllers) is not None:
@@ -261,48 +257,13 @@ class Head:
     # --------------------------------------------------------------------------------------------------- what is asked
 
     async def _status(self, request: pb.StatusRequest, context: Any, role: Role) -> pb.StatusReply:
-        state, now = self._state, clock.now()
-        free = state.holdings.free()
-        nodes = [
-            pb.NodeStatus(
-                name=agent.name,
-                state=self._state_of(agent),
-                capacity=wire.resources(without(agent.node.capacity)) if agent.node else None,
-                free=wire.resources(without(free[agent.name])) if agent.name in free else None,
-                silent_s=now - agent.heard_at,
-                reservations=state.reservations_on(agent.name),
-            )
-            for agent in state.agents.values()
-        ]
-        drivers = [
-            pb.DriverStatus(
-                driver=driver.driver,
-                owner=driver.owner,
-                experiment=driver.experiment,
-                priority=driver.priority,
-                reservations=len(driver.holdings),
-                holds=wire.resources(without(driver.held())),
-                connected=driver.driver in self._drivers,
-                waits_for=driver.waits_because if driver.waits_for is not None else "",
-            )
-            for driver in state.drivers.values()
-        ]
-        beside = self._household.controllers
-        return pb.StatusReply(
-            cluster=state.cluster,
-            epoch=state.epoch,
-            up_s=now - self._began,
-            nodes=nodes,
-            drivers=drivers,
-            controllers=[_told(post) for post in beside.posts()] if beside else [],
+        return overview(
+            self._state,
+            clock.now(),
+            up_s=clock.now() - self._began,
+            connected=self._agents.keys() | self._drivers.keys(),
+            controllers=self._household.controllers,
         )
-
-    def _state_of(self, agent: Agent) -> str:
-        if agent.name not in self._agents:
-            return "silent"
-        if not agent.draining:
-            return "ready"
-        return "drained" if self._state.is_empty(agent.name) else "draining"
 
     async def _drain(self, request: pb.DrainRequest, context: Any, role: Role) -> pb.DrainReply:
         if request.node not in self._state.agents:
@@ -360,81 +321,6 @@ class Head:
             raise
 
 
-def _told(post: Post) -> pb.ControllerStatus:
-    order, said, pid = post.order, post.state, post.running()
-    return pb.ControllerStatus(
-        name=post.name,
-        owner=order.owner,
-        state=said.state,
-        why=said.why,
-        place=said.place,
-        created=order.created,
-        pid=pid or 0,
-    )
-
-
-async def _decoded(stream: AsyncIterator[bytes], mail: Any) -> AsyncIterator[Any]:
-    async for data in stream:
-        yield mail.FromString(data)
-
-
-async def _hello(mails: AsyncIterator[Any]) -> Any:
-    """What a stream has to begin with; None when it begins with something else, or not at all."""
-    try:
-        first = await anext(mails, None)
-    except DecodeError as error:
-        _log.warning("a stream ends for a first message that makes no sense: %s", error)
-        return None
-    if first is None or not first.messages or first.messages[0].WhichOneof("what") != "hello":
-        return None
-    return first.messages[0].hello
-
-
-def _replaced(outboxes: dict[str, Outbox], name: str) -> Outbox:
-    """A new outbox; the stream that had one before ends."""
-    if (before := outboxes.get(name)) is not None:
-        before.put_nowait(None)
-    outbox = outboxes[name] = asyncio.Queue()
-    return outbox
-
-
-async def _both(
-    stream: AsyncIterator[Any], outbox: Outbox, hears: Any, take: Callable[[Any], None]
-) -> AsyncIterator[Any]:
-    """Take in what comes, and yield what is to go out, all that there is at a time as one, until a side is done."""
-    hearing = asyncio.create_task(_hear(stream, outbox, take))
-    try:
-        while (message := await outbox.get()) is not None:
-            messages, more = _gathered(outbox, message)
-            yield hears(messages=messages)
-            if not more:
-                return
-            await asyncio.sleep(gather_s(len(messages)))
-    finally:
-        hearing.cancel()
-
-
-async def _hear(stream: AsyncIterator[Any], outbox: Outbox, take: Callable[[Any], None]) -> None:
-    try:
-        async for mail in stream:
-            for message in mail.messages:
-                take(message)
-    except (ValueError, DecodeError) as error:
-        _log.warning("a stream ends for a message that makes no sense: %s", error)
-    except Exception:
-        _log.exception("a stream ends for a mistake of ours")
-        raise
-    finally:
-        outbox.put_nowait(None)
-
-
-def _gathered(outbox: Outbox, first: Any) -> tuple[list[Any], bool]:
-    """What is in the outbox, as much as one mail holds, and whether the stream goes on after it."""
-    messages, size = [first], first.ByteSize()
-    while size < MAIL_BYTES and not outbox.empty():
-        message = outbox.get_nowait()
-        if message is None:
-            return messages, False
-        messages.append(message)
-        size += message.ByteSize()
-    return messages, True
+def _put(outboxes: Mapping[str, Outbox], name: str, message: Any) -> None:
+    if (outbox := outboxes.get(name)) is not None:
+        outbox.put_nowait(message)

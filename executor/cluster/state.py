@@ -7,16 +7,17 @@ in, with the time; what is to be sent comes out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from executor.cluster import wire
+from executor.cluster.fairness import first_before
 from executor.cluster.members import Agent, Driver
 from executor.cluster.membership import Terms
 from executor.cluster.protos import cluster as pb
 from executor.errors import InfeasibleRequestError
 from executor.holdings import Holdings
-from executor.resources import Node, Request, Resources
+from executor.resources import Node, Request
 
 _CLAIM_S = 5.0
 _ANSWER_S = 1.0
@@ -38,7 +39,14 @@ class ToDriver:
     message: pb.ToDriver
 
 
-Sending = ToAgent | ToDriver
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Write down that this has happened."""
+
+    text: str
+
+
+Sending = ToAgent | ToDriver | Noted
 
 
 class RefusedError(Exception):
@@ -154,7 +162,10 @@ class HeadState:
         agent = self.agents.pop(name)
         if agent.takes_calls:
             self.holdings.remove(name)
-        sendings = self._to_drivers(pb.ToDriver(lost=pb.NodeLost(name=name, why=why)))
+        sendings = [
+            Noted(f"node {name} is gone: {why}"),
+            *self._to_drivers(pb.ToDriver(lost=pb.NodeLost(name=name, why=why))),
+        ]
         for driver in list(self.drivers.values()):
             driver.nodes.discard(name)
             if driver.leaving is not None:
@@ -195,7 +206,7 @@ class HeadState:
         """A drained node's time is up: what still runs there is ended, and its drivers told that it is lost."""
         agent.ends_calls_at = None
         why = f"node {agent.name} was drained, and its deadline has passed"
-        sendings: list[Sending] = []
+        sendings: list[Sending] = [Noted(f"what runs on it is ended: {why}")]
         for driver in self._drivers_on(agent.name):
             sendings.append(ToAgent(agent.name, pb.ToAgent(end=pb.EndSession(driver=driver.driver, why=why))))
             sendings.append(ToDriver(driver.driver, pb.ToDriver(lost=pb.NodeLost(name=agent.name, why=why))))
@@ -290,7 +301,11 @@ class HeadState:
         found.leaving = {name for name in found.nodes if name in self.agents}
         found.waits_for = None
         end = pb.ToAgent(end=pb.EndSession(driver=driver, why=why))
-        return [*(ToAgent(name, end) for name in sorted(found.leaving)), *self._forget_if_left(found)]
+        return [
+            Noted(f"driver {driver} is gone: {why}"),
+            *(ToAgent(name, end) for name in sorted(found.leaving)),
+            *self._forget_if_left(found),
+        ]
 
     def _forget_if_left(self, driver: Driver) -> list[Sending]:
         if driver.leaving:
@@ -331,39 +346,13 @@ class HeadState:
         ):
             driver.waits_because = "the head has just been started again, and waits for all that were here before"
             return True
-        before = next((other for other in self.drivers.values() if self._goes_before(other, driver, now)), None)
+        before = first_before(driver, self.drivers.values(), self.holdings, now)
         driver.waits_because = (
             f"{before.experiment or before.driver} has less, or a higher priority"
             if before
             else f"the nodes have no room for {request} just now"
         )
         return before is not None
-
-    def _goes_before(self, other: Driver, driver: Driver, now: float) -> bool:
-        """Whether `other` wants room that it could have now, and should have it before `driver` gets more."""
-        if other is driver or other.waits_for is None or now > other.claims_until:
-            return False
-        if other.priority != driver.priority:
-            first = other.priority > driver.priority
-        else:
-            first = self._share(other) < self._share(driver)
-        return first and self._fits(other.waits_for, other.avoids)
-
-    def _share(self, driver: Driver) -> float:
-        """The largest part that it holds of what there is of a kind (dominant share, Ghodsi et al. 2011)."""
-        everything = sum((node.capacity for node in self.holdings.nodes()), Resources())
-        held = driver.held()
-        return max((held[kind] / everything[kind] for kind in held if everything[kind]), default=0.0)
-
-    def _fits(self, request: Request, avoid: Collection[str]) -> bool:
-        try:
-            holding = self.holdings.reserve(request, avoid)
-        except InfeasibleRequestError:
-            return False
-        if holding is None:
-            return False
-        self.holdings.give_back(holding)
-        return True
 
     def given_back(self, driver: str, reservation_id: int, now: float) -> list[Sending]:
         """A driver gives room back, of which nothing is in use any more."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from executor.cluster import wire
 from executor.cluster.membership import Lease, Terms
 from executor.cluster.protos import cluster as pb
-from executor.cluster.state import HeadState, RefusedError, Sending, ToAgent, ToDriver
+from executor.cluster.state import HeadState, Noted, RefusedError, Sending, ToAgent, ToDriver
 from executor.holdings import Holding
 from executor.resources import Request, Resources
 
@@ -34,8 +34,12 @@ def granted(sendings: Iterable[Sending]) -> Holding | None:
     return wire.holding_of(answer.holding) if answer.HasField("holding") else None
 
 
+def messages(sendings: Iterable[Sending]) -> list[pb.ToAgent | pb.ToDriver]:
+    return [sending.message for sending in sendings if not isinstance(sending, Noted)]
+
+
 def kinds(sendings: Iterable[Sending]) -> list[str | None]:
-    return [sending.message.WhichOneof("what") for sending in sendings]
+    return [message.WhichOneof("what") for message in messages(sendings)]
 
 
 def test_a_lease_counts_from_when_the_last_answered_beat_was_sent() -> None:
@@ -73,9 +77,30 @@ def test_a_silent_node_is_lost_and_its_drivers_are_told_why() -> None:
     for second in range(1, 14):
         head.driver_spoke("d", second)
         told += head.tick(second)
-    (lost,) = [sending.message.lost for sending in told if sending.message.WhichOneof("what") == "lost"]
+    (lost,) = [message.lost for message in messages(told) if message.WhichOneof("what") == "lost"]
     assert (lost.name, lost.why) == ("a", "it was silent for 12 s")
     assert head.holdings.nodes() == ()
+
+
+def test_what_happens_is_noted_and_waiting_for_room_is_not() -> None:
+    head = a_head()
+    head.agent_came(agent("a", "i", cpus=1), 0)
+    for driver in ("d", "e"):
+        head.driver_came(pb.DriverHello(driver=driver), 0)
+    assert granted(head.asked("d", 1, ONE, 0)) is not None
+    assert granted(head.asked("e", 2, ONE, 0)) is None
+    told: list[Sending] = []
+    for second in range(1, 62):
+        if second <= 40:
+            head.agent_spoke("a", second)
+        head.driver_spoke("d", second)
+        for sending in head.tick(second):
+            told.append(sending)
+            if kinds([sending]) == ["freed"]:
+                head.driver_spoke("e", second)
+                head.asked("e", 3, ONE, second)
+    assert kinds(told).count("freed") > 5
+    assert [one.text for one in told if isinstance(one, Noted)] == ["node a is gone: it was silent for 12 s"]
 
 
 def test_when_the_head_itself_stood_still_nobody_is_lost_for_it() -> None:
@@ -99,8 +124,8 @@ def test_of_a_thousand_nodes_those_are_lost_that_fall_silent_and_no_others() -> 
             if name not in silent:
                 head.agent_spoke(name, second)
         head.driver_spoke("d", second)
-        for sending in head.tick(second):
-            lost[sending.message.lost.name] = second
+        for message in messages(head.tick(second)):
+            lost[message.lost.name] = second
     assert set(lost) == silent
     assert set(lost.values()) == {13}
     for holding in held:
@@ -134,7 +159,7 @@ def test_the_room_of_a_driver_that_left_is_free_once_its_nodes_have_ended_its_ca
     assert granted(head.asked("d", 1, ONE, 0)) is not None
     assert granted(head.asked("e", 1, ONE, 0)) is None
     ends = head.driver_leaves("d", "done")
-    assert [(type(end), end.message.WhichOneof("what")) for end in ends] == [(ToAgent, "end")]
+    assert [(type(end), kinds([end])) for end in ends] == [(Noted, []), (ToAgent, ["end"])]
     assert granted(head.asked("e", 2, ONE, 0)) is None
     assert kinds(head.session_ended("a", "d")) == ["freed"]
     assert granted(head.asked("e", 3, ONE, 0)) is not None
@@ -256,7 +281,7 @@ def test_a_controller_that_is_started_again_ends_what_is_left_of_the_process_bef
         head.driver_came(pb.DriverHello(driver=driver), 0)
     assert granted(head.asked("before@e", 1, ONE, 0)) is not None
     sendings = head.driver_came(pb.DriverHello(driver="after@e"), 1)
-    assert [one.message.end.driver for one in sendings if one.message.WhichOneof("what") == "end"] == ["before@e"]
+    assert [one.end.driver for one in messages(sendings) if one.WhichOneof("what") == "end"] == ["before@e"]
     head.session_ended("a", "before@e")
     assert granted(head.asked("after@e", 1, ONE, 1)) is not None
     assert sorted(head.drivers) == ["after@e", "attached", "beside@f"]
@@ -270,7 +295,7 @@ def test_so_it_does_when_the_head_was_started_again_too(agent_first: bool) -> No
         lambda: head.driver_came(pb.DriverHello(driver="after@e"), 0),
     ]
     told = [sending for come in (comes if agent_first else reversed(comes)) for sending in come()]
-    assert [one.message.end.driver for one in told if one.message.WhichOneof("what") == "end"] == ["before@e"]
+    assert [one.end.driver for one in messages(told) if one.WhichOneof("what") == "end"] == ["before@e"]
     assert granted(head.asked("after@e", 1, ONE, 1)) is None, "what is left has not ended yet"
     head.session_ended("a", "before@e")
     assert granted(head.asked("after@e", 2, ONE, 1)) is not None
