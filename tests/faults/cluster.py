@@ -106,6 +106,13 @@ class Cluster:
         (pid,) = (pid for pid, line in self.processes("agent").items() if f'"host": "{name}"' in line)
         return pid
 
+    def kill_node(self, name: str) -> None:
+        """End a node's processes, with nobody left to start them again, and wait until it is lost."""
+        agent = self.agent_of(name)
+        for pid in (_parent(agent), agent):
+            os.kill(pid, signal.SIGKILL)
+        self.wait(lambda found: all(node.name != name for node in found.nodes))
+
     def wait_for_none(self, *kinds: str) -> None:
         """Wait until no process of these kinds is left."""
         until = time.monotonic() + DEADLINE_S
@@ -122,6 +129,10 @@ class Cluster:
             os.kill(pid, signal.SIGKILL)
         self.wait_for_none("agent", "tune.detached")
         del os.environ["AUDITION_STATE"]
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def _free_ports() -> int:

@@ -41,8 +41,8 @@ def sent(cluster: Cluster, name: str, marks: Path, **settings: Any) -> tune.Deta
     """An experiment whose two trials wait at their third report until ``event`` is among `marks`."""
     marks.mkdir(exist_ok=True)
     config = {"x": tune.uniform(0, 1), "marks": str(marks), "at": 3, "waiting": ["t0", "t1"]}
-    settings = {"config": config, "num_samples": 2, "metric": "score", "mode": "max", **settings}
-    run = tune.run(trainables.patient, name=name, executor=cluster.address, detached=True, **settings)
+    wanted = {"config": config, "num_samples": 2, "metric": "score", "mode": "max", "executor": cluster.address}
+    run = tune.run(trainables.patient, name=name, detached=True, **(wanted | settings))
     assert isinstance(run, tune.DetachedRun)
     return run
 
@@ -81,6 +81,38 @@ def test_it_goes_on_by_itself_when_the_heads_machine_was_down(cluster: Cluster, 
     assert [iterations(one) for one in run] == WHOLE
     attempts = sorted(mark.name for mark in (tmp_path / "marks").glob("t?.*"))
     assert attempts == ["t0.1", "t0.2", "t1.1", "t1.2"]
+
+
+def test_it_goes_on_when_its_controller_alone_is_killed(cluster: Cluster, tmp_path: Path) -> None:
+    run = sent(cluster, "killed", tmp_path / "marks")
+    wait_for(tmp_path / "marks", "t0-waits", "t1-waits")
+    found = shown(cluster, "killed")
+    os.kill(found["pid"], signal.SIGKILL)
+    wait_for(tmp_path / "marks", "t0.2", "t1.2")
+    again = shown(cluster, "killed")
+    assert (again["state"], again["pid"] not in (None, found["pid"])) == ("running", True)
+    (tmp_path / "marks" / "event").touch()
+    assert run.wait(DEADLINE_S).state == "finished"
+    assert [iterations(one) for one in run] == WHOLE
+    assert [one.error for one in run] == [None, None]
+    attempts = sorted(mark.name for mark in (tmp_path / "marks").glob("t?.*"))
+    assert attempts == ["t0.1", "t0.2", "t1.1", "t1.2"], "from their checkpoints, each once"
+
+
+def test_one_that_cannot_go_on_midway_has_failed_until_it_is_asked_again(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.join("large", cpus=4)
+    address = f"{cluster.address}?patience_s=0.1"
+    run = sent(cluster, "midway", tmp_path / "marks", resources_per_trial={"cpu": 4}, executor=address, num_samples=1)
+    wait_for(tmp_path / "marks", "t0-waits")
+    cluster.kill_node("large")
+    with pytest.raises(tune.TuneError, match="midway failed: .*asks for cpu 4"):
+        run.wait(DEADLINE_S)
+    failed = shown(cluster, "midway")
+    assert (failed["state"], failed["pid"]) == ("failed", None)
+    assert [iterations(one) for one in run] == [[1, 2]]
+    (tmp_path / "marks" / "event").touch()
+    again = sent(cluster, "midway", tmp_path / "marks", resume=True, num_samples=1).wait(DEADLINE_S)
+    assert ([iterations(one) for one in again], again.state) == (WHOLE[:1], "finished")
 
 
 def test_it_saves_and_ends_when_asked_to_and_goes_on_when_asked_again(cluster: Cluster, tmp_path: Path) -> None:
