@@ -20,6 +20,7 @@ from executor.library.hub import Hub
 from executor.library.machine import Machine
 from executor.library.mistakes import made_of
 from executor.library.opening import check_address, check_opening, offer_of
+from executor.library.plans import check_reach
 from executor.library.refs import ObjectRef, ObjectRefGenerator, number_of
 from executor.library.runtime import become, current, existing
 from executor.library.serving import Leave
@@ -301,10 +302,9 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
     """The handle of the live actor that was created with this name, by any process of this driver.
 
     Raises:
-        ValueError: there is none; or a namespace is given, which only a cluster has.
+        ValueError: there is none; or a namespace is given: names are those of one driver's actors.
     """
-    if namespace is not None:
-        raise ValueError("namespace: names across processes need a cluster; on one machine all names are this driver's")
+    check_reach(namespace=namespace)
     runtime = current()
     number, description = runtime.ask("get_actor", name)
     return ActorHandle(runtime.own(number), description)

@@ -15,7 +15,17 @@ from executor.library.definitions import Definition, define
 from executor.library.handing_in import check_feasible, hand_in
 from executor.library.mistakes import made_of
 from executor.library.options import placed, retried, strategy_of
-from executor.library.plans import ActorPlan, Plan, check_names, labels_of, merged, resources_of, returns_of, whole
+from executor.library.plans import (
+    ActorPlan,
+    Plan,
+    check_names,
+    check_reach,
+    labels_of,
+    merged,
+    resources_of,
+    returns_of,
+    whole,
+)
 from executor.library.refs import ObjectRef, number_of, runtime_of
 from executor.library.runtime import current
 from executor.library.surroundings import surrounding_of
@@ -227,15 +237,9 @@ def actor_plan_of(kind: type, options: Mapping[str, Any]) -> ActorPlan:
     """How an actor of a class lives.
 
     Raises:
-        ValueError: an option is not of its kind, or asks for what only a cluster has.
+        ValueError: an option is not of its kind, or asks for what reaches past the driver.
     """
-    if options.get("lifetime") not in (None, "non_detached"):
-        raise ValueError(
-            f"lifetime={options['lifetime']!r}: an actor that outlives its driver needs a cluster; on one machine "
-            f"actors end with the driver"
-        )
-    if options.get("namespace") is not None:
-        raise ValueError("namespace: names across processes need a cluster; on one machine all names are this driver's")
+    check_reach(options.get("lifetime"), options.get("namespace"))
     resources = resources_of(options, 0)
     spot, inherits = placed(options)
     name = options.get("name")

@@ -194,6 +194,24 @@ def labels_of(options: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(labels.items()))
 
 
+def check_reach(lifetime: Any = None, namespace: Any = None) -> None:
+    """Raise for what is to reach past its driver: nothing does, on one machine and on a cluster.
+
+    Raises:
+        ValueError: says what to do instead.
+    """
+    if lifetime not in (None, "non_detached"):
+        raise ValueError(
+            f"lifetime={lifetime!r}: actors and placement groups end with their driver, also on a cluster. Leave it "
+            f"out, and let that driver run for as long as they are needed"
+        )
+    if namespace is not None:
+        raise ValueError(
+            f"namespace={namespace!r}: names are those of one driver's actors, also on a cluster, and no other "
+            f"driver sees them. Leave it out"
+        )
+
+
 def check_texts(name: str, texts: Any) -> None:
     """Raise unless it is a dictionary of texts."""
     if not isinstance(texts, Mapping) or not all(isinstance(text, str) for item in texts.items() for text in item):
