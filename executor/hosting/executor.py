@@ -93,7 +93,8 @@ class RemoteExecutor(TrialExecutor):
 
     def __init__(self, fleet: Fleet, runtime_env: RuntimeEnv | None = None) -> None:
         self._fleet = fleet
-        self._shipping = Shipping(fleet.send, runtime_env or RuntimeEnv())
+        env = runtime_env or RuntimeEnv()
+        self._shipping = Shipping(fleet.send, env.env_vars, env.packed())
         self._lock = threading.RLock()
         self._poller = here.poller()
         self._arrived: list[Arrival | Event] = []

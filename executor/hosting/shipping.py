@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
 from executor.hosting.messages import AskPackages, Order, Prepare, Ship, Stocked, Surroundings
-from executor.hosting.runtime_env import RuntimeEnv
+from executor.hosting.runtime_env import Shipped
 from executor.interface import Program
 from executor.pickling import dump
 from executor.processes.servers import sources_without_files
@@ -24,10 +24,12 @@ class Shipping:
     `unfit` says of the nodes that cannot run our programs why, a sentence each.
     """
 
-    def __init__(self, send: Callable[[str, Order], None], env: RuntimeEnv) -> None:
+    def __init__(
+        self, send: Callable[[str, Order], None], variables: Mapping[str, str], along: Sequence[Shipped]
+    ) -> None:
+        """Programs find `variables` set, and the code of `along` to import and to work in."""
         self._send = send
-        self._variables = dict(env.env_vars)
-        along = env.packed()
+        self._variables = dict(variables)
         self._packages = {one.package.digest: one.package for one in along}
         self._folder = next((one.package.digest for one in along if one.is_folder), "")
         self._programs: defaultdict[str, set[str]] = defaultdict(set)

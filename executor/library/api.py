@@ -62,13 +62,15 @@ def init(
         object_store_memory: bytes of shared memory for large objects, 30% of the memory by default; what does not fit
             goes to disk.
         spill_directory: a folder for that; a temporary one by default.
-        runtime_env: the default of the option `runtime_env`.
+        runtime_env: the default of the option `runtime_env`. To a cluster's nodes its folder and modules are sent, up
+            to 200 MiB each, but for what matches its `excludes`; all that runs there has them and its variables.
         log_to_driver: show here what tasks and actors print, each line with the process that printed it.
         ignore_reinit_error: do nothing when it is open already.
 
     Raises:
         ExecutorError: it is open already.
         ValueError: there is no such address, or something cannot be taken: says all that is wrong.
+        OSError: code that is to be sent to nodes cannot be read.
         ClusterError: there are no credentials for the cluster here, or its head does not answer or refuses us.
     """
     before = existing()
@@ -84,21 +86,27 @@ def init(
     }  # fmt: skip
     made_of(check_opening, given)
     check_address(address, given)
-    hub = Hub(_backend_at(address, given), log_to_driver=log_to_driver)
-    hub.default_env = dict(runtime_env) if runtime_env else None
+    backend, default_env = _backend_at(address, given)
+    hub = Hub(backend, log_to_driver=log_to_driver)
+    hub.default_env = default_env
     become(hub)
     _tell_joblib()
     return Context(hub)
 
 
-def _backend_at(address: str | Fleet | None, given: Mapping[str, Any]) -> Backend:
+def _backend_at(address: str | Fleet | None, given: Mapping[str, Any]) -> tuple[Backend, dict[str, Any] | None]:
+    """Where workers run, and the default `runtime_env` of what runs in them."""
+    env = given["runtime_env"]
     if address in (None, "local", "auto"):
-        return Machine(offer_of(given))
+        return Machine(offer_of(given)), dict(env) if env else None
     from executor.connect import cluster_at
     from executor.library.nodes import Nodes  # nobody needs it, and gRPC, on one machine
+    from executor.library.sending import left_of, sent_of
 
+    sent = sent_of(env)
+    shipped = sent.packed()  # before anybody is dialled: it may be too large
     fleet = cluster_at(address) if isinstance(address, str) else address
-    return Nodes(fleet, store_bytes=given["object_store_memory"])
+    return Nodes(fleet, sent.env_vars, shipped, store_bytes=given["object_store_memory"]), left_of(env)
 
 
 def _tell_joblib() -> None:

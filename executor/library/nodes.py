@@ -17,7 +17,7 @@ import shutil
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from executor.depot.depot import Key
@@ -40,10 +40,11 @@ from executor.hosting.messages import (
     Printed,
     Report,
     Stacks,
+    Stocked,
     Wanted,
 )
 from executor.hosting.messages import Post as PostTo
-from executor.hosting.runtime_env import RuntimeEnv
+from executor.hosting.runtime_env import Shipped
 from executor.hosting.shipping import Shipping
 from executor.interrupts import Interrupts, interruptible, uninterrupted
 from executor.library.backend import Backend, Take, WorkerLink, call_of
@@ -98,14 +99,22 @@ class Nodes(Backend):
 
     is_here = False
 
-    def __init__(self, fleet: Fleet, *, store_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        variables: Mapping[str, str],
+        along: Sequence[Shipped],
+        *,
+        store_bytes: int | None = None,
+    ) -> None:
+        """Workers find `variables` set, and the code of `along` to import and to work in."""
         self.lock = threading.RLock()
         self.folder = tempfile.mkdtemp(prefix="audition-")
-        self.ledger = self._tenancy = FleetLedger(fleet, self._tell_of_room)
+        self._shipping = Shipping(fleet.send, variables, along)
+        self.ledger = self._tenancy = FleetLedger(fleet, self._tell_of_room, self._shipping.unfit)
         self.store = Store(store_bytes or int(here.usable_memory() * _STORE_SHARE), self.folder, self.folder)
         self._fleet = fleet
         self._depots = Depots(fleet.send, self.store, store_bytes or 0)
-        self._shipping = Shipping(fleet.send, RuntimeEnv())
         self._shipment = self._shipping.shipment(Host(), {})
         self._preloaded: list[str] = []
         self._prepared: set[str] = set()
@@ -124,15 +133,17 @@ class Nodes(Backend):
 
     def start(self, surrounding: Surrounding, lease: Lease, take: Take) -> WorkerLink:
         number, node = next(link_numbers), lease.node
-        link = NodeLink(number, node, take, self._fleet.send)
+        if why := self._shipping.unfit.get(node):  # in the bundle of a group that was placed before
+            raise OSError(why)
+        link = NodeLink(number, node, take, self._shipping.send)
         self._links[link.call_id] = link
         if node not in self._prepared:
             self._prepared.add(node)
             self._depots.open(node)
             self._shipping.ship(node, self._shipment)
             if self._preloaded:
-                self._fleet.send(node, Preload(self._shipment.digest, tuple(self._preloaded)))
-        self._fleet.send(
+                self._shipping.send(node, Preload(self._shipment.digest, tuple(self._preloaded)))
+        self._shipping.send(
             node,
             Employ(
                 link.call_id,
@@ -150,14 +161,14 @@ class Nodes(Backend):
     def preload(self, modules: list[str]) -> None:
         self._preloaded += modules
         for node in self._prepared:
-            self._fleet.send(node, Preload(self._shipment.digest, tuple(modules)))
+            self._shipping.send(node, Preload(self._shipment.digest, tuple(modules)))
 
     def kill(self, number: int, reason: str) -> None:
         with self.lock:
             link = self._links.get(call_of(number))
             if link is not None and link.killed is None:
                 link.killed = reason
-                self._fleet.send(link.node, Kill(link.call_id, reason))
+                self._shipping.send(link.node, Kill(link.call_id, reason))
 
     def stacks(self, number: int, timeout_s: float) -> str:
         with self.lock:
@@ -218,6 +229,8 @@ class Nodes(Backend):
         match arrival:
             case Reported(node, DepotOpened() | Wanted() | Copied() | Piece() as report):
                 self._hear_of_objects(node, report)
+            case Reported(node, Stocked() as stocked):
+                self._hear_of_packages(node, stocked)
             case Reported(_, report):
                 self._hear(report)
             case NodeLost(node, why):
@@ -248,6 +261,13 @@ class Nodes(Backend):
                     answer.put(text)
             case _:
                 pass  # about room, which the fleet has heard, and about gangs, which are other calls
+
+    def _hear_of_packages(self, node: str, stocked: Stocked) -> None:
+        """It has our code by now, lacks some of it, or cannot have it: then others are at work instead."""
+        self._shipping.hear(node, stocked)
+        if why := self._shipping.unfit.get(node):
+            for link in [link for link in self._links.values() if link.node == node]:
+                self.kill(link.number, why)
 
     def _hear_of_objects(self, node: str, report: Kept) -> None:
         match report:

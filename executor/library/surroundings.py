@@ -13,7 +13,7 @@ from executor.library.plans import Surrounding
 from executor.pickling import dump
 from executor.resources import Resources
 
-_KNOWN = ("env_vars", "working_dir", "py_modules", "worker_process_setup_hook")
+_KNOWN = ("env_vars", "working_dir", "py_modules", "excludes", "worker_process_setup_hook")
 _HOOK = "runtime_env['worker_process_setup_hook']"
 
 
@@ -36,12 +36,15 @@ def surrounding_of(
     modules = environment.get("py_modules") or ()
     if isinstance(modules, str | PathLike | ModuleType):
         mistakes.append(f"runtime_env['py_modules'] must be a list of modules and folders, got {modules!r} alone")
+    excludes = environment.get("excludes") or ()
+    if not isinstance(excludes, list | tuple) or not all(isinstance(pattern, str) for pattern in excludes):
+        mistakes.append(f"runtime_env['excludes'] must be a list of patterns such as '*.bin', got {excludes!r}")
     if mistakes:
         raise ValueError("; ".join(mistakes))
     folder = environment.get("working_dir")
-    paths = [_module_folder(module) for module in modules]
+    paths = [str(module_path(module).parent) for module in modules]
     if folder is not None:
-        folder = _existing(folder, "working_dir")
+        folder = _existing(folder)
         paths.insert(0, folder)
     hook = environment.get("worker_process_setup_hook")
     return Surrounding(
@@ -54,22 +57,29 @@ def surrounding_of(
     )
 
 
-def _existing(path: Any, name: str) -> str:
+def _existing(path: Any) -> str:
     found = str(Path(path).absolute())
     if not Path(found).is_dir():
-        raise FileNotFoundError(f"runtime_env[{name!r}]: {path!r} is no folder")
+        raise FileNotFoundError(f"runtime_env['working_dir']: {path!r} is no folder")
     return found
 
 
-def _module_folder(module: Any) -> str:
-    """What to put on the path for a module, or for the folder of a package."""
+def module_path(module: Any) -> Path:
+    """Where a module is: a package's folder, or a file.
+
+    Raises:
+        ValueError: the module has no file.
+        FileNotFoundError: there is neither a folder nor a ``.py`` file of that name.
+    """
     if isinstance(module, ModuleType):
-        file = module.__file__
-        if file is None:
+        if module.__file__ is None:
             raise ValueError(f"runtime_env['py_modules']: the module {module.__name__} has no file")
-        path = Path(file)
-        return str((path.parent if path.name != "__init__.py" else path.parent.parent).absolute())
-    return str(Path(_existing(module, "py_modules")).parent)
+        path = Path(module.__file__).absolute()
+        return path.parent if path.name == "__init__.py" else path
+    path = Path(module).absolute()
+    if not path.is_dir() and not (path.suffix == ".py" and path.is_file()):
+        raise FileNotFoundError(f"runtime_env['py_modules']: {module!r} is neither a folder nor a .py file")
+    return path
 
 
 def _hook(hook: Any) -> Callable[[], Any]:

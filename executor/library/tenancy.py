@@ -6,7 +6,7 @@ the worker goes on. So nested calls never wait for the cpus that their callers h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from executor.devices import Devices
@@ -31,8 +31,9 @@ class Tenancy(Lease):
 class Tenancies(Area):
     """All of them, and what is lent on each node."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, unfit: Mapping[str, str]) -> None:
         self._fleet = fleet
+        self._unfit = unfit
         self._lent: dict[str, Resources] = {}
         self._ended: dict[str, list[Tenancy]] = {}
         self.in_vain: set[Request] = set()
@@ -59,10 +60,23 @@ class Tenancies(Area):
         Raises:
             InfeasibleRequestError: no node has it, nor will have.
         """
-        reservation = self._fleet.reserve(request)
+        reservation = self.reserve(request)
         if reservation is None:
             return self._rent_beside_loans(request)
         return self._rented(request, reservation)
+
+    def reserve(self, request: Request) -> Reservation | None:
+        """Room on nodes that we can use.
+
+        Raises:
+            InfeasibleRequestError: none of them has it, nor will have.
+        """
+        try:
+            return self._fleet.reserve(request, tuple(self._unfit))
+        except InfeasibleRequestError as error:
+            if not self._unfit:
+                raise
+            raise InfeasibleRequestError(f"{error}. Left out: {'; '.join(self._unfit.values())}") from None
 
     def _rented(self, request: Request, reservation: Reservation) -> Tenancy:
         return Tenancy(self, request, reservation.nodes[0], self._fleet.shares(reservation)[0], reservation=reservation)
@@ -75,7 +89,7 @@ class Tenancies(Area):
         lenders = {node for node, lent in self._lent.items() if cpus and cpus.fits(lent)}
         if not rest or not lenders:
             return None
-        others = [node.name for node in self._fleet.nodes() if node.name not in lenders]
+        others = [*self._unfit, *(node.name for node in self._fleet.nodes() if node.name not in lenders)]
         try:
             reservation = self._fleet.reserve(Request((rest,), request.strategy), others)
         except InfeasibleRequestError:
@@ -145,12 +159,12 @@ class FleetLedger(Ledger):
 
     is_shared = True
 
-    def __init__(self, fleet: Fleet, again: Callable[[], None]) -> None:
-        """`again` is told when it is time to ask anew."""
+    def __init__(self, fleet: Fleet, again: Callable[[], None], unfit: Mapping[str, str]) -> None:
+        """`again` is told when it is time to ask anew; on nodes in `unfit`, which says why, nothing is asked for."""
         super().__init__()
         self._again = again
         self._fleet = fleet
-        self._tenancies = Tenancies(fleet)
+        self._tenancies = Tenancies(fleet, unfit)
         self._groups: dict[int, Reservation] = {}
         self._again_at: float | None = None
 
@@ -215,7 +229,7 @@ class FleetLedger(Ledger):
             check_room(request, self.nodes())
         if request in self._tenancies.in_vain:
             return False
-        reservation = self._fleet.reserve(request)
+        reservation = self._tenancies.reserve(request)
         if reservation is None:
             self._tenancies.in_vain.add(request)
             self._make_room(find_room)
