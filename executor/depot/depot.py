@@ -6,7 +6,7 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from executor.depot.store import Place, Store
@@ -33,6 +33,10 @@ class Key:
     segment: int
 
 
+Holders = Callable[[Key], Sequence[str]]
+"""The depots that have an object, in the order in which they are to be asked."""
+
+
 @dataclass(slots=True, eq=False)
 class _Copy:
     place: Place
@@ -45,6 +49,10 @@ class _Copy:
     """Why there is none."""
 
 
+def _where_it_was_made(key: Key) -> Sequence[str]:
+    return (key.home,)
+
+
 class Depot:
     """Keeps objects in `store`, and brings those of others: once, whoever asks for it.
 
@@ -52,11 +60,19 @@ class Depot:
     is handed over a connection, or `take` is given it piece by piece, or `give_up` says that there is none.
     """
 
-    def __init__(self, name: str, store: Store, secret: Secret, want: Callable[[Key, int, str], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        secret: Secret,
+        want: Callable[[Key, int, str], None],
+        holders: Holders = _where_it_was_made,
+    ) -> None:
         self.store = store
         self._name = name
         self._secret = secret
         self._want = want
+        self._holders = holders
         self._context = secret.context(server=False)
         self._lock = threading.Lock()
         self._peers: dict[str, Peer] = {}
@@ -74,12 +90,13 @@ class Depot:
         self._peers[name] = peer
 
     def lose(self, name: str) -> None:
-        """Another depot is gone, and nothing more comes from there."""
+        """Another depot is gone, and nothing more comes from there: what it was to send is wanted of others."""
         self._peers.pop(name, None)
         with self._lock:
-            awaited = [key for key, copy in self._copies.items() if key.home == name and not copy.is_whole]
-        for key in awaited:
-            self.give_up(key, f"{name} is gone")
+            awaited = [(key, copy.size) for key, copy in self._copies.items() if not copy.is_whole]
+        for key, size in awaited:
+            if key.home not in self._peers:  # or who had a copy of what is of another one that is gone
+                self._want(key, size, f"{name} is gone")
 
     def fetch(self, key: Key, size: int, then: Then) -> None:
         """Have an object here; `then` is told where, now or from another thread."""
@@ -103,18 +120,19 @@ class Depot:
 
     def _bring(self, key: Key, copy: _Copy, size: int) -> None:
         why = f"nobody knows where {key.home or 'the driver'} is to be reached"
-        for _ in range(_TRIES):
-            if (peer := self._peer(key.home)) is None:
-                break
-            try:
-                with self.store.memory_of(copy.place) as memory:
-                    get(peer, self._context, Wish("get", key.home, key.segment, size), memory[:size])
-            except OSError as error:
-                why = f"{key.home or 'the driver'} at {peer[0]}:{peer[1]}: {error}"
-            else:
-                self._is_there(key, copy)
-                return
-        self._shun(key.home)
+        for name in self._holders(key):
+            for _ in range(_TRIES):
+                if (peer := self._peer(name)) is None:
+                    break
+                try:
+                    with self.store.memory_of(copy.place) as memory:
+                        get(peer, self._context, Wish("get", key.home, key.segment, size), memory[:size])
+                except OSError as error:
+                    why = f"{name or 'the driver'} at {peer[0]}:{peer[1]}: {error}"
+                else:
+                    self._is_there(key, copy)
+                    return
+            self._shun(name)
         self._want(key, size, why)
 
     def _is_there(self, key: Key, copy: _Copy) -> None:

@@ -2,8 +2,9 @@
 
 An object stays where it was made, and goes to who needs it: from node to node, or from and to the driver, over mutual
 TLS with a certificate that is made for this driver and known to its nodes alone. Only nodes listen: the driver dials.
-What a node cannot fetch from another one the driver fetches, and hands on. A node that the driver cannot reach, as one
-behind a firewall, is sent objects in pieces by their session, through the head, and sends them so: it takes longer.
+What a node cannot fetch from another one the driver fetches, from where it was made or from a node with a copy, and
+hands on. A node that the driver cannot reach, as one behind a firewall, is sent objects in pieces by their session,
+through the head, and sends them so: it takes longer.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Depots:
         self._send = send
         self._store_bytes = store_bytes
         self._secret = Secret.new()
-        self._own = Depot("", store, self._secret, self._cannot)
+        self._own = Depot("", store, self._secret, self._cannot, self._holders)
         self._nodes: dict[str, Peer] = {}
         self._copies: defaultdict[Key, set[str]] = defaultdict(set)
 
@@ -47,7 +48,7 @@ class Depots:
         self._own.meet(node, peer)
 
     def lose(self, node: str) -> None:
-        """A node is gone, with all that was only there."""
+        """A node is gone, with all that was only there: of other objects of its own copies go on."""
         self._nodes.pop(node, None)
         self._own.lose(node)
 
@@ -96,11 +97,15 @@ class Depots:
 
     def _cannot(self, key: Key, size: int, why: str) -> None:
         """We cannot fetch it ourselves."""
-        if key.home in self._nodes:
-            _log.info("node %s is asked for object %d through the head: %s", key.home, key.segment, why)
-            self._send(key.home, Send(key.home, key.segment, 0))
+        if holders := self._holders(key):
+            _log.info("node %s is asked for object %d through the head: %s", holders[0], key.segment, why)
+            self._send(holders[0], Send(key.home, key.segment, 0))
         else:
-            self._own.give_up(key, why)
+            self._own.give_up(key, f"{why}, and no other node has a copy")
+
+    def _holders(self, key: Key) -> list[str]:
+        """The nodes that have it: the one that made it, then those with a copy."""
+        return [node for node in (key.home, *self._copies.get(key, ())) if node in self._nodes]
 
     def _fetched(self, key: Key, size: int) -> str:
         """Where a copy of it is here.

@@ -90,11 +90,24 @@ def test_an_object_that_was_only_on_a_lost_node_is_lost_and_one_of_which_the_dri
     assert executor.get(copied)[-1] == 7
     rig.agents.pop("b").close()
     holds(lambda: len(executor.nodes()) == 1, "the node is lost")
-    with pytest.raises(ObjectLostError, match="an object of node b cannot be had any more"):
+    with pytest.raises(ObjectLostError, match="an object of node b cannot be had any more: .*no other node has a copy"):
         executor.get(lost)
     with pytest.raises(ObjectLostError):
         executor.get(look.remote(lost))
     assert executor.get(copied)[-1] == 7
+
+
+def test_an_object_of_a_lost_node_is_had_from_a_node_with_a_copy(rig: Rig) -> None:
+    rig.join("c", {"cpu": 2}, {"zone": "z"})
+    holds(lambda: len(executor.nodes()) == 3, "the third node has joined")
+    made, again = (on(make, "y").remote(9 * MIB) for _ in range(2))
+    assert executor.get([on(look, "x").remote(each) for each in (made, again)]) == [("a", 7, False)] * 2
+    rig.agents.pop("b").close()
+    holds(lambda: len(executor.nodes()) == 2, "the node is lost")
+    assert executor.get(on(look, "z").remote(made)) == ("c", 7, False)
+    assert bool((executor.get(made) == 7).all())
+    existing().backend._depots._own.meet("a", ("127.0.0.1", 1))  # type: ignore[union-attr]
+    assert executor.get(on(look, "z").remote(again)) == ("c", 7, False)  # through the head
 
 
 def test_options_of_this_machine_do_not_go_with_a_cluster() -> None:
