@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 import os
 from collections.abc import Sequence
 from math import ceil
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
+
+_log = logging.getLogger(__name__)
 
 _UNIT = 10_000
 
@@ -63,27 +68,52 @@ def names(count: float | None) -> tuple[str, ...]:
     found = discover()
     if count is None:
         return found
-    return tuple(found[index] if index < len(found) else str(index) for index in range(ceil(count)))
+    more = (name for name in map(str, itertools.count()) if name not in found)
+    return tuple(itertools.islice(itertools.chain(found, more), ceil(count)))
 
 
-def discover() -> tuple[str, ...]:
-    """The names of this machine's gpus, as ``CUDA_VISIBLE_DEVICES`` knows them; loads nothing where there are none."""
-    if not os.path.exists("/dev/nvidiactl"):
+def discover(device_files: Path = Path("/dev")) -> tuple[str, ...]:
+    """The names of this machine's gpus, as ``CUDA_VISIBLE_DEVICES`` knows them; loads nothing where there are none.
+
+    Those that have fallen off the bus or need a reset are left out with a warning, and so are all when the driver
+    does not answer.
+    """
+    if not (device_files / "nvidiactl").exists():
         return ()
-    count = _count()
+    there = sum(file.name[6:].isdigit() for file in device_files.glob("nvidia*"))
+    try:
+        import pynvml  # nvidia-ml-py; the device files say nearly as much without it
+    except ImportError:
+        return _visible(there)
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        if error.value == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND:  # as in containers that are only given what computes
+            return _visible(there)
+        _log.warning("no gpu is used: NVIDIA's driver does not answer: %s", error)
+        return ()
+    try:
+        return tuple(name for name in _visible(int(pynvml.nvmlDeviceGetCount())) if not _is_lost(pynvml, name))
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _visible(count: int) -> tuple[str, ...]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return tuple(map(str, range(count)))
     return tuple(name.strip() for name in visible.split(",") if name.strip() not in ("", "-1"))[:count]
 
 
-def _count() -> int:
+def _is_lost(pynvml: Any, name: str) -> bool:
+    """Whether the driver says so; of a name that it does not know, as a shortened one, it says nothing."""
     try:
-        import pynvml  # nvidia-ml-py; the device files say nearly as much without it
-    except ImportError:
-        return sum(name.startswith("nvidia") and name[6:].isdigit() for name in os.listdir("/dev"))
-    pynvml.nvmlInit()
-    try:
-        return int(pynvml.nvmlDeviceGetCount())
-    finally:
-        pynvml.nvmlShutdown()
+        by_index, by_uuid = pynvml.nvmlDeviceGetHandleByIndex, pynvml.nvmlDeviceGetHandleByUUID
+        device = by_index(int(name)) if name.isdigit() else by_uuid(name)
+        pynvml.nvmlDeviceGetMemoryInfo(device)
+    except pynvml.NVMLError as error:
+        lost: bool = error.value in (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED)
+        if lost:
+            _log.warning("gpu %s is not used: %s", name, error)
+        return lost
+    return False
