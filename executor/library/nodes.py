@@ -344,6 +344,7 @@ class Nodes(Backend):
                 return
             self._closed = True
         self._fleet.close()
+        self._tenancy.close()
         self._poller.wake()
         self._depots.close()
         shutil.rmtree(self.folder, ignore_errors=True)

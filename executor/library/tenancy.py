@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from executor.devices import Devices
 from executor.errors import InfeasibleRequestError
 from executor.hosting.fleet import Fleet
+from executor.library.asking import Answer, Asking, Question
 from executor.library.ledger import Area, Bundle, FindRoom, Lease, Ledger, check_labels, check_room
 from executor.library.plans import Plan
 from executor.messages import Reservation
@@ -31,11 +32,13 @@ class Tenancy(Lease):
 class Tenancies(Area):
     """All of them, and what is lent on each node."""
 
-    def __init__(self, fleet: Fleet, unfit: Mapping[str, str]) -> None:
+    def __init__(self, fleet: Fleet, unfit: Mapping[str, str], answered: Callable[[], None]) -> None:
         self._fleet = fleet
         self._unfit = unfit
+        self._asking = Asking(fleet, answered)
         self._lent: dict[str, Resources] = {}
         self._ended: dict[str, list[Tenancy]] = {}
+        self._news = 0
         self.in_vain: set[Request] = set()
         """What was asked for since there was any news, and not to be had."""
         self.releasing = 0
@@ -55,51 +58,80 @@ class Tenancies(Area):
         return None
 
     def rent(self, request: Request) -> Tenancy | None:
-        """Room of the head's.
+        """Room of the head's, with its cpus or beside those that are lent; None while `room` gives none.
 
         Raises:
             InfeasibleRequestError: no node has it, nor will have.
         """
-        reservation = self.reserve(request)
-        if reservation is None:
-            return self._rent_beside_loans(request)
-        return self._rented(request, reservation)
+        answer = self.room(request, self._beside_loans(request))
+        if answer is None or answer.reservation is None:
+            return None
+        reservation = answer.reservation
+        lease = Tenancy(
+            self, request, reservation.nodes[0], self._fleet.shares(reservation)[0], reservation=reservation
+        )
+        if not answer.is_instead:
+            return lease
+        (cpus,), lent = lease.cpus.bundles, self._lent.get(lease.node, Resources())
+        if not cpus.fits(lent):  # any more
+            self.release(reservation)
+            return None
+        self._lent[lease.node] = lent - cpus
+        lease.borrows = True
+        return lease
 
-    def reserve(self, request: Request) -> Reservation | None:
-        """Room on nodes that we can use.
-
-        Raises:
-            InfeasibleRequestError: none of them has it, nor will have.
-        """
-        try:
-            return self._fleet.reserve(request, tuple(self._unfit))
-        except InfeasibleRequestError as error:
-            if not self._unfit:
-                raise
-            raise InfeasibleRequestError(f"{error}. Left out: {'; '.join(self._unfit.values())}") from None
-
-    def _rented(self, request: Request, reservation: Reservation) -> Tenancy:
-        return Tenancy(self, request, reservation.nodes[0], self._fleet.shares(reservation)[0], reservation=reservation)
-
-    def _rent_beside_loans(self, request: Request) -> Tenancy | None:
-        """All but the cpus, on a node where enough of these are lent."""
+    def _beside_loans(self, request: Request) -> tuple[Request, tuple[str, ...]] | None:
+        """All but the cpus, but for the nodes where not enough of these are lent."""
         (bundle,) = request.bundles
         cpus = Resources.of(cpu=bundle["cpu"])
         rest = bundle - cpus
         lenders = {node for node, lent in self._lent.items() if cpus and cpus.fits(lent)}
         if not rest or not lenders:
             return None
-        others = [*self._unfit, *(node.name for node in self._fleet.nodes() if node.name not in lenders)]
-        try:
-            reservation = self._fleet.reserve(Request((rest,), request.strategy), others)
-        except InfeasibleRequestError:
-            return None  # those nodes have no such thing, and others have
-        if reservation is None:
+        others = (node.name for node in self._fleet.nodes() if node.name not in lenders)
+        return Request((rest,), request.strategy), (*self._unfit, *others)
+
+    def room(self, request: Request, instead: tuple[Request, tuple[str, ...]] | None = None) -> Answer | None:
+        """What the head says to a request; None while it says nothing yet.
+
+        Raises:
+            InfeasibleRequestError: no node that we can use has it, nor will have.
+        """
+        if self._asking.is_open(request):
             return None
-        lease = self._rented(request, reservation)
-        self._lent[lease.node] -= cpus
-        lease.borrows = True
-        return lease
+        question = Question(request, tuple(self._unfit), instead, self._news)
+        answer = self._asking.take(request)
+        if answer is not None and answer.reservation is not None:
+            if self._is_there(answer.reservation):
+                return answer
+            self.release(answer.reservation)
+        elif answer is not None and answer.question == question:
+            if answer.never:
+                raise InfeasibleRequestError("; left out: ".join([answer.never, *self._unfit.values()]))
+            self.in_vain.add(request)
+            return answer
+        self._asking.ask(question)
+        return None
+
+    def _is_there(self, reservation: Reservation) -> bool:
+        """Whether all of its nodes are: one that was lost or left out since has been dealt with already."""
+        return set(reservation.nodes) <= {node.name for node in self._fleet.nodes()} - set(self._unfit)
+
+    def hear_news(self) -> None:
+        """There may be room for what was asked for in vain, and for what is being asked for."""
+        self._news += 1
+        self.in_vain.clear()
+
+    def drop_unwanted(self, now: float) -> float | None:
+        """Give back the room that was asked for and that nobody needs any more; when to look again."""
+        for answer in self._asking.unwanted(now):
+            if answer.reservation is not None:
+                self.release(answer.reservation)
+        return self._asking.due(now)
+
+    def close(self) -> None:
+        """Ask for no more."""
+        self._asking.close()
 
     def give_back(self, lease: Lease) -> None:
         assert isinstance(lease, Tenancy)
@@ -160,11 +192,14 @@ class FleetLedger(Ledger):
     is_shared = True
 
     def __init__(self, fleet: Fleet, again: Callable[[], None], unfit: Mapping[str, str]) -> None:
-        """`again` is told when it is time to ask anew; on nodes in `unfit`, which says why, nothing is asked for."""
+        """On nodes in `unfit`, which says why, nothing is asked for.
+
+        `again` is told when it is time to ask anew, and when the head has answered.
+        """
         super().__init__()
         self._again = again
         self._fleet = fleet
-        self._tenancies = Tenancies(fleet, unfit)
+        self._tenancies = Tenancies(fleet, unfit, again)
         self._groups: dict[int, Reservation] = {}
         self._again_at: float | None = None
 
@@ -189,51 +224,52 @@ class FleetLedger(Ledger):
         if request in self._tenancies.in_vain:
             return None
         lease = self._tenancies.rent(request)
-        if lease is None:
-            self._tenancies.in_vain.add(request)
-            self._make_room(find_room)
+        self._make_room(request, find_room)
         return lease
 
-    def _make_room(self, find_room: FindRoom) -> None:
-        """Have something that is held without need given back, of which we hear; one at a time."""
-        if not self._tenancies.releasing:
+    def _make_room(self, request: Request, find_room: FindRoom) -> None:
+        """Where it was asked for in vain, have something that is held without need given back; one at a time."""
+        if request in self._tenancies.in_vain and not self._tenancies.releasing:
             find_room()
 
     def look_again(self, now: float) -> float | None:
+        unwanted = self._tenancies.drop_unwanted(now)
         if not self._tenancies.in_vain:
             self._again_at = None
-        elif self._again_at is None:
+            return unwanted
+        if self._again_at is None:
             self._again_at = now + _AGAIN_S
         elif now >= self._again_at:
             self._again_at = now + _AGAIN_S
-            self._tenancies.in_vain.clear()
+            self._tenancies.hear_news()
             self._again()
-        return None if self._again_at is None else self._again_at - now
+        left = self._again_at - now
+        return left if unwanted is None else min(left, unwanted)
 
     def was_freed(self) -> None:
         """What we have given back can be had again."""
         self._tenancies.releasing = max(0, self._tenancies.releasing - 1)
-        self._tenancies.in_vain.clear()
+        self._tenancies.hear_news()
 
     def was_added(self) -> None:
         """There may be room that there was not before."""
-        self._tenancies.in_vain.clear()
+        self._tenancies.hear_news()
 
     def lose(self, node: str) -> None:
         """A node is gone."""
         self._tenancies.lose(node)
-        self._tenancies.in_vain.clear()
+        self._tenancies.hear_news()
 
     def reserve_group(self, group: int, request: Request, find_room: FindRoom) -> bool:
         if not self._fleet.waits_for_nodes:
             check_room(request, self.nodes())
         if request in self._tenancies.in_vain:
             return False
-        reservation = self._tenancies.reserve(request)
-        if reservation is None:
-            self._tenancies.in_vain.add(request)
-            self._make_room(find_room)
+        answer = self._tenancies.room(request)
+        if answer is None or answer.reservation is None:
+            self._make_room(request, find_room)
             return False
+        reservation = answer.reservation
         self._groups[group] = reservation
         self._bundles[group] = [
             Bundle(Node(node, bundle), None if shares is None else Devices.of_shares(shares))
@@ -242,6 +278,10 @@ class FleetLedger(Ledger):
             )
         ]
         return True
+
+    def close(self) -> None:
+        """Ask for no more room."""
+        self._tenancies.close()
 
     def free_group(self, group: int) -> None:
         del self._bundles[group]

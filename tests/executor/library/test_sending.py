@@ -106,7 +106,7 @@ def test_a_node_that_cannot_have_what_is_sent_is_left_out(elsewhere: Path) -> No
     executor.init(fleet, runtime_env=env_of(elsewhere), log_to_driver=False)
     spread = look.options(scheduling_strategy="SPREAD")
     assert {one[1] for one in executor.get([spread.remote() for _ in range(8)], timeout=60)} == {42}
-    with pytest.raises(InfeasibleRequestError, match="Left out: node a: code that was sent along cannot be unpacked"):
+    with pytest.raises(InfeasibleRequestError, match="left out: node a: code that was sent along cannot be unpacked"):
         executor.get(look.options(resources={"a": 1}).remote(), timeout=60)
 
 

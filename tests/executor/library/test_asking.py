@@ -1,0 +1,77 @@
+"""Room that is asked for of a head which takes its time: nobody stands still for it, and none is kept without need."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Collection, Iterator
+
+import pytest
+
+import executor
+from executor.errors import TaskCancelledError
+from executor.messages import Reservation
+from executor.resources import Node, Request, Resources
+from tests.executor.library.events import holds
+from tests.executor.library.two_nodes import Resident, where
+from tests.executor.near_fleet import NearFleet
+
+
+class SlowFleet(NearFleet):
+    """Two nodes of one cpu each, whose books answer when a test lets them."""
+
+    def __init__(self) -> None:
+        super().__init__([Node(name, Resources.of(cpu=1)) for name in "ab"])
+        self.may_answer = threading.Event()
+        self.asked = threading.Event()
+        self.last: Reservation | None = None
+
+    def reserve(self, request: Request, avoid: Collection[str] = ()) -> Reservation | None:
+        self.last = super().reserve(request, avoid)
+        self.asked.set()
+        self.may_answer.wait()
+        return self.last
+
+
+@pytest.fixture
+def fleet() -> Iterator[SlowFleet]:
+    """The library open on such nodes, and their books silent."""
+    found = SlowFleet()
+    executor.init(found, log_to_driver=False)
+    yield found
+    found.may_answer.set()
+    executor.shutdown()
+
+
+def test_all_goes_on_while_the_head_is_silent(fleet: SlowFleet) -> None:
+    fleet.may_answer.set()
+    resident = Resident.remote()
+    assert executor.get(resident.pid.remote()) != os.getpid()
+    fleet.may_answer.clear()
+    fleet.asked.clear()
+    ref = where.remote()
+    assert fleet.asked.wait(20)
+    assert executor.get(resident.pid.remote()) == executor.get(resident.pid.remote())
+    assert executor.wait([ref], timeout=0) == ([], [ref])
+    fleet.may_answer.set()
+    assert executor.get(ref) in ("a", "b")
+
+
+def test_room_that_nobody_needs_any_more_when_it_comes_is_given_back(fleet: SlowFleet) -> None:
+    ref = where.remote()
+    assert fleet.asked.wait(20)
+    executor.cancel(ref)
+    with pytest.raises(TaskCancelledError):
+        executor.get(ref)
+    fleet.may_answer.set()
+    holds(lambda: executor.available_resources() == {"CPU": 2.0}, "all is free")
+
+
+def test_room_on_a_node_that_is_lost_before_it_comes_is_asked_for_again(fleet: SlowFleet) -> None:
+    ref = where.remote()
+    assert fleet.asked.wait(20)
+    assert fleet.last is not None
+    (lost,) = fleet.last.nodes
+    fleet.cut(lost)
+    fleet.may_answer.set()
+    assert executor.get(ref) == {"a": "b", "b": "a"}[lost]
