@@ -200,17 +200,26 @@ class Controllers:
         return [Post(one) for one in sorted(folder.iterdir()) if one.is_dir()] if folder.is_dir() else []
 
     def look(self) -> None:
-        """Start each that is neither over nor running; one that dies at once again and again is given up."""
+        """Start each that is neither over nor running; one that dies at once again and again is given up.
+
+        What is wrong with one of them is logged, and keeps nobody from looking after the others.
+        """
         for post in [post for post in self.posts() if post.name not in self._over]:
-            started = self._started.get(post.name)
-            if (started is not None and started.process.poll() is None) or post.running() is not None:
-                continue
-            if post.state.over:
-                self._over.add(post.name)
-            elif started is None:
-                self._start(post, 0)
-            else:
-                self._start_again(post, started)
+            try:
+                self._look_at(post)
+            except Exception:  # noqa: BLE001 (whatever it is, the next look may go better)
+                _log.exception("controller %s cannot be looked after just now", post.name)
+
+    def _look_at(self, post: Post) -> None:
+        started = self._started.get(post.name)
+        if (started is not None and started.process.poll() is None) or post.running() is not None:
+            return
+        if post.state.over:
+            self._over.add(post.name)
+        elif started is None:
+            self._start(post, 0)
+        else:
+            self._start_again(post, started)
 
     def _start_again(self, post: Post, died: _Started) -> None:
         lived_s = time.monotonic() - died.at

@@ -250,8 +250,11 @@ class Head:
 
     async def _look_after_controllers(self) -> None:
         while (controllers := self._household.controllers) is not None:
-            async with self._controllers_lock:
-                await asyncio.to_thread(controllers.look)
+            try:
+                async with self._controllers_lock:
+                    await asyncio.to_thread(controllers.look)
+            except Exception:  # noqa: BLE001 (whatever it is, the next look may go better)
+                _log.exception("detached experiments cannot be looked after just now")
             await asyncio.sleep(_LOOK_S)
 
     # --------------------------------------------------------------------------------------------------- what is asked

@@ -19,12 +19,13 @@ from typing import Any, Self
 
 import grpc
 
+from executor.platform import here
+
 _log = logging.getLogger(__name__)
 
 SOCKET = "drive.sock"
 
 _LENGTH = struct.Struct("<I")
-_CREDENTIALS = struct.Struct("3i")
 _MOST_BYTES = 64 * 2**20
 _LONGEST_PATH = 100
 
@@ -124,9 +125,8 @@ Drive = Callable[[AsyncIterator[bytes]], AsyncGenerator[Any, None]]
 
 
 async def listen(folder: Path, drive: Drive) -> asyncio.Server | None:
-    """Serve drivers of this user on this machine; None where the folder's name is too long for a socket's."""
+    """Serve drivers of this user on this machine; None where there can be no such socket: they come over gRPC then."""
     path = folder / SOCKET
-    path.unlink(missing_ok=True)
     if len(os.fsencode(path)) > _LONGEST_PATH:
         _log.info("drivers on this machine come over gRPC too: %s is too long a name for a socket", path)
         return None
@@ -146,15 +146,29 @@ async def listen(folder: Path, drive: Drive) -> asyncio.Server | None:
         finally:
             writer.close()
 
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    os.fchmod(listener.fileno(), 0o600)  # before it has a name, so that nobody else can ever open it
-    listener.bind(str(path))
+    try:
+        listener = _bound(path)
+    except OSError as error:
+        _log.warning("drivers on this machine come over gRPC too: no socket at %s: %s", path, error)
+        return None
     return await asyncio.start_unix_server(serve, sock=listener, limit=2**20)
 
 
+def _bound(path: Path) -> socket.socket:
+    """A socket of that name, in the place of one that an earlier head has left."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        os.fchmod(listener.fileno(), 0o600)  # before it has a name, so that nobody else can ever open it
+        listener.bind(str(path))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
 def _is_ours(connection: Any) -> bool:
-    _, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return bool(uid == os.getuid())
+    return here.user_across(connection) in (os.getuid(), None)
 
 
 async def _mails(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:

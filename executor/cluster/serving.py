@@ -124,7 +124,8 @@ async def run_head(
     head.stop()
     for task in (told, keeping):
         task.cancel()
-    await asyncio.gather(serving, told, keeping, return_exceptions=True)
+    await asyncio.gather(told, keeping, return_exceptions=True)
+    await serving  # which raises what it ended with, if it was not told to end
 
 
 def _told_to_others(host: str) -> str:

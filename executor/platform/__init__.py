@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -114,6 +115,9 @@ class Platform(Protocol):
 
     def file_system(self, path: str) -> str:
         """The kind of file system that an absolute path without links is on, such as ``ext4`` or ``nfs4``."""
+
+    def user_across(self, connection: socket.socket) -> int | None:
+        """The user whose process is at the other end of a unix socket; None where the system does not tell."""
 
 
 def is_linux() -> bool:

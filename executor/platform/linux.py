@@ -8,6 +8,8 @@ import os
 import re
 import select
 import signal
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +18,7 @@ from executor.platform.portable import kind_of_mount
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _F_SETSIG = 10
+_CREDENTIALS = struct.Struct("3i")
 _libc: Any = None
 
 
@@ -252,6 +255,11 @@ def file_system(path: str) -> str:
     with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as lines:
         fields = [line.split(" ", 3) for line in lines]
     return kind_of_mount(path, ((_unescaped(where), kind) for _, where, kind, _ in fields))
+
+
+def user_across(connection: socket.socket) -> int | None:
+    _, user, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return int(user)
 
 
 def _unescaped(where: str) -> str:

@@ -91,6 +91,22 @@ def test_one_that_is_asked_to_end_knows_who_asked(controllers: Controllers) -> N
     looks_until(controllers, "e", lambda post: post.state.state == "finished")
 
 
+def test_one_that_cannot_be_started_keeps_nobody_from_looking_after_the_others(
+    controllers: Controllers, caplog: pytest.LogCaptureFixture
+) -> None:
+    controllers.submit("a", "me", b"finish", again=False)
+    (post,) = controllers.posts()
+    looks_until(controllers, "a", lambda post: post.state.over)
+    (post.folder / "controller.log").unlink()
+    (post.folder / "controller.log").mkdir()  # where its log should be opened
+    controllers.submit("a", "me", b"finish", again=True)
+    controllers.submit("b", "me", b"finish", again=False)
+    looks_until(controllers, "b", lambda post: post.state.over)
+    assert "controller a cannot be looked after just now" in caplog.text
+    (post.folder / "controller.log").rmdir()
+    looks_until(controllers, "a", lambda post: post.state.over)
+
+
 def test_a_name_is_given_once_and_cannot_be_a_path(controllers: Controllers) -> None:
     controllers.submit("e", "me", b"wait", again=False)
     looks_until(controllers, "e", runs)

@@ -90,3 +90,17 @@ def test_where_no_head_listens_any_more_it_is_said(rig: Rig, folder: Path) -> No
     with pytest.raises(ClusterError, match="did not answer"):
         ClusterFleet(nobody, folder=folder, within_s=0.3)
     rig.start_head()
+
+
+def test_a_head_that_can_have_no_socket_serves_without_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / SOCKET).mkdir()
+    rig = Rig(folder=tmp_path)
+    try:
+        rig.join("a", {"cpu": 1})
+        with RemoteExecutor(ClusterFleet(rig.dial, folder=tmp_path)) as executor, Conversation(executor) as talk:
+            while not executor.nodes():
+                executor.events(executor.clock() + DEADLINE_S)
+            assert talk.returned_by(talk.start(programs.Answer(), 1)) == 1
+        assert "come over gRPC too: no socket at" in caplog.text
+    finally:
+        rig.close()
