@@ -34,9 +34,9 @@ class RuntimeEnv:
         folder = given.get("working_dir")
         return cls(
             None if folder is None else _path(folder),
-            tuple(map(_path, given.get("py_modules", ()))),
+            tuple(map(_path, _listed(given.get("py_modules", ())))),
             dict(given.get("env_vars", {})),
-            tuple(given.get("excludes", ())),
+            tuple(_listed(given.get("excludes", ()))),
         )
 
     def packed(self) -> tuple[Shipped, ...]:
@@ -95,4 +95,5 @@ def _path(text: str | Path) -> Path:
 
 
 def _listed(value: Any) -> Sequence[Any]:
+    """Several, or the one that is given by itself."""
     return value if isinstance(value, list | tuple) else (value,)

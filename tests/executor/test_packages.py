@@ -97,6 +97,14 @@ def test_every_mistake_in_an_environment_is_said_at_once(tmp_path: Path) -> None
     assert all(words in str(told.value) for words in ("nowhere", "lib.so", "all texts"))
 
 
+def test_one_module_or_pattern_may_be_given_by_itself(project: Path) -> None:
+    (package,) = RuntimeEnv.of({"py_modules": str(project), "excludes": "*.bin"}).packed()
+    assert package == RuntimeEnv.of({"py_modules": [project], "excludes": ["*.bin"]}).packed()[0]
+    with pytest.raises(ValueError, match="py_modules must be") as told:
+        RuntimeEnv.of({"py_modules": {str(project)}, "excludes": {"*.bin"}})
+    assert "excludes must be" in str(told.value)
+
+
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no files"):
         RuntimeEnv.of({"working_dir": tmp_path}).packed()
