@@ -76,7 +76,7 @@ class ClusterFleet(Fleet):
         self._draining: set[str] = set()
         self._bookings = Bookings()
         self._asked: Questions[pb.Answered] = Questions()
-        self._waiting_since: float | None = None
+        self._waiting_since: dict[Request, float] = {}
         self._welcomed = threading.Event()
         self._refusal = ""
         self._connected = False
@@ -243,9 +243,9 @@ class ClusterFleet(Fleet):
         if answer is None:
             return None
         if answer.infeasible:
-            self._check_patience(answer.infeasible)
+            self._check_patience(request, answer.infeasible)
             return None
-        self._waiting_since = None
+        self._waiting_since.pop(request, None)
         if not answer.HasField("holding"):
             return None
         holding = wire.holding_of(answer.holding)
@@ -271,13 +271,11 @@ class ClusterFleet(Fleet):
             self._line.send(pb.FromDriver(ask=ask))
         return self._asked.wait(question, _ANSWER_S)
 
-    def _check_patience(self, why: str) -> None:
+    def _check_patience(self, request: Request, why: str) -> None:
         now = time.monotonic()
-        if self._waiting_since is None:
-            self._waiting_since = now
-            if self._patience_s:
-                _log.warning("waiting up to %g s for a node that can hold it: %s", self._patience_s, why)
-        if now - self._waiting_since >= self._patience_s:
+        if request not in self._waiting_since and self._patience_s:
+            _log.warning("waiting up to %g s for a node that can hold it: %s", self._patience_s, why)
+        if now - self._waiting_since.setdefault(request, now) >= self._patience_s:
             raise InfeasibleRequestError(why)
 
     def shares(self, reservation: Reservation) -> tuple[Shares | None, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -188,6 +189,24 @@ def test_what_no_node_can_hold_is_refused_once_patience_ends(rig: Rig, talk: Con
     joined(talk, "a")
     with pytest.raises(InfeasibleRequestError, match="8"):
         talk.executor.reserve(Request((Resources.of(cpu=8),)))
+
+
+def test_each_request_has_a_patience_of_its_own(rig: Rig) -> None:
+    large, larger, small = (Request((Resources.of(cpu=cpus),)) for cpus in (8, 9, 1))
+    with rig.connect(patience_s=0.3) as executor, Conversation(executor) as talk:
+        rig.join("a", {"cpu": 1})
+        joined(talk, "a")
+
+        def ask_until_refused() -> None:
+            until = time.monotonic() + DEADLINE_S
+            while time.monotonic() < until:
+                assert executor.reserve(large) is None
+                if (room := executor.reserve(small)) is not None:
+                    executor.release(room)
+
+        with pytest.raises(InfeasibleRequestError, match="8"):
+            ask_until_refused()
+        assert executor.reserve(larger) is None, "it has waited for nothing yet"
 
 
 @pytest.fixture
