@@ -100,10 +100,17 @@ class DaskExecutor(RemoteExecutor):
                 target = self._own = dask.Client(target, set_as_default=False)  # type: ignore[no-untyped-call]
             except OSError as error:
                 raise ClusterError(f"no Dask scheduler answers at {target}: {error}") from None
-        super().__init__(DaskFleet(target), runtime_env)
+        try:
+            super().__init__(DaskFleet(target), runtime_env)
+        except BaseException:
+            self._leave_dask()
+            raise
 
     def close(self) -> None:
         super().close()
+        self._leave_dask()
+
+    def _leave_dask(self) -> None:
         if self._own is not None:
             self._own.close()
             self._own = None

@@ -211,10 +211,17 @@ class RayExecutor(RemoteExecutor):
             except (ConnectionError, ValueError) as error:
                 raise ClusterError(f"no Ray cluster answers at {address or 'this machine'}: {error}") from None
             self._ray = ray
-        super().__init__(RayFleet(ray, usable), runtime_env)
+        try:
+            super().__init__(RayFleet(ray, usable), runtime_env)
+        except BaseException:
+            self._leave_ray()
+            raise
 
     def close(self) -> None:
         super().close()
+        self._leave_ray()
+
+    def _leave_ray(self) -> None:
         if self._ray is not None:
             self._ray.shutdown()
             self._ray = None

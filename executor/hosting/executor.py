@@ -24,6 +24,7 @@ from executor.hosting.messages import (
     Freed,
     Kill,
     Meeting,
+    Order,
     Piece,
     Prepare,
     Printed,
@@ -94,7 +95,11 @@ class RemoteExecutor(TrialExecutor):
     def __init__(self, fleet: Fleet, runtime_env: RuntimeEnv | None = None) -> None:
         self._fleet = fleet
         env = runtime_env or RuntimeEnv()
-        self._shipping = Shipping(fleet.send, env.env_vars, env.packed())
+        try:
+            self._shipping = Shipping(fleet.send, env.env_vars, env.packed())
+        except BaseException:
+            fleet.close()  # nobody else can: there is no executor
+            raise
         self._lock = threading.RLock()
         self._poller = here.poller()
         self._arrived: list[Arrival | Event] = []
@@ -123,7 +128,8 @@ class RemoteExecutor(TrialExecutor):
         shipment = self._shipping.shipment(program, environment or {})
         for node in self._fleet.nodes():
             with self._lock:
-                self._shipping.ship(node.name, shipment)
+                if node.name not in self._shipping.unfit:
+                    self._shipping.ship(node.name, shipment)
         return _Prepared(program, shipment.digest, shipment)
 
     def reserve(self, request: Request) -> Reservation | None:
@@ -306,7 +312,8 @@ class RemoteExecutor(TrialExecutor):
                 self._gather(report)
             elif isinstance(arrival, Reported) and isinstance(report, Stocked):
                 with self._lock:
-                    self._shipping.hear(arrival.node, report)
+                    for order in self._shipping.hear(arrival.node, report):
+                        self._give_up(arrival.node, order)
             else:
                 self._arrived.append(arrival)
         self._poller.wake()
@@ -315,6 +322,12 @@ class RemoteExecutor(TrialExecutor):
         with self._lock:
             for one in self._gathering.meet(meeting):
                 self._shipping.send(one.node, one.begin)
+
+    def _give_up(self, node: str, order: Order) -> None:
+        """End the calls that were to begin by an order, which its node cannot obey."""
+        begins = self._gathering.give_up(order.number) if isinstance(order, AskMeeting) else [order]
+        cause = DeathCause(killed=self._shipping.unfit[node])
+        self._arrived += [Died(begin.call_id, cause) for begin in begins if isinstance(begin, Begin)]
 
     def _told_of(self, arrival: Arrival | Event) -> Iterator[Event]:
         match arrival:

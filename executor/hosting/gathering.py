@@ -35,6 +35,10 @@ class Gathering:
         for one in self._gangs.pop(meeting.number, ()):
             yield replace(one, begin=replace(one.begin, meeting=(meeting.address, meeting.port)))
 
+    def give_up(self, number: int) -> list[Begin]:
+        """Nobody will say where a gang meets: the workers that will not begin."""
+        return [one.begin for one in self._gangs.pop(number, ())]
+
     def withdraw(self, member: str) -> bool:
         """A worker is not to begin any more; whether it had not."""
         for gang in self._gangs.values():

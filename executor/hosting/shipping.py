@@ -65,19 +65,25 @@ class Shipping:
             self._waiting[node] = [order]
             self._send(node, AskPackages(tuple(self._packages)))
 
-    def hear(self, node: str, stocked: Stocked) -> None:
-        """A node says which packages it lacks: they are sent. Once it lacks none, or cannot have them, orders are."""
+    def hear(self, node: str, stocked: Stocked) -> list[Order]:
+        """A node says which packages it lacks: they are sent, and once it lacks none, orders are.
+
+        A node that cannot have them is left out; returns the orders that waited for them there, which nobody obeys.
+        """
         if node not in self._waiting:
-            return
+            return []
         if stocked.problem:
             self.leave_out(node, stocked.problem)
-        elif stocked.missing:
+            self._programs.pop(node, None)
+            return self._waiting.pop(node)
+        if stocked.missing:
             for digest in stocked.missing:
                 self._send(node, Ship(self._packages[digest]))
-            return
+            return []
         self._stocked.add(node)
         for order in self._waiting.pop(node):
             self._send(node, order)
+        return []
 
     def leave_out(self, node: str, why: str) -> str:
         """Say once that a node cannot run our programs, and is to be given no more; the sentence."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from executor.errors import InfeasibleRequestError
+from executor.errors import ExecutorClosedError, InfeasibleRequestError
 from executor.hosting.executor import RemoteExecutor
 from executor.hosting.messages import Order, Ship
 from executor.hosting.packages import PackageCache
@@ -80,6 +80,41 @@ def test_a_module_is_imported_by_its_name(elsewhere: Path, tmp_path: Path) -> No
     (tmp_path / "work" / "beside.txt").write_text("work")
     env = {"working_dir": tmp_path / "work", "py_modules": [elsewhere / "far_away"]}
     assert called(Nodes(tmp_path / "kept"), env) == [(42, "", "work")] * 2
+
+
+def test_a_call_that_waits_for_code_that_cannot_be_unpacked_dies_of_its_node(elsewhere: Path, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "a").touch()  # where the folder should be that packages are kept in
+    env = RuntimeEnv.of({"working_dir": elsewhere})
+    with RemoteExecutor(Nodes(tmp_path / "kept"), env) as executor, Conversation(executor) as talk:
+        there, elsewhere_too = (talk.reserve(request) for request in both())
+        died = talk.next_of(talk.start(Run(import_it), on=there))
+        assert isinstance(died, Died)
+        assert "node a: code that was sent along cannot be unpacked" in str(died.cause.killed)
+        assert talk.returned_by(talk.start(Run(import_it), on=elsewhere_too)) == (42, "", "beside")
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_a_gang_that_waits_for_code_that_cannot_be_unpacked_dies_too(
+    elsewhere: Path, tmp_path: Path, first: str
+) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "a").touch()
+    bundles = tuple(Resources.of({"cpu": 1, name: 1}) for name in sorted("ab", key=lambda name: name != first))
+    env = RuntimeEnv.of({"working_dir": elsewhere})
+    with RemoteExecutor(Nodes(tmp_path / "kept"), env) as executor, Conversation(executor) as talk:
+        died = talk.next_of(talk.start(Run(import_it), on=talk.reserve(Request(bundles, gang=True))))
+        assert isinstance(died, Died)
+        assert died.cause.killed, "not the trial's own failure"
+
+
+def test_code_that_cannot_be_packed_leaves_no_fleet_open(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    fleet = Nodes(tmp_path / "kept")
+    with pytest.raises(ValueError, match="holds no files"):
+        RemoteExecutor(fleet, RuntimeEnv.of({"working_dir": tmp_path / "empty"}))
+    with pytest.raises(ExecutorClosedError):
+        fleet.reserve(both()[0])
 
 
 class NotThere:
