@@ -115,11 +115,17 @@ class Post:
         self._lock.write(str(os.getpid()))
         self._lock.flush()
 
+    def say_ended(self) -> None:
+        """Say of a controller that does not run that it is not to run any more, as was wanted."""
+        if not (state := self.state).over:
+            self.say(State("ended", f"{self.order.ended_by} ended it, and it does not run any more", state.place))
+
     def running(self) -> int | None:
         """The process that is this controller; None when none is."""
         try:
             with (self.folder / _LOCK).open("r+") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                lock.truncate(0)  # whoever holds it next is not taken for the process before it
         except FileNotFoundError:
             return None
         except BlockingIOError:
@@ -191,8 +197,8 @@ class Controllers:
         if (pid := post.running()) is not None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-        elif not post.state.over:
-            post.say(State("ended", f"{who or 'somebody'} ended it while it did not run", post.state.place))
+        elif not self._starts(name):  # one that starts sees it once it has taken its post
+            post.say_ended()
 
     def posts(self) -> list[Post]:
         """All that there are."""
@@ -212,14 +218,21 @@ class Controllers:
 
     def _look_at(self, post: Post) -> None:
         started = self._started.get(post.name)
-        if (started is not None and started.process.poll() is None) or post.running() is not None:
+        if self._starts(post.name) or post.running() is not None:
             return
         if post.state.over:
             self._over.add(post.name)
+        elif post.order.ended_by:
+            post.say_ended()
         elif started is None:
             self._start(post, 0)
         else:
             self._start_again(post, started)
+
+    def _starts(self, name: str) -> bool:
+        """Whether there is a process of ours for it, which may not have taken its post yet."""
+        started = self._started.get(name)
+        return started is not None and started.process.poll() is None
 
     def _start_again(self, post: Post, died: _Started) -> None:
         lived_s = time.monotonic() - died.at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -15,6 +16,11 @@ def main() -> None:
     match post.content:
         case b"die":
             sys.exit("a bad day")
+        case b"die of SIGTERM":
+            signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
+            post.say(State("running", place="there"))
+            while True:
+                signal.pause()
         case b"finish":
             post.say(State("finished", place="here"))
         case b"wait":

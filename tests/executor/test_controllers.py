@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import stat
@@ -105,6 +106,27 @@ def test_one_that_cannot_be_started_keeps_nobody_from_looking_after_the_others(
     assert "controller a cannot be looked after just now" in caplog.text
     (post.folder / "controller.log").rmdir()
     looks_until(controllers, "a", lambda post: post.state.over)
+
+
+def test_one_that_dies_while_it_ends_is_not_started_again(controllers: Controllers) -> None:
+    controllers.submit("e", "me", b"die of SIGTERM", again=False)
+    looks_until(controllers, "e", runs)
+    controllers.end("e", "her")
+    post = looks_until(controllers, "e", lambda post: post.state.over)
+    assert (post.state.state, post.state.place) == ("ended", "there")
+    assert post.state.why == "her ended it, and it does not run any more"
+    assert post.running() is None
+
+
+def test_a_post_that_is_taken_anew_is_not_said_to_be_held_by_the_process_before(controllers: Controllers) -> None:
+    controllers.submit("e", "me", b"wait", again=False)
+    first = looks_until(controllers, "e", runs).running()
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    post = looks_until(controllers, "e", lambda post: post.running() is None)
+    with (post.folder / "lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert post.running() is None, "who holds it has not said yet who it is"
 
 
 def test_a_name_is_given_once_and_cannot_be_a_path(controllers: Controllers) -> None:
