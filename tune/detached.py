@@ -12,6 +12,7 @@ import pickle
 import sys
 import time
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,10 +131,26 @@ class DetachedRun(ResultGrid):
         return f"DetachedRun({self.name!r}, in {self._address})"
 
 
-def submit(job: Job, *, resume: bool = False) -> DetachedRun:
+class Going(StrEnum):
+    """Whether an experiment goes on from what there is of it, which only its controller can see."""
+
+    NEW = "new"
+    ON = "on"
+    AUTO = "auto"
+    """If there is anything."""
+
+    @classmethod
+    def as_asked(cls, resume: object) -> Going:
+        """What `resume` means: true, false, ``"AUTO"``, or the path to go on at."""
+        if not resume:
+            return cls.NEW
+        return cls.AUTO if resume == "AUTO" else cls.ON
+
+
+def submit(job: Job, going: Going = Going.NEW) -> DetachedRun:
     """Send a job to the head of its cluster, and wait until it has begun there.
 
-    With `resume` an experiment of that name that is over goes on.
+    Unless it is to be new, an experiment of that name that is over goes on.
 
     Raises:
         InvalidArgumentError: the job has mistakes; nothing was sent.
@@ -148,7 +165,7 @@ def submit(job: Job, *, resume: bool = False) -> DetachedRun:
             [f"detached=True needs executor='grpc://HOST:PORT', a cluster of ours, got {address!r}"]
         )
     folder = _folder_of(address)
-    client.submit(folder, job.name, _packed(job, resume), again=resume)
+    client.submit(folder, job.name, _packed(job, going), again=going is not Going.NEW)
     until = time.monotonic() + _BEGIN_S
     while (found := client.controller(folder, job.name)).state == "starting" and time.monotonic() < until:
         time.sleep(_LOOK_S)
@@ -174,7 +191,7 @@ class _Sent:
     resources: Any
 
 
-def _packed(job: Job, resume: bool) -> bytes:
+def _packed(job: Job, going: Going) -> bytes:
     """A job as its controller is given it: code first, then what that code is needed to load."""
     from executor.hosting.runtime_env import RuntimeEnv
 
@@ -191,17 +208,25 @@ def _packed(job: Job, resume: bool) -> bytes:
     ]
     run = replace(run, name=job.name, storage_path=storage, executor=mark + asked, runtime_env=None)
     sent = dump(_Sent(job.fitted, job.space, tune, run, job.resources))
-    return pickle.dumps((resume, packages, dict(env.env_vars), sent), 5)
+    return pickle.dumps((going.value, packages, dict(env.env_vars), sent), 5)
 
 
 def _unpacked(post: Post) -> tuple[Job, bool]:
-    """The job that a controller was given, with code and executor in place; whether it goes on from its journal."""
-    resume, packages, variables, sent = pickle.loads(post.content)  # noqa: S301 - sent by who may run code here
+    """The job that a controller was given, with code and executor in place; whether it goes on from its journal.
+
+    Raises:
+        NotAnExperimentError: it was to go on, and there is nothing.
+    """
+    going, packages, variables, sent = pickle.loads(post.content)  # noqa: S301 - sent by who may run code here
     env = _put_in_place(post.folder / "code", packages)
     found: _Sent = pickle.loads(sent)  # noqa: S301
     cluster = post.folder.parent.parent
     run = replace(found.run, storage_path=found.run.storage_path or cluster / _EXPERIMENTS)
     job = Job(found.fitted, found.space, found.tune, run, found.resources)
+    begins_anew = post.state.place == ""
+    goes_on = publishing.exists(job.home) and not (begins_anew and going == Going.NEW)
+    if begins_anew and going == Going.ON and not goes_on:
+        raise NotAnExperimentError(f"there is no experiment to resume in {job.home.address}")
     executor = connect(
         f"{_CLUSTER}{cluster.name}{run.executor}",
         experiment=job.name,
@@ -209,7 +234,7 @@ def _unpacked(post: Post) -> tuple[Job, bool]:
         controller=post.name,
     )
     job.run = replace(run, executor=executor)
-    return job, (resume or post.state.state == "running") and publishing.exists(job.home)
+    return job, goes_on
 
 
 def _put_in_place(folder: Path, packages: list[tuple[str, bytes, str]]) -> dict[str, Any]:
@@ -233,16 +258,21 @@ def run_controller(post: Post) -> int:
     from executor.cluster.controllers import State
 
     post.hold()
+    if post.order.ended_by:
+        post.say_ended()
+        return 0
     place = post.state.place
     try:
         job, resume = _unpacked(post)
         place = job.home.address
+        if resume or not publishing.exists(job.home):
+            post.say(State(post.state.state, place=place))  # from now on the journal there is ours
         with job.run.executor:
             conduct(job, resume=resume, begun=lambda: post.say(State("running", place=place)))
     except (ClusterError, ExecutorLostError) as error:
         log.warning("the cluster is gone, and the experiment goes on when it is back: %s", error)
         return 1
-    except Exception as error:
+    except BaseException as error:  # also what a callback ends its process by: we would be started again, for ever
         log.exception("the experiment failed")
         post.say(State("failed", f"{type(error).__name__}: {error}", place))
         return 1

@@ -15,7 +15,7 @@ from tune import keywords
 from tune.amending import Amendments
 from tune.callback import Callback
 from tune.conduct import conduct
-from tune.detached import submit
+from tune.detached import Going, submit
 from tune.errors import InvalidArgumentError, NotAnExperimentError
 from tune.job import Job
 from tune.machine.stopping import StopCriterion
@@ -158,7 +158,7 @@ def run(  # noqa: PLR0913 (the keywords that users know from Ray Tune)
         resources_per_trial,
     )
     if detached:
-        return submit(job, resume=bool(resume))
+        return submit(_placed(job, resume), Going.as_asked(resume))
     job, going_on = _directed(job, resume)
     return conduct(job, resume=going_on, raise_on_failed_trial=raise_on_failed_trial)
 
@@ -309,21 +309,25 @@ def resume(  # noqa: PLR0913 (what may be changed, by the keywords of `run`)
     return conduct(job, resume=True, reopening=reopening, raise_on_failed_trial=raise_on_failed_trial)
 
 
+def _placed(job: Job, resume: bool | str | os.PathLike[str]) -> Job:
+    """The job, with the name and place of the experiment that it is to go on with."""
+    if not isinstance(resume, bool) and os.fspath(resume) != "AUTO":
+        storage_path, _, name = Home.at(resume).address.rpartition("/")
+        return replace(job, run=replace(job.run, name=name, storage_path=storage_path or "/"))
+    if resume is True and job.run.name is None:
+        raise InvalidArgumentError(["resume=True needs the name of the experiment to go on with, or pass its path"])
+    return job
+
+
 def _directed(job: Job, resume: bool | str | os.PathLike[str]) -> tuple[Job, bool]:
     """Where to run, and whether to go on there."""
-    if isinstance(resume, bool):
-        if not resume:
-            return job, False
-    elif os.fspath(resume) == "AUTO":
-        return job, publishing.exists(job.home)
-    else:
-        storage_path, _, name = Home.at(resume).address.rpartition("/")
-        job = replace(job, run=replace(job.run, name=name, storage_path=storage_path or "/"))
-    if job.run.name is None:
-        raise InvalidArgumentError(["resume=True needs the name of the experiment to go on with, or pass its path"])
-    if not publishing.exists(job.home):
+    job = _placed(job, resume)
+    if resume is False:
+        return job, False
+    is_there = publishing.exists(job.home)
+    if not is_there and resume != "AUTO":
         raise NotAnExperimentError(f"there is no experiment to resume in {job.home.address}")
-    return job, True
+    return job, is_there
 
 
 def _brought(path: str | os.PathLike[str]) -> Home:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 import tune
+from executor.cluster.controllers import Order, Post
 from tests.faults.cluster import Cluster, as_json
 from tests.tune import trainables
 from tests.tune.driver import Driver
@@ -172,3 +175,42 @@ def test_it_goes_on_by_itself_when_its_cluster_was_stopped_and_is_started_again(
     (tmp_path / "marks" / "event").touch()
     run.wait(DEADLINE_S)
     assert [iterations(one) for one in run] == WHOLE
+
+
+def test_it_goes_on_at_a_path_and_is_not_begun_where_there_is_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    place = tmp_path / "results" / "attached"
+    with pytest.raises(tune.TuneError, match="there is no experiment to resume in"):
+        sent(cluster, "ignored", tmp_path / "marks", resume=place)
+    (tmp_path / "marks" / "event").touch()
+    settings = {"storage_path": place.parent, "resume": "AUTO"}
+    assert sent(cluster, "attached", tmp_path / "marks", **settings).wait(DEADLINE_S).place == str(place)
+    again = sent(cluster, "ignored", tmp_path / "marks", resume=place).wait(DEADLINE_S)
+    assert (again.name, [iterations(one) for one in again]) == ("attached", WHOLE)
+
+
+def ended_by_her(folder: Path) -> Post:
+    post = Post(folder)
+    post.folder.mkdir(parents=True)
+    post.set(Order("me", 1.0, "her"), b"never opened")
+    return post
+
+
+def test_one_that_is_ended_before_it_took_its_post_does_not_begin(tmp_path: Path) -> None:
+    post = ended_by_her(tmp_path / "controllers" / "e")
+    command = [sys.executable, "-m", "tune.detached", str(post.folder)]
+    assert subprocess.run(command, timeout=DEADLINE_S, check=False).returncode == 0
+    assert (post.state.state, post.state.why) == ("ended", "her ended it, and it does not run any more")
+
+
+class Exiting(tune.Callback):
+    """Ends the process that it is called in, as far as that can be."""
+
+    def on_trial_start(self, *_: Any, **__: Any) -> None:
+        sys.exit("enough")
+
+
+def test_a_callback_that_exits_fails_the_experiment_once(cluster: Cluster, tmp_path: Path) -> None:
+    run = sent(cluster, "exiting", tmp_path / "marks", callbacks=[Exiting()])
+    (tmp_path / "marks" / "event").touch()
+    with pytest.raises(tune.TuneError, match="SystemExit: enough"):
+        run.wait(DEADLINE_S)

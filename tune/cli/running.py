@@ -15,7 +15,7 @@ from tune.cli.ending import ENDED_BY, FAILED, OK
 from tune.cli.experiments import find, interrupted_by, overview
 from tune.cli.terminal import print_facts, print_heading
 from tune.conduct import conduct
-from tune.detached import submit
+from tune.detached import Going, submit
 from tune.doors import resume
 from tune.errors import InvalidArgumentError, MetricNotReportedError, nearest
 from tune.job import Job
@@ -64,7 +64,7 @@ def detach_sweep(sweep: Path, changes: Sequence[str], options: Mapping[str, Any]
         InvalidArgumentError: the file is wrong, or its executor is no cluster of ours.
         ClusterError: the cluster cannot be reached, or has an experiment of that name.
     """
-    left = submit(_read(sweep, changes, options), resume=resume)
+    left = submit(_read(sweep, changes, options), Going.AUTO if resume else Going.NEW)
     typer.echo(f"experiment {left.name} runs beside the head, in {left.place} there")
     typer.echo(f"`audition cluster status` shows whether it does, `audition cluster end {left.name}` asks it to stop")
 
