@@ -117,6 +117,9 @@ class RayFleet(SiteFleet):
             _log.warning("room on %s could not be had", ", ".join(reservation.nodes), exc_info=True)
             self._ray.util.remove_placement_group(group)
             return None
+        except BaseException:
+            self._ray.util.remove_placement_group(group)
+            raise
         self._groups[reservation.reservation_id] = group
         return placed
 

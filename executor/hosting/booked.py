@@ -69,11 +69,16 @@ class BookedFleet(Fleet):
             if holding is None:
                 return None
             self._bookings.book(holding)
-        placed = self.place(holding)
-        with self._lock:
+        placed = None
+        try:
+            placed = self.place(holding)
+        finally:
             if placed is None:
-                self._holdings.give_back(self._bookings.withdraw(holding.reservation.reservation_id))
-                return None
+                with self._lock:
+                    self._holdings.give_back(self._bookings.withdraw(holding.reservation.reservation_id))
+        if placed is None:
+            return None
+        with self._lock:
             for node, hold in holds(placed).items():
                 self.carry(node, hold)
         return holding.reservation

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from executor.holdings import Holding
 from executor.hosting.executor import RemoteExecutor
 from executor.hosting.messages import Order, Prepare
 from executor.interface import Channel
@@ -44,6 +45,25 @@ def fleet() -> WatchedFleet:
 def talk(fleet: WatchedFleet) -> Iterator[Conversation]:
     with RemoteExecutor(fleet) as executor, Conversation(executor) as conversation:
         yield conversation
+
+
+class BrokenFleet(NearFleet):
+    """An engine whose placing goes wrong once."""
+
+    broken = True
+
+    def place(self, holding: Holding) -> Holding | None:
+        if self.broken:
+            self.broken = False
+            raise ConnectionError("the engine is away")
+        return holding
+
+
+def test_room_that_could_not_be_placed_for_a_mistake_is_free_again() -> None:
+    with RemoteExecutor(BrokenFleet([Node("a", ONE)])) as executor:
+        with pytest.raises(ConnectionError):
+            executor.reserve(Request((ONE,)))
+        assert executor.reserve(Request((ONE,))) is not None
 
 
 def waiting_on(talk: Conversation, node: str) -> Emitted:
