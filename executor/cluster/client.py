@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from executor.cluster.dialing import asked, dialer
+from executor.cluster.dialing import ASK_S, asked, dialer
 from executor.cluster.fleet import ClusterFleet, Identity, owner
 from executor.cluster.home import Place
 from executor.cluster.protos import cluster as pb
 from executor.cluster.security.credentials import Credentials, cluster_folder, known_clusters
 from executor.cluster.security.roles import Role
 from executor.errors import ClusterError
+
+_MOST_BYTES = 60 * 2**20
+_SUBMIT_S = 120.0
 
 
 def folder_of(target: str) -> Path:
@@ -55,7 +58,7 @@ def open_fleet(
     return ClusterFleet(dial, identity, folder=folder, patience_s=patience_s)
 
 
-def ask(folder: Path, call: str, question: Any, reply: Any) -> Any:
+def ask(folder: Path, call: str, question: Any, reply: Any, *, within_s: float = ASK_S) -> Any:
     """One question to the head.
 
     Raises:
@@ -64,7 +67,7 @@ def ask(folder: Path, call: str, question: Any, reply: Any) -> Any:
     place = Place.load(folder)
     role = Role.DRIVER if (folder / f"{Role.DRIVER}.crt").exists() else Role.VIEWER
     try:
-        return asked(dialer(place.address, lambda: Credentials.load(folder, role)), call, question, reply)
+        return asked(dialer(place.address, lambda: Credentials.load(folder, role)), call, question, reply, within_s)
     except ClusterError as error:
         raise ClusterError(f"the head of cluster {folder.name!r} at {place.address}: {error}") from None
 
@@ -73,10 +76,16 @@ def submit(folder: Path, name: str, content: bytes, *, again: bool = False) -> N
     """Have a controller beside the head that is given `content`; with `again`, go on with one that is over.
 
     Raises:
-        ClusterError: the name is taken, or the head cannot be reached, or takes none.
+        ClusterError: the name is taken, `content` is too large, or the head cannot be reached, or takes none.
     """
+    if len(content) > _MOST_BYTES:
+        raise ClusterError(
+            f"{name!r} takes {len(content) / 2**20:.0f} MiB with the code that its runtime_env sends along, and a "
+            f"detached experiment may take {_MOST_BYTES // 2**20}: leave large files out by runtime_env's excludes, or "
+            f"have them where trials run"
+        )
     request = pb.SubmitRequest(name=name, owner=owner(), content=content, again=again)
-    ask(folder, "Submit", request, pb.SubmitReply)
+    ask(folder, "Submit", request, pb.SubmitReply, within_s=_SUBMIT_S)
 
 
 def controller(folder: Path, name: str) -> pb.ControllerStatus:

@@ -14,7 +14,7 @@ from executor.errors import ClusterError
 
 Dial = Callable[[], grpc.Channel]
 
-_ASK_S = 10.0
+ASK_S = 10.0
 
 
 def dialer(target: str, load: Callable[[], Credentials]) -> Dial:
@@ -29,7 +29,7 @@ def dialer(target: str, load: Callable[[], Credentials]) -> Dial:
     return dial
 
 
-def asked(dial: Dial, call: str, question: Any, reply: Any) -> Any:
+def asked(dial: Dial, call: str, question: Any, reply: Any, within_s: float = ASK_S) -> Any:
     """The head's answer to one question.
 
     Raises:
@@ -40,7 +40,7 @@ def asked(dial: Dial, call: str, question: Any, reply: Any) -> Any:
             method = channel.unary_unary(
                 f"/audition.cluster.v1.Cluster/{call}", question.SerializeToString, reply.FromString
             )
-            return method(question, timeout=_ASK_S)
+            return method(question, timeout=within_s)
     except grpc.RpcError as error:
         told = getattr(error, "details", lambda: "")() or str(error)
         raise ClusterError(told) from None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from executor.cluster import client
 from executor.cluster.controllers import Controllers, Post
 from executor.errors import ClusterError
 from tests.executor.conversation import DEADLINE_S
@@ -149,3 +150,8 @@ def test_nobody_else_may_read_what_a_controller_is_given(controllers: Controller
     assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in post.folder.glob("*.json"))
     assert stat.S_IMODE((post.folder / "content").stat().st_mode) == 0o600
     looks_until(controllers, "e", lambda post: post.state.over)
+
+
+def test_what_is_too_large_to_be_sent_is_refused_before_anybody_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match=r"'e' takes 61 MiB .* may take 60: .* runtime_env's excludes"):
+        client.submit(tmp_path / "no cluster", "e", bytes(61 * 2**20))
