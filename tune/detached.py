@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _CLUSTER = "grpc://"
-_LOOK_S = 0.2
+_LOOK_S, _LONGEST_LOOK_S = 0.2, 2.0
 _BEGIN_S = 60.0
 _EXPERIMENTS = "experiments"
 
@@ -84,7 +84,7 @@ class DetachedRun(ResultGrid):
             TimeoutError: it is not over after `timeout_s`.
         """
         until = None if timeout_s is None else time.monotonic() + timeout_s
-        away = False
+        away, pause_s = False, _LOOK_S
         while True:
             try:
                 found, away = self._status(), False
@@ -100,7 +100,8 @@ class DetachedRun(ResultGrid):
                     return self
             if until is not None and time.monotonic() > until:
                 raise TimeoutError(f"{self.name} is not over after {timeout_s:g} s")
-            time.sleep(_LOOK_S)
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 1.2, _LONGEST_LOOK_S)
 
     def end(self) -> None:
         """Ask its trials to save and stop, as Ctrl-C does; a second time ends them at once.

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from executor.cluster import clock, nearby, wire
 from executor.cluster.controllers import Controllers
-from executor.cluster.overview import overview
+from executor.cluster.overview import beside, overview
 from executor.cluster.protos import cluster as pb
 from executor.cluster.security.guard import Guard
 from executor.cluster.security.roles import Role
@@ -260,12 +260,13 @@ class Head:
     # --------------------------------------------------------------------------------------------------- what is asked
 
     async def _status(self, request: pb.StatusRequest, context: Any, role: Role) -> pb.StatusReply:
+        controllers = await asyncio.to_thread(beside, self._household.controllers)
         return overview(
             self._state,
             clock.now(),
             up_s=clock.now() - self._began,
             connected=self._agents.keys() | self._drivers.keys(),
-            controllers=self._household.controllers,
+            controllers=controllers,
         )
 
     async def _drain(self, request: pb.DrainRequest, context: Any, role: Role) -> pb.DrainReply:

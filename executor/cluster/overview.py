@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from executor.cluster import wire
 from executor.cluster.controllers import Controllers, Post
@@ -14,7 +14,12 @@ from executor.resources import Resources
 
 
 def overview(
-    state: HeadState, now: float, *, up_s: float, connected: Collection[str], controllers: Controllers | None
+    state: HeadState,
+    now: float,
+    *,
+    up_s: float,
+    connected: Collection[str],
+    controllers: Iterable[pb.ControllerStatus],
 ) -> pb.StatusReply:
     """All that there is; `connected` are the names of the nodes and drivers that have a stream to us."""
     free = state.holdings.free()
@@ -26,8 +31,13 @@ def overview(
             _node(state, agent, now, free.get(agent.name), agent.name in connected) for agent in state.agents.values()
         ],
         drivers=[_driver(driver, driver.driver in connected) for driver in state.drivers.values()],
-        controllers=[_controller(post) for post in controllers.posts()] if controllers else [],
+        controllers=controllers,
     )
+
+
+def beside(controllers: Controllers | None) -> list[pb.ControllerStatus]:
+    """The controllers beside the head, each of which is read from the disk."""
+    return [_controller(post) for post in controllers.posts()] if controllers else []
 
 
 def _node(state: HeadState, agent: Agent, now: float, free: Resources | None, connected: bool) -> pb.NodeStatus:
