@@ -55,7 +55,8 @@ class Groups:
         self._objects.settle(group.number, (VALUE, encode(True)[0]))
 
     def place_waiting(self, find_room: Callable[[], bool]) -> None:
-        """Reserve the bundles of the groups for which there is room now, in their order."""
+        """Reserve the bundles of the groups for which there is room now, in their order; what was lost before that."""
+        self._ledger.replace_lost(find_room)
         for group in list(self._waiting):
             try:
                 placed = self._place(group, find_room)

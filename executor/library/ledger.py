@@ -78,6 +78,11 @@ class Bundle(Area):
         self._devices = devices
         self._cpus: dict[Request, Request] = {}
 
+    @property
+    def node(self) -> Node:
+        """Where it is, with what is in it."""
+        return self._node
+
     def free(self) -> Resources:
         """What nobody holds of it."""
         return self._room.free()[self._node.name]
@@ -115,6 +120,22 @@ class Bundle(Area):
             return False
         lease.lent = None
         return True
+
+
+class LostBundle(Bundle):
+    """One whose node is gone: who asks for room in it waits for another in its place, or is told why there is none."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node, None)
+        self.why_not_elsewhere = ""
+
+    def take(self, request: Request) -> Lease | None:
+        if self.why_not_elsewhere:
+            raise InfeasibleRequestError(
+                f"this bundle of the placement group was on node {self.node.name}, which was lost, and no other node "
+                f"can hold it: {self.why_not_elsewhere}"
+            )
+        return None
 
 
 def _rest(request: Request) -> Request:
@@ -160,6 +181,9 @@ class Ledger(ABC):
     def free_group(self, group: int) -> None:
         """Give a placement group's bundles back; nothing may be leased there any more."""
 
+    def replace_lost(self, find_room: FindRoom) -> None:
+        """Reserve others in the place of bundles whose nodes are gone, as far as there is room."""
+
     @abstractmethod
     def _lease(self, plan: Plan, find_room: FindRoom) -> Lease | None:
         """`lease` outside of placement groups."""
@@ -181,13 +205,18 @@ class Ledger(ABC):
         if plan.spot is None:
             return self._lease(plan, find_room)
         while True:
-            for area in self.areas(plan.spot.group, plan.spot.bundle):
+            areas = self.areas(plan.spot.group, plan.spot.bundle)
+            refusals = []
+            for area in areas:
                 try:
                     lease = area.take(plan.request)
-                except InfeasibleRequestError:
-                    continue  # this bundle is too small, another one is not: it was checked when it was submitted
+                except InfeasibleRequestError as error:
+                    refusals.append(error)  # it is too small, another one is not: it was checked; unless that is lost
+                    continue
                 if lease is not None:
                     return lease
+            if refusals and len(refusals) == len(areas):
+                raise next(why for why, area in zip(refusals, areas, strict=True) if isinstance(area, LostBundle))
             if not find_room():
                 return None
 

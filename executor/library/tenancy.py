@@ -13,7 +13,7 @@ from executor.devices import Devices
 from executor.errors import InfeasibleRequestError
 from executor.hosting.fleet import Fleet
 from executor.library.asking import Answer, Asking, Question
-from executor.library.ledger import Area, Bundle, FindRoom, Lease, Ledger, check_labels, check_room
+from executor.library.ledger import Area, Bundle, FindRoom, Lease, Ledger, LostBundle, check_labels, check_room
 from executor.library.plans import Plan
 from executor.messages import Reservation
 from executor.resources import Node, Request, Resources
@@ -38,6 +38,7 @@ class Tenancies(Area):
         self._asking = Asking(fleet, answered)
         self._lent: dict[str, Resources] = {}
         self._ended: dict[str, list[Tenancy]] = {}
+        self._lost: set[str] = set()  # a node that comes back has another name
         self._news = 0
         self.in_vain: set[Request] = set()
         """What was asked for since there was any news, and not to be had."""
@@ -91,18 +92,23 @@ class Tenancies(Area):
         others = (node.name for node in self._fleet.nodes() if node.name not in lenders)
         return Request((rest,), request.strategy), (*self._unfit, *others)
 
-    def room(self, request: Request, instead: tuple[Request, tuple[str, ...]] | None = None) -> Answer | None:
-        """What the head says to a request; None while it says nothing yet.
+    def room(
+        self,
+        request: Request,
+        instead: tuple[Request, tuple[str, ...]] | None = None,
+        avoid: tuple[str, ...] = (),
+    ) -> Answer | None:
+        """What the head says to a request for room on nodes not in `avoid`; None while it says nothing yet.
 
         Raises:
             InfeasibleRequestError: no node that we can use has it, nor will have.
         """
         if self._asking.is_open(request):
             return None
-        question = Question(request, tuple(self._unfit), instead, self._news)
+        question = Question(request, (*self._unfit, *avoid), instead, self._news)
         answer = self._asking.take(request)
         if answer is not None and answer.reservation is not None:
-            if self._is_there(answer.reservation):
+            if self._is_there(answer.reservation) and not set(answer.reservation.nodes) & set(avoid):
                 return answer
             self.release(answer.reservation)
         elif answer is not None and answer.question == question:
@@ -135,7 +141,9 @@ class Tenancies(Area):
 
     def give_back(self, lease: Lease) -> None:
         assert isinstance(lease, Tenancy)
-        if lease.borrows and lease.lent is None:
+        if lease.node in self._lost:
+            pass  # there is nothing to lend there any more
+        elif lease.borrows and lease.lent is None:
             self._take_in(lease)
         elif lease.lent is not None and not lease.borrows:
             self._ended.setdefault(lease.node, []).append(lease)  # others may be at work with its cpus
@@ -179,7 +187,8 @@ class Tenancies(Area):
         self._fleet.release(reservation)
 
     def lose(self, node: str) -> None:
-        """A node is gone, with all that was held there."""
+        """A node is gone, with all that was held there: what ends there from now on is only released."""
+        self._lost.add(node)
         self._lent.pop(node, None)
         for lease in self._ended.pop(node, []):
             if lease.reservation is not None:
@@ -200,7 +209,7 @@ class FleetLedger(Ledger):
         self._again = again
         self._fleet = fleet
         self._tenancies = Tenancies(fleet, unfit, again)
-        self._groups: dict[int, Reservation] = {}
+        self._groups: dict[int, list[Reservation]] = {}
         self._again_at: float | None = None
 
     def nodes(self) -> Sequence[Node]:
@@ -259,25 +268,61 @@ class FleetLedger(Ledger):
         """A node is gone."""
         self._tenancies.lose(node)
         self._tenancies.hear_news()
+        for bundles in self._bundles.values():
+            bundles[:] = [LostBundle(one.node) if one.node.name == node else one for one in bundles]
 
     def reserve_group(self, group: int, request: Request, find_room: FindRoom) -> bool:
-        if not self._fleet.waits_for_nodes:
-            check_room(request, self.nodes())
-        if request in self._tenancies.in_vain:
+        bundles = self._bundles_of(group, request, (), find_room)
+        if bundles is None:
             return False
-        answer = self._tenancies.room(request)
+        self._bundles[group] = bundles
+        return True
+
+    def _bundles_of(
+        self, group: int, request: Request, avoid: tuple[str, ...], find_room: FindRoom
+    ) -> list[Bundle] | None:
+        """Bundles for a group on nodes not in `avoid`, reserved until it is freed; None when there is no room now.
+
+        Raises:
+            InfeasibleRequestError: nor will there be.
+        """
+        if not self._fleet.waits_for_nodes:
+            check_room(request, [node for node in self.nodes() if node.name not in avoid])
+        if request in self._tenancies.in_vain:
+            return None
+        answer = self._tenancies.room(request, avoid=avoid)
         if answer is None or answer.reservation is None:
             self._make_room(request, find_room)
-            return False
+            return None
         reservation = answer.reservation
-        self._groups[group] = reservation
-        self._bundles[group] = [
+        self._groups.setdefault(group, []).append(reservation)
+        return [
             Bundle(Node(node, bundle), None if shares is None else Devices.of_shares(shares))
             for node, bundle, shares in zip(
                 reservation.nodes, request.bundles, self._fleet.shares(reservation), strict=True
             )
         ]
-        return True
+
+    def replace_lost(self, find_room: FindRoom) -> None:
+        for group, bundles in self._bundles.items():
+            lost = [one for one in bundles if isinstance(one, LostBundle)]
+            if lost:
+                self._replace(group, bundles, lost, find_room)
+
+    def _replace(self, group: int, bundles: list[Bundle], lost: list[LostBundle], find_room: FindRoom) -> None:
+        strategy = self._groups[group][0].request.strategy
+        others = tuple(one.node.name for one in bundles if one not in lost)
+        request = Request(tuple(one.node.capacity for one in lost), strategy)
+        try:
+            found = self._bundles_of(group, request, others if strategy == "STRICT_SPREAD" else (), find_room)
+        except InfeasibleRequestError as error:
+            self._tenancies.in_vain.add(request)  # a node that can hold it may join
+            for one in lost:
+                one.why_not_elsewhere = str(error)
+            return
+        if found is not None:
+            instead = iter(found)
+            bundles[:] = [next(instead) if one in lost else one for one in bundles]
 
     def close(self) -> None:
         """Ask for no more room."""
@@ -285,4 +330,5 @@ class FleetLedger(Ledger):
 
     def free_group(self, group: int) -> None:
         del self._bundles[group]
-        self._tenancies.release(self._groups.pop(group))
+        for reservation in self._groups.pop(group):
+            self._tenancies.release(reservation)

@@ -9,11 +9,11 @@ import numpy
 import pytest
 
 import executor
-from executor.errors import ActorDiedError, ObjectLostError
+from executor.errors import ActorDiedError, InfeasibleRequestError, ObjectLostError, WorkerCrashedError
 from executor.hosting.messages import Neighbour
 from executor.library.runtime import existing
 from tests.executor.cluster_rig import Rig
-from tests.executor.library.events import Signal, holds
+from tests.executor.library.events import DEADLINE_S, Signal, holds
 from tests.executor.library.two_nodes import MIB, Resident, look, make, node, on, two_nodes, where
 
 
@@ -58,6 +58,56 @@ def test_a_task_on_a_lost_node_is_tried_again_on_another(rig: Rig, tmp_path: Pat
     executor.kill(blocker)
     rig.agents.pop(other).close()
     assert executor.get(ref) == taken
+
+
+def test_what_a_lost_node_had_lent_is_not_lent_again(rig: Rig, tmp_path: Path) -> None:
+    began, go = Signal(tmp_path, "began"), Signal(tmp_path, "go")
+
+    @executor.remote(max_retries=0)
+    def borrower() -> None:
+        began.set()
+        go.wait()
+
+    @executor.remote(num_cpus=2, max_retries=0)
+    def lender() -> None:
+        executor.get(borrower.remote())
+
+    rest = Resident.options(num_cpus=2, label_selector={"zone": "x"}).remote()
+    executor.get(rest.node.remote())
+    lost = on(lender, "y").remote()
+    began.wait()
+    rig.agents.pop("b").close()
+    with pytest.raises(WorkerCrashedError, match="node b was lost"):
+        executor.get(lost)
+    executor.kill(rest)
+    assert executor.get([where.remote() for _ in range(4)], timeout=DEADLINE_S) == ["a"] * 4
+
+
+def test_a_lost_bundle_of_a_group_is_had_again_on_another_node_and_the_others_go_on(rig: Rig) -> None:
+    group = executor.placement_group([{"CPU": 2}] * 2, "STRICT_SPREAD")
+    options = {"num_cpus": 2, "max_restarts": 1, "max_task_retries": 1, "placement_group": group}
+    inside = [Resident.options(placement_group_bundle_index=index, **options).remote() for index in range(2)]
+    at = dict(zip(executor.get([one.node.remote() for one in inside]), inside, strict=True))
+    pid = executor.get(at["a"].pid.remote())
+    rig.join("c", {"cpu": 2})
+    holds(lambda: len(executor.nodes()) == 3, "it has joined")
+    rig.agents.pop("b").close()
+    again = at["b"].node.remote()
+    assert executor.get(again, timeout=DEADLINE_S) == "c"
+    assert executor.get(at["a"].pid.remote()) == pid
+
+
+def test_what_waits_for_a_lost_bundle_that_no_node_can_hold_is_told_so(rig: Rig) -> None:
+    group = executor.placement_group([{"CPU": 2}] * 2, "STRICT_SPREAD")
+    assert executor.get(group.ready(), timeout=DEADLINE_S)
+    inside = where.options(num_cpus=2, placement_group=group)
+    rig.agents.pop("b").close()
+    holds(lambda: len(executor.nodes()) == 1, "the node is lost")
+    refs = [inside.options(placement_group_bundle_index=index).remote() for index in range(2)]
+    _, waiting = executor.wait(refs, num_returns=2, timeout=DEADLINE_S)
+    assert not waiting
+    with pytest.raises(InfeasibleRequestError, match="bundle of the placement group was on node b, which was lost"):
+        executor.get(refs, timeout=0)
 
 
 def test_a_node_that_joins_takes_what_waits(rig: Rig) -> None:
