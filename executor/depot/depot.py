@@ -44,7 +44,9 @@ class _Copy:
     waiting: list[Then] = field(default_factory=list)
     is_whole: bool = False
     is_unwanted: bool = False
-    """Whether nobody needs it any more although it is still on its way."""
+    """Whether nobody needs it any more: its memory is given back once nobody writes to it."""
+    writers: int = 1
+    """How many threads fill it just now; the first of them is the one that brings it."""
     why: str = ""
     """Why there is none."""
 
@@ -119,6 +121,14 @@ class Depot:
         return copy
 
     def _bring(self, key: Key, copy: _Copy, size: int) -> None:
+        why = self._why_not_brought(key, copy, size)
+        if not why:
+            self._is_there(copy)
+        elif self._end_writing(copy):
+            self._want(key, size, why)
+
+    def _why_not_brought(self, key: Key, copy: _Copy, size: int) -> str:
+        """Fill a copy from whoever has the object; empty when all of it has come."""
         why = f"nobody knows where {key.home or 'the driver'} is to be reached"
         for name in self._holders(key):
             for _ in range(_TRIES):
@@ -130,17 +140,46 @@ class Depot:
                 except OSError as error:
                     why = f"{name or 'the driver'} at {peer[0]}:{peer[1]}: {error}"
                 else:
-                    self._is_there(key, copy)
-                    return
+                    return ""
             self._shun(name)
-        self._want(key, size, why)
+        return why
 
-    def _is_there(self, key: Key, copy: _Copy) -> None:
+    def _begin_writing(self, key: Key) -> _Copy | None:
+        """What is to be filled; None when it is not wanted any more, or is whole."""
+        with self._lock:
+            copy = self._copies.get(key)
+            if copy is None or copy.is_whole:
+                return None
+            copy.writers += 1
+            return copy
+
+    def _end_writing(self, copy: _Copy) -> bool:
+        """One writer less, who has not filled all of it; whether the rest is still wanted."""
+        with self._lock:
+            self._one_writer_less(copy)
+            unwanted = copy.is_unwanted
+            waiting = self._unanswered(copy) if unwanted and not copy.writers else []
+            wanted = not unwanted and not copy.is_whole
+        for then in waiting:
+            then("", "nobody needs it any more")
+        return wanted
+
+    def _one_writer_less(self, copy: _Copy) -> None:
+        copy.writers -= 1
+        if copy.is_unwanted and not copy.writers:
+            self.store.give_back(copy.place.segment)
+
+    @staticmethod
+    def _unanswered(copy: _Copy) -> list[Then]:
+        waiting, copy.waiting = copy.waiting, []
+        return waiting
+
+    def _is_there(self, copy: _Copy) -> None:
+        """A writer has filled it."""
         with self._lock:
             copy.is_whole = True
-            waiting, copy.waiting = copy.waiting, []
-            if copy.is_unwanted:
-                self.store.give_back(copy.place.segment)
+            waiting = self._unanswered(copy)
+            self._one_writer_less(copy)
         for then in waiting:
             then(copy.place.path, "")
 
@@ -150,24 +189,28 @@ class Depot:
             copy = self._copies.get(key)
             if copy is None or copy.is_whole:
                 return
-            del self._copies[key]
-            self.store.give_back(copy.place.segment)
-            waiting, copy.waiting = copy.waiting, []
+            self._let_go(key, copy)
+            waiting = self._unanswered(copy)
         for then in waiting:
             then("", why)
 
+    def _let_go(self, key: Key, copy: _Copy) -> None:
+        """Give its memory back, or leave that to who writes to it: else it would be another object's by then."""
+        del self._copies[key]
+        copy.is_unwanted = True
+        if not copy.writers:
+            self.store.give_back(copy.place.segment)
+
     def take(self, key: Key, offset: int, content: bytes) -> int:
         """A piece of what was wanted; where the next one begins, 0 when none is needed any more."""
-        with self._lock:
-            copy = self._copies.get(key)
-        if copy is None or copy.is_whole:
+        if (copy := self._begin_writing(key)) is None:
             return 0
         end = min(offset + len(content), copy.size)
         with self.store.memory_of(copy.place) as memory:
             memory[offset:end] = content[: end - offset]
         if end < copy.size:
-            return end
-        self._is_there(key, copy)
+            return end if self._end_writing(copy) else 0
+        self._is_there(copy)
         return 0
 
     def piece(self, key: Key, offset: int) -> bytes:
@@ -219,12 +262,18 @@ class Depot:
         if wish.verb == "get":
             with self._memory_of(key) as memory:
                 pour(connection, memory[: wish.size])
-        elif wish.verb == "put":
-            copy = self._copies[key]
+        elif wish.verb == "put" and (copy := self._begin_writing(key)) is not None:
+            self._fill(copy, connection)
+
+    def _fill(self, copy: _Copy, connection: ssl.SSLSocket) -> None:
+        try:
             with self.store.memory_of(copy.place) as memory:
-                fill(connection, memory[: wish.size])
-            thank(connection)
-            self._is_there(key, copy)
+                fill(connection, memory[: copy.size])
+        except OSError:
+            self._end_writing(copy)
+            raise
+        self._is_there(copy)
+        thank(connection)
 
     def discard(self, key: Key) -> None:
         """Nobody refers to an object any more."""
@@ -232,13 +281,13 @@ class Depot:
             self.store.give_back(key.segment)
             return
         with self._lock:
-            copy = self._copies.pop(key, None)
+            copy = self._copies.get(key)
             if copy is None:
                 return
-            if copy.is_whole:
-                self.store.give_back(copy.place.segment)
-            else:
-                copy.is_unwanted = True  # its memory is still written to
+            self._let_go(key, copy)
+            waiting = [] if copy.writers else self._unanswered(copy)
+        for then in waiting:
+            then("", "nobody needs it any more")
 
     def close(self) -> None:
         """Let go of everything."""

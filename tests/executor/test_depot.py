@@ -18,6 +18,7 @@ from executor.depot.depot import Depot, Key
 from executor.depot.store import Store
 from executor.depot.transfer import Secret, Wish, get
 from tests.executor.cable import Cable
+from tests.executor.library.events import holds
 
 MIB = 2**20
 SIZE = 3 * MIB + 5
@@ -167,6 +168,34 @@ def test_what_nobody_needs_any_more_while_it_is_on_its_way_is_given_back_once_it
         assert depots.near.store.use().objects == 0
     finally:
         cable.close()
+
+
+def test_memory_that_is_still_written_to_is_not_given_out_again_when_its_object_is_given_up(depots: Depots) -> None:
+    cable = Cable(depots.far_peer[1])
+    cable.quiet("down")
+    depots.near.meet("far", ("127.0.0.1", cable.port))
+    found: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+    depots.near.fetch(depots.key, SIZE, lambda path, why: found.put((path, why)))
+    depots.near.give_up(depots.key, "far is gone")
+    assert found.get(timeout=DEADLINE_S) == ("", "far is gone")
+    assert depots.near.store.use().objects == 1
+    cable.heal()
+    try:
+        holds(lambda: depots.near.store.use().objects == 0, "its writer gives it back")
+    finally:
+        cable.close()
+
+
+def test_what_was_discarded_before_it_could_not_be_brought_is_given_back(depots: Depots) -> None:
+    cable = Cable(depots.far_peer[1])
+    cable.quiet()
+    depots.near.meet("far", ("127.0.0.1", cable.port))
+    found: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+    depots.near.fetch(depots.key, SIZE, lambda path, why: found.put((path, why)))
+    depots.near.discard(depots.key)
+    cable.close()
+    assert found.get(timeout=DEADLINE_S) == ("", "nobody needs it any more")
+    assert depots.near.store.use().objects == 0
 
 
 def test_an_object_for_which_there_is_no_room_says_so(tmp_path: Path, depots: Depots) -> None:
