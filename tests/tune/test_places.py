@@ -115,7 +115,7 @@ def test_what_is_staged_is_no_checkpoint_yet(place: Place, tmp_path: Path) -> No
 def test_what_a_killed_attempt_left_is_cleared_by_the_next(place: Place, tmp_path: Path) -> None:
     saved, others = place.save("t1", 1, 1, fill), place.stage("t10", 1, 1, fill)
     place.stage("t1", 1, 2, fill)
-    place.fetch(saved)
+    place.fetch(saved, "t1")
     place.clear_unfinished("t1")
     kept = place.fetch(saved)
     place.release(kept)
@@ -123,6 +123,14 @@ def test_what_a_killed_attempt_left_is_cleared_by_the_next(place: Place, tmp_pat
     place.discard(others)
     assert leftovers(tmp_path) == []
     assert place.names() == [saved.path]
+
+
+def test_a_donor_that_starts_again_leaves_its_copy_the_files_it_reads(place: Place) -> None:
+    saved = place.save("t0", 1, 1, fill)
+    read_by_its_copy = place.fetch(saved, "t1")
+    place.clear_unfinished("t0")
+    assert (read_by_its_copy / "weights.bin").stat().st_size == 256 * 40
+    place.release(read_by_its_copy)
 
 
 def test_an_attempt_killed_before_this_one_saved_is_no_obstacle(place: Place) -> None:

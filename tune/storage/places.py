@@ -92,8 +92,10 @@ class Access(ABC):
         """Put the files, which have their manifest, where they belong; take away the directory they are in."""
 
     @abstractmethod
-    def fetch(self, checkpoint: CheckpointRef) -> Path:
+    def fetch(self, checkpoint: CheckpointRef, reader: str = "") -> Path:
         """A directory of this machine with the checkpoint's files, which are what was saved; `release` it afterwards.
+
+        `reader` is the trial that asks, whose next attempt clears what this one does not release.
 
         Raises:
             CheckpointCorruptError: they are not.
@@ -201,7 +203,7 @@ class DirectoryPlace(Place):
         if self.durable:
             flushing.flush_up(place.parent, Path(self.address))
 
-    def fetch(self, checkpoint: CheckpointRef) -> Path:
+    def fetch(self, checkpoint: CheckpointRef, reader: str = "") -> Path:
         path = self._path(checkpoint.path)
         manifest.verify(path)
         return path
@@ -249,10 +251,14 @@ class Away(Access):
 
     def _folder_for(self, name: str) -> Path:
         _, trial_id, number = name.split("/")
+        return self._folder_of(trial_id, number)
+
+    def _folder_of(self, trial_id: str, number: str) -> Path:
         return Path(tempfile.mkdtemp(prefix=f"{self._prefix(trial_id)}{number}."))
 
-    def fetch(self, checkpoint: CheckpointRef) -> Path:
-        copied = self._folder_for(checkpoint.path)
+    def fetch(self, checkpoint: CheckpointRef, reader: str = "") -> Path:
+        # Named after its reader: a copy's files are not its donor's to clear.
+        copied = self._folder_of(reader, checkpoint.path.rpartition("/")[2])
         try:
             self._copy_here(checkpoint, copied)
         except BaseException:
@@ -269,8 +275,9 @@ class Away(Access):
 
     def clear_unfinished(self, trial_id: str) -> None:
         for unfinished in Path(tempfile.gettempdir()).glob(f"{self._prefix(trial_id)}*"):
-            if unfinished.stat().st_uid == os.getuid():
-                shutil.rmtree(unfinished, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # a reader may release it at this moment
+                if unfinished.stat().st_uid == os.getuid():
+                    shutil.rmtree(unfinished, ignore_errors=True)
 
     def _prefix(self, trial_id: str) -> str:
         """What the temporary directories of a trial's attempts begin with."""

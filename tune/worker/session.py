@@ -155,7 +155,7 @@ class Session:
             self.place.clear_unfinished(self.task.trial_id)
         while self.checkpoint is not None:
             try:
-                self.files = self.place.fetch(self.checkpoint)
+                self.files = self.place.fetch(self.checkpoint, self.task.trial_id)
                 break
             except CheckpointCorruptError as error:
                 answer = yield Step(Refuse(self.checkpoint, str(error)))
@@ -184,7 +184,8 @@ class Session:
         while self.task.checkpoint is not None:
             if found := accord.announced(self.meeting_place):
                 (self.checkpoint,) = found
-                self.files = self.place.fetch(self.checkpoint) if self.checkpoint else None
+                if self.checkpoint:
+                    self.files = self.place.fetch(self.checkpoint, self.task.trial_id)
                 break
             if self._clock:
                 time.sleep(_POLL_S)
