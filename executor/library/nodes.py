@@ -264,10 +264,9 @@ class Nodes(Backend):
 
     def _hear_of_packages(self, node: str, stocked: Stocked) -> None:
         """It has our code by now, lacks some of it, or cannot have it: then others are at work instead."""
-        self._shipping.hear(node, stocked)
-        if why := self._shipping.unfit.get(node):
-            for link in [link for link in self._links.values() if link.node == node]:
-                self.kill(link.number, why)
+        for order in self._shipping.hear(node, stocked):
+            if isinstance(order, Employ):
+                self._hear(Died(order.call_id, DeathCause(killed=self._shipping.unfit[node])))
 
     def _hear_of_objects(self, node: str, report: Kept) -> None:
         match report:
