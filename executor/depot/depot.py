@@ -117,26 +117,27 @@ class Depot:
         except ObjectStoreFullError as error:
             return _Copy(Place(0, "", 0), size, is_whole=True, why=str(error))
         self._copies[key] = copy
-        threading.Thread(target=self._bring, args=(key, copy, size), daemon=True).start()
+        memory = self.store.memory_of(copy.place)[:size]  # now: the store may be closed before the thread has begun
+        threading.Thread(target=self._bring, args=(key, copy, memory), daemon=True).start()
         return copy
 
-    def _bring(self, key: Key, copy: _Copy, size: int) -> None:
-        why = self._why_not_brought(key, copy, size)
+    def _bring(self, key: Key, copy: _Copy, memory: memoryview) -> None:
+        with memory:
+            why = self._why_not_brought(key, copy, memory)
         if not why:
             self._is_there(copy)
         elif self._end_writing(copy):
-            self._want(key, size, why)
+            self._want(key, copy.size, why)
 
-    def _why_not_brought(self, key: Key, copy: _Copy, size: int) -> str:
+    def _why_not_brought(self, key: Key, copy: _Copy, memory: memoryview) -> str:
         """Fill a copy from whoever has the object; empty when all of it has come."""
         why = f"nobody knows where {key.home or 'the driver'} is to be reached"
         for name in self._holders(key):
             for _ in range(_TRIES):
-                if (peer := self._peer(name)) is None:
+                if copy.is_unwanted or (peer := self._peer(name)) is None:
                     break
                 try:
-                    with self.store.memory_of(copy.place) as memory:
-                        get(peer, self._context, Wish("get", key.home, key.segment, size), memory[:size])
+                    get(peer, self._context, Wish("get", key.home, key.segment, copy.size), memory)
                 except OSError as error:
                     why = f"{name or 'the driver'} at {peer[0]}:{peer[1]}: {error}"
                 else:
@@ -293,4 +294,6 @@ class Depot:
         """Let go of everything."""
         if self._listener is not None:
             self._listener.close()
+        for key in list(self._copies):
+            self.give_up(key, "its executor was shut down")
         self.store.close()

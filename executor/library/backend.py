@@ -90,6 +90,10 @@ class Backend(ABC):
         """
         return place.path
 
+    def bring(self, place: Place, then: Callable[[str], None]) -> None:
+        """Have what lies there on this machine; `then` is told why it cannot be, or nothing, now or by any thread."""
+        then("")
+
     @abstractmethod
     def preload(self, modules: list[str]) -> None:
         """Have these modules in every worker that starts from now on."""

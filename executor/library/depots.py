@@ -123,8 +123,16 @@ class Depots:
         there.wait()
         path, why = found[0]
         if not path:
-            raise ObjectLostError(f"an object of node {key.home} cannot be had any more: {why}")
+            raise ObjectLostError(_lost(key, why))
         return path
+
+    def bring(self, place: Place, then: Callable[[str], None]) -> None:
+        """Have a copy here; `then` is told why there is none, or nothing, now or by any thread."""
+        if not place.home:
+            then("")
+            return
+        key = Key(place.home, place.segment)
+        self._own.fetch(key, size_of(place), lambda path, why: then("" if path else _lost(key, why)))
 
     def path_of(self, place: Place) -> str:
         """The file on this machine that has what lies there.
@@ -137,3 +145,7 @@ class Depots:
     def close(self) -> None:
         """Let go of the driver's own."""
         self._own.close()
+
+
+def _lost(key: Key, why: str) -> str:
+    return f"an object of node {key.home} cannot be had any more: {why}"

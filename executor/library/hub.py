@@ -18,6 +18,7 @@ from executor.errors import (
     ExecutorClosedError,
     ExecutorError,
     GetTimeoutError,
+    ObjectLostError,
     RuntimeEnvSetupError,
 )
 from executor.interrupts import Interrupts, uninterrupted
@@ -38,7 +39,7 @@ from executor.library.runtime import Runtime
 from executor.library.tasks import Tasks
 from executor.library.timers import Timers
 from executor.library.turns import Turns
-from executor.library.values import pack_value
+from executor.library.values import pack_value, place_of
 from executor.library.workers import Worker, Workers
 from executor.messages import DeathCause, Died, Raised
 
@@ -300,7 +301,10 @@ class Hub(Runtime):
 
         def there() -> None:
             outcome = self.objects.outcome(number) or (ERROR, pack_own(ExecutorError("the object is gone")))
-            self._afterwards.append(partial(callback, outcome))
+            if (place := place_of(outcome[1])) is None:
+                self._afterwards.append(partial(callback, outcome))
+            else:  # the thread that calls back may be the one that has to turn for it to come
+                self.backend.bring(place, partial(self._brought, callback, outcome))
 
         def watch() -> bool:
             entry = self.objects.entries.get(number)
@@ -309,6 +313,12 @@ class Hub(Runtime):
 
         if self._change(watch):  # else the turn that takes it in calls back
             self._turns.notice()
+
+    def _brought(self, callback: Callable[[Outcome], None], outcome: Outcome, why_not: str) -> None:
+        if why_not:
+            outcome = (ERROR, pack_own(ObjectLostError(why_not)))
+        self._afterwards.append(partial(callback, outcome))
+        self._turns.notice()
 
     def define(self, definition: Definition) -> None:
         if definition.digest not in self.workers.definitions:

@@ -285,6 +285,9 @@ class Nodes(Backend):
     def path_of(self, place: Place) -> str:
         return self._depots.path_of(place)
 
+    def bring(self, place: Place, then: Callable[[str], None]) -> None:
+        self._depots.bring(place, then)
+
     def _open(self, link: NodeLink, payload: Sealed) -> None:
         try:
             message = opened(payload)

@@ -100,7 +100,7 @@ def test_a_flipped_byte_is_no_object_and_it_is_fetched_again(depots: Depots) -> 
 
 
 def test_what_never_comes_whole_is_asked_for_elsewhere_and_handed_over(depots: Depots) -> None:
-    cable = NoisyCable(depots.far_peer[1], times=9)
+    cable = NoisyCable(depots.far_peer[1], times=1_000_000)
     depots.near.meet("far", ("127.0.0.1", cable.port))
     depots.far.meet("near", depots.near_peer)
 
@@ -186,14 +186,23 @@ def test_memory_that_is_still_written_to_is_not_given_out_again_when_its_object_
         cable.close()
 
 
+def test_who_waits_for_an_object_is_let_go_when_its_depot_is_closed(depots: Depots) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        depots.near.meet("far", silent.getsockname())
+        found: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        depots.near.fetch(depots.key, SIZE, lambda path, why: found.put((path, why)))
+        with silent.accept()[0]:
+            depots.near.close()
+            assert found.get(timeout=DEADLINE_S) == ("", "its executor was shut down")
+
+
 def test_what_was_discarded_before_it_could_not_be_brought_is_given_back(depots: Depots) -> None:
-    cable = Cable(depots.far_peer[1])
-    cable.quiet()
-    depots.near.meet("far", ("127.0.0.1", cable.port))
-    found: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
-    depots.near.fetch(depots.key, SIZE, lambda path, why: found.put((path, why)))
-    depots.near.discard(depots.key)
-    cable.close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        depots.near.meet("far", silent.getsockname())
+        found: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        depots.near.fetch(depots.key, SIZE, lambda path, why: found.put((path, why)))
+        with silent.accept()[0]:
+            depots.near.discard(depots.key)
     assert found.get(timeout=DEADLINE_S) == ("", "nobody needs it any more")
     assert depots.near.store.use().objects == 0
 

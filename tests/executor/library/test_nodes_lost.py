@@ -134,6 +134,15 @@ def test_objects_go_through_the_head_where_nobody_reaches_a_node(rig: Rig) -> No
     assert bool((executor.get(made) == 7).all())
 
 
+def test_a_future_of_a_large_value_comes_where_the_driver_cannot_reach_its_node(rig: Rig) -> None:
+    assert executor.get(on(where, "x").remote()) == "a"
+    depots = existing().backend._depots  # type: ignore[union-attr]
+    holds(lambda: "a" in depots._nodes, "it keeps objects")
+    depots._own.meet("a", ("127.0.0.1", 1))
+    futures = [on(make, "x").remote(5 * MIB).future() for _ in range(2)]
+    assert [future.result(DEADLINE_S)[-1] for future in futures] == [7, 7]
+
+
 def test_an_object_that_was_only_on_a_lost_node_is_lost_and_one_of_which_the_driver_has_a_copy_is_not(rig: Rig) -> None:
     lost, copied = (on(make, "y").remote(5 * MIB) for _ in range(2))
     executor.wait([lost], fetch_local=False)
