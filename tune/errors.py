@@ -89,7 +89,7 @@ class CheckpointCorruptError(TuneError):
 
 
 class StorageNotSharedError(TuneError):
-    """A worker of a gang does not see the experiment's directory: says on which node, and what to do."""
+    """The workers of a gang need a directory that they do not share: says who does not see it, and what to do."""
 
 
 class StorageUnreachableError(TuneError):

@@ -24,13 +24,14 @@ from typing import Protocol
 from tune.machine.events import CheckpointRef
 from tune.storage import flushing, manifest, remote
 from tune.storage.checkpoints import Checkpoint, SaveFunction
-from tune.storage.directory import LOCK
+from tune.storage.directory import LOCK, rendezvous
 
 __audition_internal__ = True
 
 FOLDER = "checkpoints"
 DAMAGED = "damaged"
 _UNFINISHED = ".unfinished-"
+_POST = ".post"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,14 @@ class Place(Access):
         return Checkpoint(f"{self.address}/{checkpoint.path}")
 
     @abstractmethod
+    def post(self, trial_id: str, attempt: int, content: bytes) -> None:
+        """Leave `content` for the other workers of an attempt, on whatever machine."""
+
+    @abstractmethod
+    def posted(self, trial_id: str, attempt: int) -> bytes | None:
+        """What was posted for the workers of an attempt; None when nothing was."""
+
+    @abstractmethod
     def has(self, checkpoint: CheckpointRef) -> bool:
         """Whether it is there, in whatever state."""
 
@@ -212,6 +221,18 @@ class DirectoryPlace(Place):
         with contextlib.suppress(FileNotFoundError):  # `delete` may remove the folder at this moment
             for unfinished in self._path(FOLDER, trial_id).glob(f"{_UNFINISHED}*"):
                 shutil.rmtree(unfinished, ignore_errors=True)
+
+    def post(self, trial_id: str, attempt: int, content: bytes) -> None:
+        place = rendezvous(Path(self.address), trial_id, attempt)
+        place.mkdir(parents=True, exist_ok=True)
+        unfinished = place / f"{_POST}.unfinished"
+        unfinished.write_bytes(content)
+        unfinished.replace(place / _POST)
+
+    def posted(self, trial_id: str, attempt: int) -> bytes | None:
+        with contextlib.suppress(FileNotFoundError):
+            return (rendezvous(Path(self.address), trial_id, attempt) / _POST).read_bytes()
+        return None
 
     def has(self, checkpoint: CheckpointRef) -> bool:
         return self._path(checkpoint.path).is_dir()
@@ -302,6 +323,16 @@ class UrlPlace(Away, Place):
 
     def _copy_here(self, checkpoint: CheckpointRef, target: Path) -> None:
         remote.download(self._url(checkpoint.path), target)
+
+    def post(self, trial_id: str, attempt: int, content: bytes) -> None:
+        remote.write(self._post(trial_id, attempt), content)
+
+    def posted(self, trial_id: str, attempt: int) -> bytes | None:
+        return remote.read(self._post(trial_id, attempt))
+
+    def _post(self, trial_id: str, attempt: int) -> str:
+        """Among the trial's checkpoints, where it is swept."""
+        return self._url(f"{FOLDER}/{trial_id}/{_POST}-{attempt}/{_POST}")
 
     def has(self, checkpoint: CheckpointRef) -> bool:
         return remote.exists(f"{self._url(checkpoint.path)}/{manifest.MANIFEST}")

@@ -1,32 +1,31 @@
 """What the workers of a gang agree on without a word to the experiment: the checkpoint that all of them start from.
 
-Rank 0 alone finds out which one is whole, as it alone can ask for another. It leaves the answer in a file where the
-attempt's workers meet.
+Rank 0 alone finds out which one is whole, as it alone can ask for another. It posts the answer where checkpoints are,
+for the attempt's other workers to read.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 from tune.machine.events import CheckpointRef
+from tune.storage.places import Place
+from tune.worker.messages import Task
 
-_FILE = ".checkpoint"
 
-
-def announce(place: Path, checkpoint: CheckpointRef | None) -> None:
+def announce(place: Place, task: Task, checkpoint: CheckpointRef | None) -> None:
     """Tell the other ranks what they start from."""
-    place.mkdir(parents=True, exist_ok=True)
-    unfinished = place / f"{_FILE}.unfinished"
-    unfinished.write_text(json.dumps(asdict(checkpoint) if checkpoint else None))
-    unfinished.replace(place / _FILE)
+    place.post(task.trial_id, task.attempt, json.dumps(asdict(checkpoint) if checkpoint else None).encode())
 
 
-def announced(place: Path) -> list[CheckpointRef | None]:
+def announced(place: Place, task: Task) -> list[CheckpointRef | None]:
     """What rank 0 has told; empty as long as it has told nothing."""
+    content = place.posted(task.trial_id, task.attempt)
+    if content is None:
+        return []
     try:
-        found = json.loads((place / _FILE).read_text())
-    except FileNotFoundError:
+        found = json.loads(content)
+    except ValueError:  # it is being written: not every storage replaces a file at once
         return []
     return [CheckpointRef(**found) if found else None]

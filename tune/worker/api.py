@@ -96,7 +96,11 @@ class TuneContext:
         return self._session.rank.local_size
 
     def get_rendezvous_dir(self) -> str:
-        """A new directory that the workers of this attempt share: made when it is asked for, removed at the end."""
+        """A new directory that the workers of this attempt share: made when it is asked for, removed at the end.
+
+        Raises:
+            StorageNotSharedError: they run on several nodes, and share none.
+        """
         self._session.meeting_place.mkdir(parents=True, exist_ok=True)
         return str(self._session.meeting_place)
 

@@ -31,6 +31,7 @@ from tune.worker.saving import Saving
 __audition_internal__ = True
 
 _POLL_S = 0.01
+_SLOWEST_POLL_S = 0.5
 
 CheckpointSource = str | os.PathLike[str] | Checkpoint | SaveFunction
 Dialogue = Generator[Step, Answer, None]
@@ -71,7 +72,8 @@ class Session:
         self.task = task
         self.channel = channel
         self.rank = rank
-        self.place = _access(setting.place or DirectoryPlace(setting.directory), channel, rank)
+        self._shared = setting.place or DirectoryPlace(setting.directory)
+        self.place = _access(self._shared, channel, rank)
         self._saving = Saving(self.place, task, channel, aside=setting.saves_aside)
         self.iteration = task.checkpoint.iteration if task.checkpoint else 0
         self.checkpoint = task.checkpoint
@@ -148,6 +150,11 @@ class Session:
 
     def starting(self) -> Dialogue:
         """Find a checkpoint that is whole, going back to earlier ones if need be. In a gang rank 0 does."""
+        if self.rank.size > 1 and self.task.checkpoint is not None and self._clock and not self._shared.is_seen():
+            raise StorageNotSharedError(
+                f"rank {self.rank.number} cannot go on from a checkpoint: {_sees_nothing()}. The workers of a gang need"
+                " a storage_path that all their nodes share, under the same name, or a URL"
+            )
         if self.rank.number:
             yield from self._following()
             return
@@ -162,7 +169,7 @@ class Session:
                 assert isinstance(answer, Take)
                 self.checkpoint = answer.value
         if self.rank.size > 1 and self.task.checkpoint is not None:
-            accord.announce(self.meeting_place, self.checkpoint)
+            accord.announce(self._shared, self.task, self.checkpoint)
         self.iteration = self.checkpoint.iteration if self.checkpoint else 0
         if self._clock:
             self._last = self._clock()
@@ -175,26 +182,35 @@ class Session:
 
     def _following(self) -> Dialogue:
         """Wait for rank 0 to find the checkpoint to start from."""
-        if self.task.checkpoint is not None and self._clock and not self.place.is_seen():
-            raise StorageNotSharedError(
-                f"rank {self.rank.number} cannot go on from a checkpoint: {socket.gethostname()} does not see the"
-                " experiment's directory. The workers of a gang need a storage_path that all their nodes share, under"
-                " the same name, or a URL"
-            )
+        pause_s = _POLL_S
         while self.task.checkpoint is not None:
-            if found := accord.announced(self.meeting_place):
+            if found := accord.announced(self._shared, self.task):
                 (self.checkpoint,) = found
                 if self.checkpoint:
                     self.files = self.place.fetch(self.checkpoint, self.task.trial_id)
                 break
             if self._clock:
-                time.sleep(_POLL_S)
-            yield Step(None, _POLL_S)
+                time.sleep(pause_s)
+            yield Step(None, pause_s)
+            pause_s = min(2 * pause_s, _SLOWEST_POLL_S)
         self.iteration = self.checkpoint.iteration if self.checkpoint else 0
 
     @property
     def meeting_place(self) -> Path:
-        """A directory for what the workers of this attempt leave each other."""
+        """A directory for what the workers of this attempt leave each other.
+
+        Raises:
+            StorageNotSharedError: they run on several nodes, and share none.
+        """
+        if self.rank.local_size < self.rank.size:
+            instead = "let them meet at MASTER_ADDR and MASTER_PORT, or give a storage_path that all their nodes share"
+            if not isinstance(self._shared, DirectoryPlace):
+                raise StorageNotSharedError(
+                    f"the workers of {self.task.trial_id} run on several nodes and share no directory, since its"
+                    f" experiment is at {self._shared.address}: {instead}"
+                )
+            if not self._shared.is_seen():
+                raise StorageNotSharedError(f"rank {self.rank.number} cannot meet others: {_sees_nothing()}; {instead}")
         return rendezvous(Path(self.setting.directory), self.task.trial_id, self.task.attempt)
 
     @property
@@ -233,6 +249,10 @@ def _access(place: Place, channel: Channel | None, rank: Rank) -> Access:
     if channel is None or rank.number or place.is_seen():
         return place
     return Carried(place.address, channel)
+
+
+def _sees_nothing() -> str:
+    return f"{socket.gethostname()} does not see the experiment's directory"
 
 
 def _path_of(checkpoint: Any) -> str:
