@@ -161,14 +161,21 @@ def _tidied(job: Job, experiment: Experiment) -> Iterator[None]:
     """
     try:
         yield
-        try:
-            job.place.sweep(experiment.kept_checkpoints)
-        except Exception as error:  # noqa: BLE001 (whatever a storage has against it, the results stand)
-            log.warning("%s: what is of no use there could not be removed: %s", job.home.address, error)
+        _sweep(job, experiment)
     finally:
         for name in (directory.LOGS, directory.RENDEZVOUS):
             with contextlib.suppress(OSError):
                 (job.directory / name).rmdir()
+
+
+def _sweep(job: Job, experiment: Experiment) -> None:
+    """Remove the checkpoints that are of no use, once no published journal counts on them any more."""
+    try:
+        if job.home.is_published:
+            publishing.publish_now(job.home)
+        job.place.sweep(experiment.kept_checkpoints)
+    except Exception as error:  # noqa: BLE001 (whatever a storage has against it, the results stand)
+        log.warning("%s: what is of no use there could not be removed: %s", job.home.address, error)
 
 
 @contextlib.contextmanager
@@ -288,7 +295,7 @@ def _read_back(job: Job, experiment: Experiment) -> None:
                 " cannot keep; use numbers, strings, or functions that can be imported"
             )
     directory.sweep(job.directory)
-    job.place.sweep(experiment.kept_checkpoints)
+    _sweep(job, experiment)
 
 
 def _restate(job: Job) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tune.errors import CheckpointCorruptError
 from tune.machine.events import Take
 from tune.storage import manifest
 from tune.storage.places import FOLDER, DirectoryPlace, Staged
@@ -29,17 +28,20 @@ class Porter:
 
     def __init__(self, place: DirectoryPlace) -> None:
         self._place = place
+        self._carried: set[tuple[str, int]] = set()
         self._arriving: dict[tuple[str, int], Staged] = {}
         self._thread = ThreadPoolExecutor(1, "porter")
 
     def take(self, trial_id: str, attempt: int, payload: Piece | Arrived | Want, answer: Answer) -> None:
         """Do what an attempt asks for, and answer it then."""
+        self._carried.add((trial_id, attempt))
         self._thread.submit(self._take, (trial_id, attempt), payload, answer)
 
     def forget(self, trial_id: str, attempt: int) -> None:
         """The attempt has ended: what of a checkpoint has arrived from it is of no use."""
-        if (trial_id, attempt) in self._arriving:
-            self._thread.submit(self._forget, (trial_id, attempt))
+        if (trial_id, attempt) in self._carried:
+            self._carried.discard((trial_id, attempt))
+            self._thread.submit(self._forget, (trial_id, attempt))  # after the pieces that came before its end
 
     def close(self) -> None:
         """Finish what was begun, and give up what is not whole."""
@@ -52,7 +54,7 @@ class Porter:
             given: bytes | Trouble | None = self._do(who, payload)
         except OSError as error:
             given = Trouble(error.errno or 0, error.strerror or str(error))
-        except (ValueError, CheckpointCorruptError) as error:
+        except Exception as error:  # noqa: BLE001 (the trial waits for an answer, whatever went wrong)
             given = Trouble(0, str(error))
         try:
             answer(Take(given))

@@ -256,7 +256,7 @@ class DirectoryPlace(Place):
         return sorted(str(path.relative_to(self.address)) for path in self._path(folder).glob("*/*"))
 
     def _remove(self, name: str) -> None:
-        shutil.rmtree(self._path(name), ignore_errors=True)
+        shutil.rmtree(self._path(manifest.inside(name)), ignore_errors=True)
 
     def _path(self, *parts: str) -> Path:
         return Path(self.address, *parts)
@@ -349,7 +349,7 @@ class UrlPlace(Away, Place):
         return sorted({f"{folder}/{part[0]}/{part[1]}" for part in parts if len(part) > 2})
 
     def _remove(self, name: str) -> None:
-        remote.remove(self._url(name))
+        remote.remove(self._url(manifest.inside(name)))
 
     def _url(self, name: str) -> str:
         return f"{self.address}/{name}"

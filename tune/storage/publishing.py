@@ -86,6 +86,12 @@ class Publisher:
             self._doomed.remove(checkpoint)
 
 
+def publish_now(home: Home) -> None:
+    """Publish the live journal of `home` as it stands."""
+    with journal.reading(home.live) as connection:
+        publish(connection, home)
+
+
 def publish(connection: sqlite3.Connection, home: Home) -> None:
     """Put a copy of the journal that `connection` reads in the place of the one at `home`."""
     copy = home.live / f".{DATABASE}.published"
