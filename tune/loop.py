@@ -54,6 +54,7 @@ from tune.worker.messages import (
     Arrived,
     Ask,
     Begin,
+    Bring,
     Outcome,
     Piece,
     Refuse,
@@ -301,10 +302,10 @@ class Loop:
                 self._handle(Reported(trial_id, attempt, seq, metrics, seconds, checkpoint, offers, pid, host, saves))
             case Begin():
                 self._handle(Begun(trial_id, attempt, seq))
-            case Stage():
+            case Stage() | Bring():
                 self._handle(SaveBegun(trial_id, attempt, seq))
             case Unsaved(why):
-                log.warning("%s goes on without having saved: %s", trial_id, why)
+                log.warning("%s could not save a checkpoint: %s", trial_id, why)
                 self._handle(SaveFailed(trial_id, attempt, seq, why))
             case Save(checkpoint):
                 self._handle(Saved(trial_id, attempt, seq, checkpoint))

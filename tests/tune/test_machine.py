@@ -14,6 +14,7 @@ from searchers.base import FINISHED
 from tests.tune.arena import bound
 from tests.tune.bench import DIED, KILLED, RAISED, Bench, Listening, Script, make_plan, only, ref
 from tune.machine.events import (
+    Begun,
     CheckpointRef,
     CheckpointRefused,
     Closing,
@@ -404,6 +405,48 @@ def test_a_trial_goes_on_when_there_is_no_room_for_its_checkpoint() -> None:
     assert reply.answer == GoOn(0)
     assert bench.trial().checkpoints == []
     assert isinstance(bench.answer(offers=True), SaveNow)
+
+
+def test_a_trial_that_catches_what_its_save_raised_may_be_silent_no_longer_than_any() -> None:
+    bench = Bench(make_plan(report_timeout_s=10.0))
+    bench.start()
+    bench.happen(Begun("t0", 1))
+    bench.answer(offers=True)
+    assert bench.experiment.next_deadline is None
+    bench.happen(SaveFailed("t0", 1, 0, "not yours"))
+    assert bench.experiment.next_deadline == 10.0
+
+
+def test_a_save_aside_that_failed_leaves_the_one_asked_for_meanwhile_its_time() -> None:
+    bench = Bench(make_plan(report_timeout_s=10.0))
+    bench.start()
+    bench.happen(Begun("t0", 1))
+    bench.answer(offers=True)
+    bench.happen(SaveBegun("t0", 1, 9))
+    bench.answer(offers=True)
+    bench.happen(SaveFailed("t0", 1, 0, "no room"))
+    assert bench.experiment.next_deadline is None
+    bench.save()
+    assert bench.experiment.next_deadline == 10.0
+
+
+def test_a_trial_is_not_silent_while_it_saves_the_checkpoint_that_it_reports_next() -> None:
+    bench = Bench(make_plan(report_timeout_s=10.0))
+    bench.start()
+    bench.happen(Begun("t0", 1))
+    bench.happen(SaveBegun("t0", 1, 0))
+    assert bench.experiment.next_deadline is None
+    bench.answer(checkpoint=CheckpointRef("checkpoints/t0/1-1", 1))
+    assert bench.experiment.next_deadline == 10.0
+
+
+def test_bringing_checkpoints_gives_a_trial_that_was_told_to_leave_no_more_time() -> None:
+    bench = Bench(make_plan(grace_s=5.0), scheduler=Script(t0_1=Stop()))
+    bench.start()
+    bench.answer()
+    bench.now = 4.0
+    bench.happen(SaveBegun("t0", 1, 0))
+    assert bench.experiment.next_deadline == 5.0
 
 
 def test_with_none_to_keep_a_trial_has_its_latest_until_it_is_over() -> None:

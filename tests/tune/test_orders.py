@@ -27,6 +27,8 @@ from tune.machine.events import (
     Opened,
     Reply,
     ResizeDropped,
+    SaveBegun,
+    SaveFailed,
     SaveNow,
     Start,
     Suggested,
@@ -369,6 +371,17 @@ def test_one_that_dies_before_it_has_saved_for_itself_comes_as_far_again_and_sav
     bench.end("t0", by_order=True)
     start = bench.start("t0")
     assert (start.checkpoint.iteration, start.config) == (3, {"x": 5})
+
+
+def test_a_donor_whose_save_aside_failed_saves_at_its_next_report_for_the_one_that_waits() -> None:
+    bench = two(t0_1=COPY)
+    bench.answer("t0", offers=True)
+    assert bench.answer("t1", offers=True) == SaveNow()
+    bench.happen(SaveBegun("t1", 1, 9))
+    bench.happen(SaveFailed("t1", 1, 0, "not yours"))
+    assert bench.answer("t1", offers=True) == SaveNow()
+    bench.save("t1")
+    assert bench.answer("t0") == Leave("last of 2, copies t1")
 
 
 def test_a_checkpoint_that_is_to_be_copied_outlives_its_donors_interest_in_it() -> None:

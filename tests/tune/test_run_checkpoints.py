@@ -17,6 +17,8 @@ import pytest
 import tune
 from schedulers import ASHAScheduler
 from tests.tune.trainables import counting, iterations, saving, steps_done, steps_in
+from tune.machine.events import Reported, SaveBegun
+from tune.storage import journal
 from tune.storage.places import place_at
 
 
@@ -255,6 +257,17 @@ def test_what_is_no_checkpoint_is_refused_saying_so(run, checkpoint, said):
         run(train)
 
 
+def test_a_directory_that_is_saved_before_its_report_is_no_silence(run, tmp_path):
+    def train(_config):
+        given_as_directory(1)
+
+    run(train, report_timeout_s=60)
+
+    with journal.reading(tmp_path / "e") as connection:
+        kinds = [type(entry.event) for _, entry in journal.entries(connection)]
+    assert kinds[kinds.index(SaveBegun) + 1] is Reported
+
+
 def test_a_results_checkpoint_is_a_directory_to_use(run, tmp_path):
     def train(_config):
         with tempfile.TemporaryDirectory() as directory:
@@ -344,7 +357,7 @@ def test_a_trial_goes_on_when_there_is_no_room_for_its_checkpoint(run, tmp_path,
 
         assert list(result.metrics_dataframe["step"]) == [1, 2, 3, 4, 5, 6]
         assert (result.attempts, kept(tmp_path)) == (1, [1, 2, 5, 6])
-        assert "t0 goes on without having saved: there is no room for the checkpoint" in caplog.text
+        assert "t0 could not save a checkpoint: there is no room for the checkpoint" in caplog.text
     finally:
         subprocess.run(["umount", storage], check=True)
 

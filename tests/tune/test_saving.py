@@ -133,7 +133,9 @@ def test_an_error_aside_is_raised_at_the_next_save_or_at_the_end(saving: Saving,
         saving.go_on_aside()
         with pytest.raises(PermissionError, match="not yours"):
             last_words()
-    assert line.told == []
+    assert (
+        line.told == [Unsaved("PermissionError: not yours")] * 3
+    )  # the experiment waits for neither that nor the next
     assert place.names() == []
 
 
@@ -150,12 +152,16 @@ def test_no_room_is_told_and_harms_nobody(saving: Saving, place: SlowPlace, line
     assert place.names() == []
 
 
-def test_what_the_user_raises_is_his(saving: Saving) -> None:
+def test_what_the_user_raises_is_his_and_the_experiment_knows_that_nothing_was_saved(
+    saving: Saving, line: Line
+) -> None:
     def missing(target: str) -> None:
         Path(target, "nowhere").read_text()
 
     with pytest.raises(FileNotFoundError):
         saving.take(missing, 1)
+    (told,) = line.told
+    assert "FileNotFoundError" in told.why
 
 
 def test_the_end_of_an_attempt_completes_what_is_under_way(place: SlowPlace, line: Line) -> None:

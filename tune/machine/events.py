@@ -243,7 +243,10 @@ class Evicted:
 
 @dataclass(frozen=True, slots=True)
 class SaveBegun:
-    """The files of a checkpoint that was asked for are written; the trial goes on while it is saved aside."""
+    """The files of a checkpoint that was asked for are written; the trial goes on while it is saved aside.
+
+    With `seq` 0 it is one that the trial saves before the report that it comes with.
+    """
 
     trial_id: str
     attempt: int
@@ -262,7 +265,7 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class SaveFailed:
-    """There was no room for a checkpoint: the trial goes on, and its latest is the one before; `seq` as in `Saved`."""
+    """A checkpoint could not be saved: the trial's latest is the one before; `seq` is 0 when it waits for no answer."""
 
     trial_id: str
     attempt: int

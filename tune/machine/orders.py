@@ -162,6 +162,11 @@ class Orders(Standing):
         trial.save_due = trial.copies_itself and not caught_up
         trial.aside = Aside(trial.totals, retention.score(self.plan, trial.last_result or {}), caught_up)
 
+    def _is_awaited(self, donor: Trial) -> bool:
+        """Whether somebody waits for a checkpoint of `donor`, perhaps itself."""
+        copies = (one.copy for one in self.copying.values())
+        return any(copy and copy.donor == donor.trial_id and copy.checkpoint is None for copy in copies)
+
     def _hand_out(self, donor: Trial, *, to_itself: bool = False) -> list[Command]:
         """Let those that wait for a checkpoint of `donor` have its latest, if it has any."""
         commands: list[Command] = []

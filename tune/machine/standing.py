@@ -97,9 +97,12 @@ class Standing:
         return Leave(trial.reason)
 
     def _ask_to_save(self, trial: Trial) -> Answer:
+        self._expect_save(trial)
+        return SaveNow()
+
+    def _expect_save(self, trial: Trial) -> None:
         trial.is_saving = True
         self._wait_for_save(trial)
-        return SaveNow()
 
     def _wait_for_save(self, trial: Trial) -> None:
         """A save may take as long as it takes, unless somebody waits for the run to be interrupted."""

@@ -126,14 +126,18 @@ class State(Orders):
         """How far a save is. A trial that saves aside waits for no answer, but perhaps in order to leave."""
         commands: list[Command] = []
         match event:
+            case SaveBegun(seq=0):
+                if not trial.told_to_leave:  # it had its chance
+                    self._expect_save(trial)
             case SaveBegun():
                 self._begin_aside(trial)
             case Saved():
                 commands = self._keep_saved(trial, event.checkpoint)
             case SaveFailed():
+                if event.seq or trial.aside is None:  # else the one that was asked for meanwhile is still to come
+                    trial.is_saving = False
                 trial.aside = None
-                trial.is_saving = trial.is_saving and not event.seq
-                trial.save_due = trial.save_due or trial.copies_itself
+                trial.save_due = trial.save_due or self._is_awaited(trial)
         if event.seq:
             return [*commands, Reply(trial.trial_id, event.attempt, event.seq, self._answer(trial))]
         if trial.told_to_leave:
@@ -201,6 +205,7 @@ class State(Orders):
 
     def _report(self, trial: Trial, event: Reported, verdict: Verdict, result: dict[str, Any]) -> list[Command]:
         self._take_result(trial, event, result)
+        trial.is_saving = False
         commands = self._keep_saved(trial, event.checkpoint) if event.checkpoint else []
         if event.saves:
             self._begin_aside(trial)

@@ -44,6 +44,10 @@ class Begin(NamedTuple):
     """The user's code is about to run."""
 
 
+class Bring(NamedTuple):
+    """A checkpoint is being saved that the next report brings along."""
+
+
 class Stage(NamedTuple):
     """The files of the checkpoint that was asked for are written; it is saved while the trial goes on."""
 
@@ -55,7 +59,7 @@ class Save(NamedTuple):
 
 
 class Unsaved(NamedTuple):
-    """There was no room for the checkpoint."""
+    """The checkpoint was not saved."""
 
     why: str
 
@@ -113,4 +117,4 @@ class Outcome(NamedTuple):
     process: Process | None = None
 
 
-Emission = Report | Begin | Stage | Save | Unsaved | Piece | Arrived | Want | Ask | Refuse
+Emission = Report | Begin | Bring | Stage | Save | Unsaved | Piece | Arrived | Want | Ask | Refuse

@@ -1,8 +1,9 @@
 """How an attempt saves its checkpoints: while it waits, or aside, on a thread of its own.
 
 The user's code always writes its files on its own thread: they are of this very moment. What happens aside are their
-checksums, their flush to the disk, their way to where they are kept. One save is under way at a time; what goes wrong
-with it is told at the next report, as if it had been saved there.
+checksums, their flush to the disk, their way to where they are kept. One save is under way at a time. What goes wrong
+with it is told to the experiment, so that nobody waits for it, and raised at the next report, as if it had been saved
+there.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ from tune.storage.places import Access, Staged
 from tune.worker.messages import Save, Stage, Task, Unsaved
 
 __audition_internal__ = True
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Saving:
@@ -38,15 +37,19 @@ class Saving:
         Raises:
             Exception: what `fill` raises, or what went wrong with this save, or with the one before that was aside.
         """
-        self.finish()
         try:
+            self.finish()
             staged = self._place.stage(self._task.trial_id, self._task.attempt, iteration, fill)
             if self._aside:
                 self._staged = staged
                 return Stage()
             return Save(self._place.commit(staged))
-        except OSError as error:
-            return _unsaved(error)
+        except Exception as error:
+            if _is_full(error):
+                return _unsaved(error)
+            if self._channel is not None:
+                self._channel.tell(_unsaved(error))
+            raise
 
     def go_on_aside(self) -> None:
         """Finish on a thread of its own what `take` has begun, once the experiment knows that it was."""
@@ -74,16 +77,26 @@ class Saving:
     def _commit(self, staged: Staged) -> None:
         assert self._channel is not None
         try:
-            try:
-                self._channel.tell(Save(self._place.commit(staged)))
-            except OSError as error:
-                self._channel.tell(_unsaved(error))
+            self._channel.tell(self._committed(staged))
         except Exception as error:  # noqa: BLE001 (raised again where the trial hears of it)
             self._error = error
 
+    def _committed(self, staged: Staged) -> Save | Unsaved:
+        try:
+            return Save(self._place.commit(staged))
+        except Exception as error:  # noqa: BLE001 (the same)
+            if not _is_full(error):
+                self._error = error
+            return _unsaved(error)
 
-def _unsaved(error: OSError) -> Unsaved:
-    """What to tell when there was no room; any other error is the trial's to raise."""
-    if error.errno not in _FULL:
-        raise error
-    return Unsaved(f"there is no room for the checkpoint ({error})")
+
+def _unsaved(error: Exception) -> Unsaved:
+    """What to tell the experiment of a save that failed by `error`."""
+    if _is_full(error):
+        return Unsaved(f"there is no room for the checkpoint ({error})")
+    return Unsaved(f"{type(error).__name__}: {error}")
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether there was no room, which is no fault of the trial's: any other error is its to raise."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -24,7 +24,7 @@ from tune.storage.directory import rendezvous
 from tune.storage.places import Access, DirectoryPlace, Place
 from tune.worker import accord
 from tune.worker.carrying import Carried
-from tune.worker.messages import Ask, Begin, Process, Refuse, Report, Save, Stage, Task, Unsaved
+from tune.worker.messages import Ask, Begin, Bring, Process, Refuse, Report, Save, Stage, Task, Unsaved
 from tune.worker.metrics import check_decisive, normalise
 from tune.worker.saving import Saving
 
@@ -128,6 +128,8 @@ class Session:
         fill = checkpoint if callable(checkpoint) else None
         saved = None
         if checkpoint is not None and fill is None:
+            if self.setting.announces and self.channel is not None:
+                self.channel.tell(Bring())
             saved = self._saving.take(copy_from(_path_of(checkpoint)), self.iteration + 1)
             if isinstance(saved, Unsaved):
                 yield Step(saved, waits=False)
