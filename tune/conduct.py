@@ -83,9 +83,10 @@ def conduct(
     for remark in job.remarks:
         log.warning("%s", remark)
     experiment = Experiment(job.plan(), policies)
-    with _claimed(job), _held(job, resume), _tidied(job, experiment), _executor(job) as executor:
+    with _claimed(job), _held(job, resume) as token, _tidied(job, experiment), _executor(job) as executor:
         variables = (job.run.runtime_env or {}).get("env_vars")
-        program = executor.prepare(staging.program if staging else _program(job, experiment), environment=variables)
+        played = staging.program if staging else _program(job, experiment, token)
+        program = executor.prepare(played, environment=variables)
         _check_feasible(executor, experiment.plan.request)
         if resume:
             _read_back(job, experiment)
@@ -198,15 +199,18 @@ def _check_feasible(executor: TrialExecutor, request: Any) -> None:
 
 
 @contextlib.contextmanager
-def _held(job: Job, resume: bool) -> Iterator[None]:
-    """Hold the experiment's directory until every process of the run is gone; gone again if nothing came of it."""
+def _held(job: Job, resume: bool) -> Iterator[str]:
+    """Hold the experiment's directory until every process of the run is gone; gone again if nothing came of it.
+
+    Gives the token of the hold, by which workers know the directory.
+    """
     home = job.home
     home.make()
     hold = directory.Hold(home.directory)
     try:
         if not resume:
             _refuse_taken(job)
-        yield
+        yield hold.token
     finally:
         if not (home.live / journal.DATABASE).exists():
             (home.directory / directory.LOCK).unlink(missing_ok=True)
@@ -308,7 +312,7 @@ def _restate(job: Job) -> None:
     journal.restate(job.home.live, facts)
 
 
-def _program(job: Job, experiment: Experiment) -> Program:
+def _program(job: Job, experiment: Experiment, token: str) -> Program:
     plan = experiment.plan
     announces = not (plan.start_timeout_s is plan.report_timeout_s is None)
     setting = Setting(
@@ -317,7 +321,7 @@ def _program(job: Job, experiment: Experiment) -> Program:
         plan.metrics,
         job.tune.reuse_actors,
         announces,
-        job.place,
+        job.place.held(token),
         job.run.checkpoint_config.asynchronous,
     )
     return TrialProgram(job.fitted.trainable, setting, job.fitted.parameters)

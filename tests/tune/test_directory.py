@@ -74,7 +74,9 @@ def test_a_second_hold_is_refused_and_says_who_has_it(tmp_path: Path) -> None:
     with holding(tmp_path) as other:
         with pytest.raises(ExperimentBusyError, match=f"process {other.pid} on {socket.gethostname()}"):
             Hold(tmp_path)
-        assert directory.holder(tmp_path) == {"pid": other.pid, "host": socket.gethostname()}
+        found = directory.holder(tmp_path)
+        assert found is not None
+        assert (found["pid"], found["host"]) == (other.pid, socket.gethostname())
 
 
 def test_the_death_of_the_holder_frees_the_directory(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tune.errors import CheckpointCorruptError
 from tune.machine.events import CheckpointRef
 from tune.storage import remote
 from tune.storage.checkpoints import Checkpoint, copy_from
+from tune.storage.directory import Hold
 from tune.storage.manifest import MANIFEST, METADATA
 from tune.storage.places import DAMAGED, DirectoryPlace, Place, UrlPlace, place_at
 
@@ -64,6 +65,19 @@ def leftovers(tmp_path: Path) -> list[str]:
 def test_an_address_names_a_directory_or_a_url(tmp_path: Path) -> None:
     assert place_at(tmp_path) == DirectoryPlace(str(tmp_path))
     assert place_at("gs://bucket/e/") == UrlPlace("gs://bucket/e")
+
+
+def test_a_worker_sees_a_directory_only_where_its_run_holds_it(tmp_path: Path) -> None:
+    ours, others = tmp_path / "ours", tmp_path / "others"
+    for directory in (ours, others):
+        directory.mkdir()
+    held, _left = Hold(ours), Hold(others).release()
+    assert place_at(ours).held(held.token).is_seen()
+    assert not place_at(others).held(held.token).is_seen()
+    held.release()
+    later = Hold(ours)
+    assert not place_at(ours).held(held.token).is_seen()
+    later.release()
 
 
 def test_what_is_saved_is_fetched_again(place: Place, tmp_path: Path) -> None:

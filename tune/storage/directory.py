@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import socket
 import time
@@ -24,9 +25,12 @@ class Hold:
     """Exclusive use of an experiment's directory, until `release` or the death of this process.
 
     A process that is forked meanwhile has no part in it: else it would keep the directory when this one is killed.
+    Who knows its `token` can tell whether a directory is the one that is held: another machine may have one of that
+    name.
     """
 
     def __init__(self, directory: Path) -> None:
+        self.token = secrets.token_hex(16)
         self._file: IO[str] = (directory / LOCK).open("a+")
         try:
             if not _lock(self._file):
@@ -38,7 +42,7 @@ class Hold:
             if not _is_still(directory / LOCK, self._file):
                 raise ExperimentBusyError(f"another run has just given {directory} up: try again")
             self._file.truncate(0)
-            json.dump({"pid": os.getpid(), "host": socket.gethostname()}, self._file)
+            json.dump({"pid": os.getpid(), "host": socket.gethostname(), "token": self.token}, self._file)
             self._file.flush()
             _held.add(self)
         except BaseException:
@@ -86,6 +90,15 @@ def holder(directory: Path) -> dict[str, Any] | None:
     except OSError:
         pass
     return None
+
+
+def is_held_by(directory: Path, token: str) -> bool:
+    """Whether the hold with this `token` is on `directory`, as this machine sees it."""
+    try:
+        with (directory / LOCK).open() as file:
+            return _read_holder(file).get("token") == token
+    except OSError:
+        return False
 
 
 def sweep(directory: Path) -> None:

@@ -17,14 +17,14 @@ import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from tune.machine.events import CheckpointRef
 from tune.storage import flushing, manifest, remote
 from tune.storage.checkpoints import Checkpoint, SaveFunction
-from tune.storage.directory import LOCK, rendezvous
+from tune.storage.directory import is_held_by, rendezvous
 
 __audition_internal__ = True
 
@@ -130,6 +130,10 @@ class Place(Access):
 
     address: str
 
+    def held(self, token: str) -> Place:
+        """This place for the workers of the run whose hold has this `token`."""
+        return self
+
     def at(self, checkpoint: CheckpointRef) -> Checkpoint:
         """The checkpoint as users hold it."""
         return Checkpoint(f"{self.address}/{checkpoint.path}")
@@ -172,13 +176,21 @@ class Place(Access):
 
 @dataclass(frozen=True)
 class DirectoryPlace(Place):
-    """The experiment's own directory. With `durable` each checkpoint is flushed to the disk before it counts."""
+    """The experiment's own directory. With `durable` each checkpoint is flushed to the disk before it counts.
+
+    A worker knows it by the `token` of the run that holds it: its machine may have a directory of the same name, with
+    an experiment that ran there once.
+    """
 
     address: str
     durable: bool = False
+    token: str | None = None
+
+    def held(self, token: str) -> Place:
+        return replace(self, token=token)
 
     def is_seen(self) -> bool:
-        return self._path(LOCK).exists()
+        return self.token is not None and is_held_by(Path(self.address), self.token)
 
     def _folder_for(self, name: str) -> Path:
         place = self._path(name)
