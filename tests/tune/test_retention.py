@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tune.machine import retention
 from tune.machine.events import CheckpointRef
+from tune.machine.hoard import Hoard
 from tune.machine.plan import Plan, Retention
 from tune.machine.trial import Trial
 
@@ -82,3 +83,15 @@ def test_checkpoints_may_be_kept_by_an_attribute_of_their_own(order: str, score:
     plan = Plan(("loss",), ("min",), retention=Retention(score_attribute="accuracy", score_order=order))
     assert retention.score(plan, {"loss": 1.0, "accuracy": 0.9}) == score
     assert retention.score(plan, {"loss": 1.0}) == -math.inf
+
+
+def test_offers_withdrawn_take_no_room_and_those_that_stand_go_worst_first() -> None:
+    hoard = Hoard(limit=0, bytes=1)
+    refs = [CheckpointRef(f"checkpoints/t0/{number}-1", number) for number in range(1000)]
+    for number, one in enumerate(refs):
+        hoard.offer("t0", one, score=-number)
+        if number % 100:
+            hoard.withdraw("t0", one)
+    assert len(hoard._offers) <= 2 * 10
+    going = iter(hoard.next_to_go, None)
+    assert [offer.checkpoint.iteration for offer in going] == list(range(900, -1, -100))

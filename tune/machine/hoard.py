@@ -28,26 +28,38 @@ class Offer(NamedTuple):
 class Hoard:
     """The bytes of all checkpoints that are held, against a `limit` (None: without).
 
-    An offer stands until it is taken: whether the trial still has the checkpoint is for the one who takes it to see.
+    An offer stands until it is taken, made anew or withdrawn. Those that no longer stand stay among the others until
+    they are more than half of them: to look for one would take longer each time.
     """
 
     limit: int | None
     bytes: int = 0
     _offers: list[Offer] = field(default_factory=list)
+    _standing: dict[tuple[str, str], Offer] = field(default_factory=dict)
     _count: int = 0
 
     def offer(self, trial_id: str, checkpoint: CheckpointRef, score: float, *, latest: bool = False) -> None:
         """Say that a checkpoint may go; `latest` is that of a trial that has ended."""
         if self.limit is not None:
             self._count += 1
-            heapq.heappush(self._offers, Offer(latest, score, self._count, trial_id, checkpoint))
+            self.put_back(Offer(latest, score, self._count, trial_id, checkpoint))
 
     def put_back(self, offer: Offer) -> None:
         """It was not taken after all."""
+        self._standing[offer.trial_id, offer.checkpoint.path] = offer
         heapq.heappush(self._offers, offer)
+        if len(self._offers) > 2 * len(self._standing):
+            self._offers = sorted(self._standing.values())
+
+    def withdraw(self, trial_id: str, checkpoint: CheckpointRef) -> None:
+        """The trial has let go of a checkpoint, whether it was offered or not."""
+        self._standing.pop((trial_id, checkpoint.path), None)
 
     def next_to_go(self) -> Offer | None:
         """What should go next; None while the limit is kept, or when nothing may."""
-        if self.limit is None or self.bytes <= self.limit or not self._offers:
-            return None
-        return heapq.heappop(self._offers)
+        while self.limit is not None and self.bytes > self.limit and self._offers:
+            offer = heapq.heappop(self._offers)
+            key = offer.trial_id, offer.checkpoint.path
+            if self._standing.get(key) is offer:
+                return self._standing.pop(key)
+        return None

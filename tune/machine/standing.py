@@ -151,8 +151,6 @@ class Standing:
         spared: list[Offer] = []
         while (offer := self._hoard.next_to_go()) is not None:
             trial = self.trials[offer.trial_id]
-            if offer.checkpoint not in trial.checkpoints:
-                continue
             if trial is self.best and offer.latest:
                 spared.append(offer)
             elif trial.checkpoint != offer.checkpoint or trial.state is TrialState.TERMINATED:
@@ -163,6 +161,7 @@ class Standing:
 
     def _drop(self, trial: Trial, checkpoint: CheckpointRef) -> list[Command]:
         trial.checkpoints.remove(checkpoint)
+        self._hoard.withdraw(trial.trial_id, checkpoint)
         del trial.saved_totals[checkpoint.path], trial.scores[checkpoint.path]
         return [*self._let_go(checkpoint)]
 
@@ -173,6 +172,8 @@ class Standing:
 
     def _forget_checkpoints(self, trial: Trial) -> list[Command]:
         held, trial.checkpoints = trial.checkpoints, []
+        for one in held:
+            self._hoard.withdraw(trial.trial_id, one)
         trial.saved_totals.clear()
         trial.scores.clear()
         return [command for one in held for command in self._let_go(one)]

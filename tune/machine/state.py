@@ -221,6 +221,8 @@ class State(Orders):
     def _refuse(self, trial: Trial, event: CheckpointRefused) -> list[Command]:
         refused = [one for one in trial.checkpoints if one.path == event.checkpoint.path]
         trial.checkpoints = [one for one in trial.checkpoints if one not in refused]
+        for one in refused:
+            self._hoard.withdraw(trial.trial_id, one)
         gone = [command for one in refused for command in self._let_go(one)]
         trial.restore(trial.checkpoint)
         trial.saved_totals.pop(event.checkpoint.path, None)
