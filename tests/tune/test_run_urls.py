@@ -17,6 +17,7 @@ import tune
 from tests.tune.s3 import s3  # noqa: F401 (a fixture)
 from tests.tune.trainables import counting, iterations, saving, steps_done, steps_in
 from tune.cli import app
+from tune.storage import remote
 from tune.storage.home import Home
 from tune.storage.places import place_at
 
@@ -85,6 +86,23 @@ def test_another_machine_reads_it_and_goes_on(run, home):
     assert len(tune.ResultGrid(home.address)) == 3
 
 
+def test_a_journal_is_fetched_once_by_who_goes_on_with_it_and_never_by_who_published_it(run, home, monkeypatch):
+    fetched = []
+
+    def fetch(url, target):
+        fetched.append(url)
+        return copy_of(url, target)
+
+    copy_of = remote.fetch
+    monkeypatch.setattr(remote, "fetch", fetch)
+    run(counting, num_samples=1, **SPACE)
+    tune.ResultGrid(home.address)
+    assert fetched == []
+    forget(home)
+    assert len(tune.resume(home.address, num_samples=1, verbose=0)) == 2
+    assert fetched == [f"{home.address}/experiment.db"]
+
+
 def steps_in_url(checkpoint) -> int:
     with checkpoint.as_directory() as path:
         return steps_in(tune.Checkpoint(path))
@@ -138,6 +156,7 @@ def test_a_taken_name_is_refused_and_one_that_is_not_there_is_said(run, home):
         tune.resume(home.address)
     with pytest.raises(tune.NotAnExperimentError, match="no experiment to resume"):
         run(counting, resume=True, **SPACE)
+    assert list(home.live.parent.iterdir()) == []
     assert not tune.Tuner.can_restore(home.address)
     run(counting, **SPACE)
     forget(home)

@@ -20,12 +20,14 @@ from pathlib import Path
 from tune.errors import NotAnExperimentError
 from tune.machine.events import CheckpointRef
 from tune.storage import chain, flushing, journal, mark, remote
-from tune.storage.directory import Hold
+from tune.storage.directory import LOCK, Hold
 from tune.storage.home import Home, make_live
 from tune.storage.journal import DATABASE
 from tune.storage.places import Place
 
 log = logging.getLogger(__name__)
+
+_SEEN = ".published"
 
 _INTERVAL_S = 10.0
 _SHARE = 20
@@ -106,6 +108,7 @@ def publish(connection: sqlite3.Connection, home: Home) -> None:
             _replace(copy, Path(home.address, DATABASE))
     finally:
         copy.unlink(missing_ok=True)
+    _see(home.live, _version(home))
 
 
 def _replace(source: Path, path: Path) -> None:
@@ -118,10 +121,7 @@ def _replace(source: Path, path: Path) -> None:
 
 def is_published(home: Home) -> bool:
     """Whether there is a journal at `home`."""
-    if remote.is_url(home.address):
-        with remote.reaching(home.address):
-            return remote.exists(f"{home.address}/{DATABASE}")
-    return Path(home.address, DATABASE).is_file()
+    return _version(home) is not None
 
 
 def exists(home: Home) -> bool:
@@ -143,19 +143,15 @@ def bring_back(home: Home) -> None:
     hold = Hold(home.directory)
     try:
         found = home.live / f".{DATABASE}.brought"
-        if not _fetch(home, found):
-            if not (home.live / DATABASE).is_file():
-                raise NotAnExperimentError(f"there is no experiment at {home.address}")
-            return
-        if _has_all_of(home.live, found):
-            found.unlink()
-            return
-        _set_aside(home.live)
-        found.rename(home.live / DATABASE)
+        if (version := _fetch_newer(home, found)) is not None:
+            _set_aside(home.live)
+            found.rename(home.live / DATABASE)
+            _see(home.live, version)
     finally:
-        hold.release()
         if not (home.live / DATABASE).is_file():
+            (home.directory / LOCK).unlink()
             home.remove_if_empty()
+        hold.release()
 
 
 def readable(address: str) -> Path:
@@ -170,30 +166,66 @@ def readable(address: str) -> Path:
     home = Home.at(address)
     digest = hashlib.blake2b(home.address.encode(), digest_size=6).hexdigest()
     copy = home.live.with_name(f".read-{digest}")
-    make_live(copy, home.address)
-    found = copy / f".{DATABASE}.{threading.get_ident()}"
+    found = home.live.with_name(f"{copy.name}.{threading.get_ident()}")
     try:
-        if not _fetch(home, found):
-            if not (home.live / DATABASE).is_file():
-                raise NotAnExperimentError(f"there is no experiment at {home.address}")
+        if _fetch_newer(home, found) is None:
             return home.live
-        if _has_all_of(home.live, found):
-            return home.live
+        make_live(copy, home.address)
         found.replace(copy / DATABASE)
         return copy
     finally:
         found.unlink(missing_ok=True)
 
 
+def _fetch_newer(home: Home, target: Path) -> str | None:
+    """Copy what is published to `target`, unless the live journal of `home` has all of it; which version that is.
+
+    Raises:
+        NotAnExperimentError: nothing is published, nor here.
+    """
+    version = _version(home)
+    if version is not None and _has_seen(home.live, version):
+        return None
+    if version is None or not _fetch(home, target):
+        if not (home.live / DATABASE).is_file():
+            raise NotAnExperimentError(f"there is no experiment at {home.address}")
+        return None
+    if not _has_all_of(home.live, target):
+        return version
+    _see(home.live, version)
+    target.unlink()
+    return None
+
+
 def _fetch(home: Home, target: Path) -> bool:
-    target.unlink(missing_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     if remote.is_url(home.address):
         with remote.reaching(home.address):
             return remote.fetch(f"{home.address}/{DATABASE}", target)
-    if not is_published(home):
-        return False
     shutil.copyfile(Path(home.address, DATABASE), target)
     return True
+
+
+def _version(home: Home) -> str | None:
+    """What is another whenever the journal at `home` is; None when there is none."""
+    if remote.is_url(home.address):
+        with remote.reaching(home.address):
+            return remote.version(f"{home.address}/{DATABASE}")
+    try:
+        found = Path(home.address, DATABASE).stat()
+    except FileNotFoundError:
+        return None
+    return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
+
+
+def _see(live: Path, version: str | None) -> None:
+    """Remember that the journal in `live` has all of the published one of this version: it need not be fetched."""
+    (live / _SEEN).write_text(version or "")
+
+
+def _has_seen(live: Path, version: str) -> bool:
+    seen = live / _SEEN
+    return (live / DATABASE).is_file() and seen.is_file() and seen.read_text() == version
 
 
 def _has_all_of(live: Path, published: Path) -> bool:

@@ -99,6 +99,15 @@ def exists(url: str) -> bool:
     return bool(system.exists(path))
 
 
+def version(url: str) -> str | None:
+    """What is another whenever the file at `url` is; None when there is none."""
+    system, path = _at(url)
+    try:
+        return str(system.ukey(path))
+    except FileNotFoundError:
+        return None
+
+
 @contextlib.contextmanager
 def reaching(url: str) -> Iterator[None]:
     """Say of any error that comes of it that `url` cannot be reached; each scheme's library has errors of its own.
