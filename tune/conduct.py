@@ -7,7 +7,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from executor.connect import connect
 from executor.interface import Prepared, Program, TrialExecutor
@@ -16,6 +16,7 @@ from tune.asking import Asking, AskingAside, AskingInline
 from tune.conclusion import conclude, told_how_to_go_on
 from tune.crew import Crew
 from tune.errors import (
+    ExperimentBusyError,
     InvalidArgumentError,
     NotRebuildableError,
 )
@@ -28,7 +29,8 @@ from tune.machine.policies import Policies
 from tune.notices import Notices, NoticesAside, NoticesAtOnce, Telling
 from tune.porter import Porter
 from tune.reopening import Foreign, Reopening, compare
-from tune.storage import chain, data, directory, journal, mark, publishing, recipe
+from tune.storage import chain, data, directory, journal, mark, publishing, recipe, remote
+from tune.storage.claim import Claim
 from tune.storage.grouped import GroupedJournal
 from tune.storage.journal import Journal, SqliteJournal
 from tune.storage.places import DirectoryPlace, Keeper
@@ -55,6 +57,13 @@ class Staging:
     observer: Observer
 
 
+class Held(NamedTuple):
+    """What a run has of its experiment alone: workers know the directory by `token`, a URL's machines by `claim`."""
+
+    token: str
+    claim: Claim | None
+
+
 def conduct(
     job: Job,
     *,
@@ -74,27 +83,26 @@ def conduct(
         TuneError: it could not go on; what was reached is kept.
     """
     job.check()
-    if resume:
-        if job.home.is_published:
-            publishing.bring_back(job.home)
-        _recall(job)
-    policies = job.policies()
-    foreign = _hold_against_space(job, policies) if resume else None
-    for remark in job.remarks:
-        log.warning("%s", remark)
-    experiment = Experiment(job.plan(), policies)
-    with _claimed(job), _held(job, resume) as token, _tidied(job, experiment), _executor(job) as executor:
-        variables = (job.run.runtime_env or {}).get("env_vars")
-        played = staging.program if staging else _program(job, experiment, token)
-        program = executor.prepare(played, environment=variables)
-        _check_feasible(executor, experiment.plan.request)
+    with _claimed(job), _held(job, resume) as held:
         if resume:
-            _read_back(job, experiment)
-            _restate(job)
-        else:
-            journal.create(job.home.live, job.facts())
-        amending = _amending(job, reopening or Reopening(), foreign) if resume else None
-        _run(job, experiment, executor, program, staging, amending, begun)
+            _recall(job)
+        policies = job.policies()
+        foreign = _hold_against_space(job, policies) if resume else None
+        for remark in job.remarks:
+            log.warning("%s", remark)
+        experiment = Experiment(job.plan(), policies)
+        with _tidied(job, experiment, held), _executor(job) as executor:
+            variables = (job.run.runtime_env or {}).get("env_vars")
+            played = staging.program if staging else _program(job, experiment, held)
+            program = executor.prepare(played, environment=variables)
+            _check_feasible(executor, experiment.plan.request)
+            if resume:
+                _read_back(job, experiment, held)
+                _restate(job)
+            else:
+                journal.create(job.home.live, job.facts())
+            amending = _amending(job, reopening or Reopening(), foreign) if resume else None
+            _run(job, experiment, executor, program, held, staging, amending, begun)
     return conclude(job.home.address, experiment, raise_on_failed_trial=raise_on_failed_trial)
 
 
@@ -103,6 +111,7 @@ def _run(
     experiment: Experiment,
     executor: TrialExecutor,
     program: Prepared,
+    held: Held,
     staging: Staging | None,
     amending: Amending | None,
     begun: Callable[[], None],
@@ -111,7 +120,7 @@ def _run(
     with (
         told_how_to_go_on(job.home.address),
         contextlib.closing(_journal(job, executor, staging)) as written,
-        _published(job) as keeper,
+        _published(job, held) as keeper,
     ):
         crew = Crew(
             executor,
@@ -124,6 +133,8 @@ def _run(
         )
         asking = _asking(experiment.policies, executor)
         loop = Loop(experiment, executor, written, crew, [staging.observer] if staging else [], asking)
+        if held.claim is not None:
+            held.claim.when_lost(loop.abandon)
         notices = _notices(job, experiment, loop, executor)
         with interruptible(loop.interrupt), contextlib.closing(notices) if notices else contextlib.nullcontext():
             loop.open(amending)
@@ -155,26 +166,28 @@ def _claimed(job: Job) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _tidied(job: Job, experiment: Experiment) -> Iterator[None]:
+def _tidied(job: Job, experiment: Experiment, held: Held) -> Iterator[None]:
     """Leave no empty folders: workers make them, and remove logs that are empty until the executor is closed.
 
     Nor any checkpoint that nobody was told of: an attempt may have died after it was complete.
     """
     try:
         yield
-        _sweep(job, experiment)
+        _sweep(job, experiment, held)
     finally:
         for name in (directory.LOGS, directory.RENDEZVOUS):
             with contextlib.suppress(OSError):
                 (job.directory / name).rmdir()
 
 
-def _sweep(job: Job, experiment: Experiment) -> None:
+def _sweep(job: Job, experiment: Experiment, held: Held) -> None:
     """Remove the checkpoints that are of no use, once no published journal counts on them any more."""
     try:
         if job.home.is_published:
-            publishing.publish_now(job.home)
+            publishing.publish_now(job.home, held.claim)
         job.place.sweep(experiment.kept_checkpoints)
+    except ExperimentBusyError:
+        raise
     except Exception as error:  # noqa: BLE001 (whatever a storage has against it, the results stand)
         log.warning("%s: what is of no use there could not be removed: %s", job.home.address, error)
 
@@ -199,10 +212,10 @@ def _check_feasible(executor: TrialExecutor, request: Any) -> None:
 
 
 @contextlib.contextmanager
-def _held(job: Job, resume: bool) -> Iterator[str]:
-    """Hold the experiment's directory until every process of the run is gone; gone again if nothing came of it.
+def _held(job: Job, resume: bool) -> Iterator[Held]:
+    """Hold the experiment until every process of the run is gone; gone again if nothing came of it.
 
-    Gives the token of the hold, by which workers know the directory.
+    One that goes on has its newest journal here.
     """
     home = job.home
     home.make()
@@ -210,7 +223,10 @@ def _held(job: Job, resume: bool) -> Iterator[str]:
     try:
         if not resume:
             _refuse_taken(job)
-        yield hold.token
+        with Claim(home.address, home.live) if remote.is_url(home.address) else contextlib.nullcontext() as claim:
+            if resume and home.is_published:
+                publishing.bring_up_to_date(home)
+            yield Held(hold.token, claim)
     finally:
         if not (home.live / journal.DATABASE).exists():
             (home.directory / directory.LOCK).unlink(missing_ok=True)
@@ -231,12 +247,12 @@ def _refuse_taken(job: Job) -> None:
 
 
 @contextlib.contextmanager
-def _published(job: Job) -> Iterator[Keeper]:
+def _published(job: Job, held: Held) -> Iterator[Keeper]:
     """Who keeps the checkpoints; where readers elsewhere have only what is published, the journal's publisher."""
     if not job.home.is_published:
         yield job.place
         return
-    with contextlib.closing(publishing.Publisher(job.home, job.place)) as publisher:
+    with contextlib.closing(publishing.Publisher(job.home, job.place, held.claim)) as publisher:
         yield publisher
 
 
@@ -280,7 +296,7 @@ def _amending(job: Job, reopening: Reopening, foreign: Foreign | None) -> Amendi
     return amend
 
 
-def _read_back(job: Job, experiment: Experiment) -> None:
+def _read_back(job: Job, experiment: Experiment, held: Held) -> None:
     """Fold the journal, so that the experiment and its policies stand where they stood."""
     live = job.home.live
     acknowledged = mark.reached(live)
@@ -299,7 +315,7 @@ def _read_back(job: Job, experiment: Experiment) -> None:
                 " cannot keep; use numbers, strings, or functions that can be imported"
             )
     directory.sweep(job.directory)
-    _sweep(job, experiment)
+    _sweep(job, experiment, held)
 
 
 def _restate(job: Job) -> None:
@@ -312,7 +328,7 @@ def _restate(job: Job) -> None:
     journal.restate(job.home.live, facts)
 
 
-def _program(job: Job, experiment: Experiment, token: str) -> Program:
+def _program(job: Job, experiment: Experiment, held: Held) -> Program:
     plan = experiment.plan
     announces = not (plan.start_timeout_s is plan.report_timeout_s is None)
     setting = Setting(
@@ -321,7 +337,7 @@ def _program(job: Job, experiment: Experiment, token: str) -> Program:
         plan.metrics,
         job.tune.reuse_actors,
         announces,
-        job.place.held(token),
+        job.place.held(held.token),
         job.run.checkpoint_config.asynchronous,
     )
     return TrialProgram(job.fitted.trainable, setting, job.fitted.parameters)

@@ -125,6 +125,7 @@ class Loop:
         Raises:
             InfeasibleRequestError: a trial asks for what no node has; the others were saved, and the run may go on.
             ClusterError: the cluster is gone; the same.
+            ExperimentBusyError: another has taken the experiment up.
             JournalLostError: what happened cannot be kept any more; nothing was let out that is not.
         """
         try:
@@ -177,6 +178,11 @@ class Loop:
     def close(self, reason: str) -> None:
         """Have running trials save and stop, and the run end; safe from any thread."""
         self._posted.put(partial(self._suspend, reason))
+        self._executor.wake()
+
+    def abandon(self, error: Exception) -> None:
+        """End every trial at once, and the run with `error`; safe from any thread."""
+        self._posted.put(partial(self._abandon, error))
         self._executor.wake()
 
     def before_end(self, call: Callable[[], None]) -> None:
@@ -389,6 +395,10 @@ class Loop:
         """End the run in good order, and then by `error`."""
         self._error = error
         self._suspend(reason)
+
+    def _abandon(self, error: Exception) -> None:
+        self._give_up(error, "it is another's now")
+        self._crew.kill_all("the run was abandoned")
 
     def _suspend(self, reason: str) -> None:
         if self._experiment.closing is None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import sqlite3
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from tests.tune.s3 import s3  # noqa: F401 (a fixture)
 from tests.tune.trainables import counting, iterations, saving, steps_done, steps_in
 from tune.cli import app
 from tune.storage import remote
+from tune.storage.claim import Claim
 from tune.storage.home import Home
 from tune.storage.places import place_at
 
@@ -101,6 +104,23 @@ def test_a_journal_is_fetched_once_by_who_goes_on_with_it_and_never_by_who_publi
     forget(home)
     assert len(tune.resume(home.address, num_samples=1, verbose=0)) == 2
     assert fetched == [f"{home.address}/experiment.db"]
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["at its end", "while it runs"])
+def test_a_run_that_another_machine_took_over_ends_and_publishes_nothing_any_more(run, home, monkeypatch, waits):
+    monkeypatch.setitem(Claim.__init__.__kwdefaults__, "beat_s", 0.05 if waits else 3600.0)
+
+    def train(_config):
+        remote.write(f"{home.address}/.owner", json.dumps({"token": "other", "pid": 7, "host": "elsewhere"}).encode())
+        while waits:
+            time.sleep(0.01)
+        tune.report(score=1)
+
+    with pytest.raises(tune.ExperimentBusyError, match="taken up by process 7 on elsewhere"):
+        run(train, **SPACE)
+    forget(home)
+    assert remote.read(f"{home.address}/.owner")
+    assert all(not one.metrics for one in tune.ResultGrid(home.address))
 
 
 def steps_in_url(checkpoint) -> int:

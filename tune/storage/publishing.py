@@ -17,9 +17,10 @@ import threading
 import time
 from pathlib import Path
 
-from tune.errors import NotAnExperimentError
+from tune.errors import ExperimentBusyError, NotAnExperimentError
 from tune.machine.events import CheckpointRef
 from tune.storage import chain, flushing, journal, mark, remote
+from tune.storage.claim import Claim
 from tune.storage.directory import LOCK, Hold
 from tune.storage.home import Home, make_live
 from tune.storage.journal import DATABASE
@@ -35,11 +36,14 @@ _SHARE = 20
 
 
 class Publisher:
-    """Publishes a journal whenever it has grown, on a thread of its own, until it is closed."""
+    """Publishes a journal whenever it has grown, on a thread of its own, until it is closed or `claim` is lost."""
 
-    def __init__(self, home: Home, place: Place, *, interval_s: float = _INTERVAL_S) -> None:
+    def __init__(
+        self, home: Home, place: Place, claim: Claim | None = None, *, interval_s: float = _INTERVAL_S
+    ) -> None:
         self._home = home
         self._place = place
+        self._claim = claim
         self._interval_s = interval_s
         self._doomed: list[CheckpointRef] = []
         self._published: tuple[int, bytes] | None = None
@@ -71,6 +75,8 @@ class Publisher:
         began = time.monotonic()
         try:
             self._publish()
+        except ExperimentBusyError as error:
+            log.warning("%s", error)
         except Exception as error:  # noqa: BLE001 (every library behind a URL has errors of its own)
             kept = f"everything is kept in {self._home.live}, and is published once that works"
             log.warning("%s: its journal could not be published (%s); %s", self._home.address, error, kept)
@@ -81,27 +87,37 @@ class Publisher:
         with journal.reading(self._home.live) as connection:
             reached = chain.last(connection)
             if reached != self._published:
-                publish(connection, self._home)
+                publish(connection, self._home, self._claim)
                 self._published = reached
         for checkpoint in doomed:
             self._place.delete(checkpoint)
             self._doomed.remove(checkpoint)
 
 
-def publish_now(home: Home) -> None:
-    """Publish the live journal of `home` as it stands."""
+def publish_now(home: Home, claim: Claim | None) -> None:
+    """Publish the live journal of `home` as it stands.
+
+    Raises:
+        ExperimentBusyError: `claim` is lost.
+    """
     with journal.reading(home.live) as connection:
-        publish(connection, home)
+        publish(connection, home, claim)
 
 
-def publish(connection: sqlite3.Connection, home: Home) -> None:
-    """Put a copy of the journal that `connection` reads in the place of the one at `home`."""
+def publish(connection: sqlite3.Connection, home: Home, claim: Claim | None) -> None:
+    """Put a copy of the journal that `connection` reads in the place of the one at `home`.
+
+    Raises:
+        ExperimentBusyError: `claim` is lost.
+    """
     copy = home.live / f".{DATABASE}.published"
     copy.unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as target:
         connection.backup(target)
         target.execute("PRAGMA journal_mode = DELETE")  # so that it is one file, and can be read where nobody may write
     try:
+        if claim is not None:
+            claim.check()
         if remote.is_url(home.address):
             remote.replace(copy, f"{home.address}/{DATABASE}")
         else:
@@ -130,10 +146,7 @@ def exists(home: Home) -> bool:
 
 
 def bring_back(home: Home) -> None:
-    """See to it that the live journal of `home`, before it goes on here, has all that was published.
-
-    It has when the experiment ran here last. When it ran elsewhere since, what is published takes its place, and the
-    one that was here is kept beside it.
+    """Hold the experiment's directory, and `bring_up_to_date` its live journal.
 
     Raises:
         NotAnExperimentError: nothing is at `home`, nor here.
@@ -142,16 +155,28 @@ def bring_back(home: Home) -> None:
     home.make()
     hold = Hold(home.directory)
     try:
-        found = home.live / f".{DATABASE}.brought"
-        if (version := _fetch_newer(home, found)) is not None:
-            _set_aside(home.live)
-            found.rename(home.live / DATABASE)
-            _see(home.live, version)
+        bring_up_to_date(home)
     finally:
         if not (home.live / DATABASE).is_file():
             (home.directory / LOCK).unlink()
             home.remove_if_empty()
         hold.release()
+
+
+def bring_up_to_date(home: Home) -> None:
+    """See to it that the live journal of `home`, before it goes on here, has all that was published.
+
+    It has when the experiment ran here last. When it ran elsewhere since, what is published takes its place, and the
+    one that was here is kept beside it.
+
+    Raises:
+        NotAnExperimentError: nothing is at `home`, nor here.
+    """
+    found = home.live / f".{DATABASE}.brought"
+    if (version := _fetch_newer(home, found)) is not None:
+        _set_aside(home.live)
+        found.rename(home.live / DATABASE)
+        _see(home.live, version)
 
 
 def readable(address: str) -> Path:

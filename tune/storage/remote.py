@@ -147,6 +147,13 @@ def replace(source: Path, url: str) -> None:
     system.mv(f"{path}.new", path)
 
 
+def remove_file(url: str) -> None:
+    """Remove a file; one that is gone already is fine."""
+    system, path = _at(url)
+    with contextlib.suppress(FileNotFoundError):
+        system.rm_file(path)
+
+
 def remove(url: str) -> None:
     """Remove whatever is at `url`, its manifest first: what is left when this is cut short counts for nothing."""
     system, root = _at(url)
