@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -475,6 +476,19 @@ def test_a_trial_that_cannot_save_for_an_interrupt_goes_on_after_the_resume_and_
     bench.fail("t0")
     assert bench.state("t0") == ("PAUSED" if told else "PENDING")
     assert bench.trial("t0").failures == 0
+
+
+def test_a_journal_in_which_a_last_failure_on_the_way_to_other_resources_did_not_end_the_trial_is_followed() -> None:
+    bench = two(t0_1=WIDER)
+    bench.answer("t0", offers=True)
+    bench.fail("t0")
+    assert bench.state("t0") == "ERROR"
+    *before, failed = bench.experiment.take_entries()
+    resumed = Experiment(bench.plan, bound({}, 4, searcher=Listening(), scheduler=Script()))
+    for entry in [*before, replace(failed, state="PENDING")]:
+        resumed.replay(entry)
+    assert resumed.trials["t0"].state == "PENDING"
+    assert resumed.wanted().trial_id == "t0"
 
 
 def test_resources_that_cannot_be_had_are_given_up_for_those_that_it_had() -> None:

@@ -183,6 +183,14 @@ def stands_where_it_stood(before: Experiment, after: Experiment) -> None:
         _check(same, "I10", "a resumed experiment stands where it stood", name, repr(one), repr(other))
 
 
+def leads_where_it_led(entry: Entry, after: Experiment) -> None:
+    trial_id = getattr(entry.event, "trial_id", None)
+    same = trial_id is None or after.trials[trial_id].state == entry.state
+    _check(
+        same, "I10", "an entry read back leads its trial where it led it", entry, trial_id and after.trials[trial_id]
+    )
+
+
 def comes_to_the_same(killed: Mapping[Any, Any], whole: Mapping[Any, Any]) -> None:
     """Trials ran one after the other, and nothing but the driver died."""
     differing = [key for key in {**whole, **killed} if killed.get(key) != whole.get(key)]

@@ -101,7 +101,9 @@ class Play:
         scheduler.bind(ScheduleContext("loss", "min", self.world.seed, self.witness.total_trials))
         experiment = Experiment(self.world.plan, Policies(scheduler, self.witness, None, ("loss",)))
         for row in self.rows:
-            experiment.replay(to_entry(row, code=True))
+            entry = to_entry(row, code=True)
+            experiment.replay(entry)
+            invariants.leads_where_it_led(entry, experiment)
         self.disk.sweep({kept.path for kept in experiment.kept_checkpoints})
         return experiment
 

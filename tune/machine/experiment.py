@@ -82,13 +82,14 @@ class Experiment(Prospects):
     def replay(self, entry: Entry) -> None:
         """Take in an entry read back; the policies are told what they were told then, and their answers dropped."""
         self._pass_time(entry.time)
-        result = self._result_of(entry.event, entry.wall)
-        self._ask(entry.event, result)
-        self._closing_by(entry.event, result)
-        self.apply(entry.event, entry.verdict, result)
+        event = _as_taken(entry)
+        result = self._result_of(event, entry.wall)
+        self._ask(event, result)
+        self._closing_by(event, result)
+        self.apply(event, entry.verdict, result)
         self.position += 1
-        self._tell(entry.event)
-        self._following(entry.event)
+        self._tell(event)
+        self._following(event)
 
     def _pass_time(self, time: float) -> None:
         self.time = max(time, self.time)
@@ -314,6 +315,14 @@ class Experiment(Prospects):
             more = self.policies.failed(trial) if failed else self.policies.completed(trial)
             decisions = {**decisions, **more}
         return decisions
+
+
+def _as_taken(entry: Entry) -> Event:
+    """The event as it was taken in: there are journals in which a last failure did not end a trial that was leaving."""
+    event = entry.event
+    if isinstance(event, Failed) and event.final and entry.state and not TrialState(entry.state).final:
+        return replace(event, final=False)
+    return event
 
 
 def _has_checkpoint(event: Reported) -> bool:
