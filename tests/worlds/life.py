@@ -71,11 +71,10 @@ class Life(Program):
             metrics = self._metrics(task, number, iteration, asked)
             seconds = self._seconds(number, iteration) * self._meet_fate(task)
             brings, offers = self._saving(iteration)
-            if brings:  # one save at a time is under way
-                yield from self._finish_aside(task)
-            brought = self._disk.save(task, iteration) if brings else None
+            brought = (yield from self._bring(task, iteration)) if brings else None
+            saves = brings and task.trial_id in self._under_way
             waits = offers or iteration >= free_until or bool(metrics.get("done"))
-            answer = yield Step(Report(metrics, seconds, brought, offers), seconds, waits)
+            answer = yield Step(Report(metrics, seconds, brought, offers, saves=saves), seconds, waits)
             if isinstance(answer, SaveNow):
                 answer = yield from self._save(task, iteration)
             if answer is not None:
@@ -142,9 +141,23 @@ class Life(Program):
             raise SystemExit(EXIT_CODE)
         return math.inf if self._takes(task, Mishap.HANG) else 1.0
 
+    def _bring(self, task: Task, iteration: int) -> Generator[Step, Any, CheckpointRef | None]:
+        """Save what comes with the next report, or begin to; None while it is not complete."""
+        yield from self._finish_aside(task)  # one save at a time is under way
+        if self._habits.aside:
+            self._under_way[task.trial_id] = iteration
+            return None
+        saved = self._saved(task, iteration)
+        if isinstance(saved, Save):
+            return saved.checkpoint
+        yield Step(saved, waits=False)
+        return None
+
     def _save(self, task: Task, iteration: int) -> Generator[Step, Any, Any]:
-        """Save what was asked for, or begin to."""
+        """Save what was asked for, or begin to; nobody answers when that raises, and the trial goes on."""
         yield from self._finish_aside(task)
+        if self._takes(task, Mishap.SAVE_RAISES):
+            return (yield Step(Unsaved("PermissionError: not yours"), waits=False))
         if self._habits.aside:
             self._under_way[task.trial_id] = iteration
             return (yield Step(Stage()))

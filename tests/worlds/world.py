@@ -18,6 +18,7 @@ class Mishap(StrEnum):
     HANG = "a trial hangs from its next step on"
     LINGER = "a trial goes on although it was told to leave"
     DISK_FULL = "a trial finds no room on the disk at its next save"
+    SAVE_RAISES = "a trial's next save raises, which it catches"
     CRASH = "a trial's process ends by a signal of its own"
     KILL = "a trial's process is killed from outside"
     NO_MEMORY = "a trial's process runs out of memory"
@@ -56,7 +57,7 @@ class Habits:
     """How the trials of a world behave when nothing goes wrong.
 
     `saving` is how a checkpoint comes: ``offers`` one, ``brings`` one with its report, ``never``, or now this and now
-    that; with `aside` one that was offered is saved while the trial goes on. The odds are of each report, those of an
+    that; with `aside` it is saved while the trial goes on. The odds are of each report, those of an
     `early_end` of each trial.
     """
 
