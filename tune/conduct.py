@@ -29,7 +29,7 @@ from tune.machine.policies import Policies
 from tune.notices import Notices, NoticesAside, NoticesAtOnce, Telling
 from tune.porter import Porter
 from tune.reopening import Foreign, Reopening, compare
-from tune.storage import chain, data, directory, journal, mark, publishing, recipe, remote
+from tune.storage import chain, data, directory, journal, mark, publishing, recipe
 from tune.storage.claim import Claim
 from tune.storage.grouped import GroupedJournal
 from tune.storage.journal import Journal, SqliteJournal
@@ -217,21 +217,13 @@ def _held(job: Job, resume: bool) -> Iterator[Held]:
 
     One that goes on has its newest journal here.
     """
-    home = job.home
-    home.make()
-    hold = directory.Hold(home.directory)
-    try:
+    with publishing.holding(job.home) as hold:
         if not resume:
             _refuse_taken(job)
-        with Claim(home.address, home.live) if remote.is_url(home.address) else contextlib.nullcontext() as claim:
-            if resume and home.is_published:
-                publishing.bring_up_to_date(home)
+        with publishing.claiming(job.home) as claim:
+            if resume and job.home.is_published:
+                publishing.bring_up_to_date(job.home)
             yield Held(hold.token, claim)
-    finally:
-        if not (home.live / journal.DATABASE).exists():
-            (home.directory / directory.LOCK).unlink(missing_ok=True)
-            home.remove_if_empty()
-        hold.release()
 
 
 def _refuse_taken(job: Job) -> None:

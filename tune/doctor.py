@@ -16,14 +16,14 @@ from typing import Any
 from schedulers.base import ScheduleContext
 from schedulers.fifo import FIFOScheduler
 from searchers.base import SearchContext, Searcher, Suggestion
-from tune.errors import CheckpointCorruptError, InvalidArgumentError, JournalCorruptError
+from tune.errors import CheckpointCorruptError, JournalCorruptError
 from tune.machine.events import CheckpointRef
 from tune.machine.experiment import Experiment
 from tune.machine.plan import Plan
 from tune.machine.policies import Policies
-from tune.storage import chain, directory, journal, mark, recipe
-from tune.storage.home import address_of
-from tune.storage.places import DAMAGED, DirectoryPlace, Place, place_at
+from tune.storage import chain, directory, journal, mark, publishing, recipe
+from tune.storage.home import Home, address_of
+from tune.storage.places import DAMAGED, Place, place_at
 
 
 class Remedy(StrEnum):
@@ -84,23 +84,23 @@ def examine(path: Path) -> list[Finding]:
 def mend(path: Path, *, accept_loss: bool) -> list[str]:
     """Mend what can be; with `accept_loss` also by giving up what is damaged. What was done, a sentence each.
 
+    What is published is mended where it is: its newest journal is brought to this machine, and published again.
+
     Raises:
         ExperimentBusyError: somebody runs the experiment.
-        InvalidArgumentError: it is at a URL.
     """
-    if (address := address_of(path)) != str(path):
-        what = "its journal here is a copy, and whoever goes on with it makes good what can be"
-        raise InvalidArgumentError([f"{address} is not mended from here: {what}"])
-    hold = directory.Hold(path)
-    try:
-        done = _give_up_damage(path) if accept_loss else []
-        with journal.reading(path) as connection:
+    home = Home.at(address_of(path))
+    with publishing.holding(home), publishing.claiming(home) as claim:
+        if home.is_published:
+            publishing.bring_up_to_date(home)
+        done = _give_up_damage(home.live) if accept_loss else []
+        with journal.reading(home.live) as connection:
             experiment = _folded(connection, journal.facts(connection))
-        directory.sweep(path)
-        gone = DirectoryPlace(str(path)).sweep(experiment.kept_checkpoints)
+        directory.sweep(home.directory)
+        if home.is_published:
+            publishing.publish_now(home, claim)
+        gone = place_at(home.address).sweep(experiment.kept_checkpoints)
         return done + [f"removed {name}" for name in gone]
-    finally:
-        hold.release()
 
 
 def _folded(connection: sqlite3.Connection, facts: dict[str, Any]) -> Experiment:

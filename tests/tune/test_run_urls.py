@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -211,4 +212,26 @@ def test_the_command_line_knows_urls(run, home, tmp_path):
     assert len(tune.ResultGrid(home.address)) == 2
     damaged.write_text("7")
     assert "step is not what was saved" in audition("doctor", home.address)[1]
-    assert "is not mended from here" in audition("doctor", home.address, "--mend")[1]
+
+
+def test_what_killed_processes_left_at_a_url_is_mended_from_any_machine(run, home):
+    run(counting, num_samples=1, **SPACE)
+    forget(home)
+    left = f"{home.address}/checkpoints/t0/000009-1"
+    remote.write(f"{left}/weights", b"cut short")
+    assert "is of no use" in CliRunner().invoke(app, ["doctor", home.address]).output
+    mended = CliRunner().invoke(app, ["doctor", home.address, "--mend"])
+    assert (mended.exit_code, "removed checkpoints/t0/000009-1" in mended.output) == (0, True)
+    assert remote.files(left) == []
+
+
+def test_a_damaged_journal_at_a_url_is_given_up_from_there_on_and_published_so(run, home, tmp_path):
+    run(counting, num_samples=1, **SPACE)
+    forget(home)
+    with contextlib.closing(sqlite3.connect(tmp_path / "far" / "e" / "experiment.db", isolation_level=None)) as found:
+        found.execute("UPDATE events SET wall = wall + 1 WHERE position = 6")
+    mended = CliRunner().invoke(app, ["doctor", home.address, "--accept-loss"])
+    assert "rows from row 6 on" in mended.output
+    forget(home)
+    (result,) = tune.resume(home.address, verbose=0)
+    assert iterations(result)[-1] == 6

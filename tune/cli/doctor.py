@@ -15,8 +15,10 @@ from tune.doctor import Finding, examine, mend
 
 def see_to(experiment: str, storage_path: Path | None, *, mends: bool, accepts_loss: bool, as_json: bool) -> int:
     """Examine an experiment, mend it if that is wanted, and say what is left; the exit code."""
-    path = find(experiment, storage_path)
-    done = mend(path, accept_loss=accepts_loss) if mends or accepts_loss else []
+    path, done = find(experiment, storage_path), []
+    if mends or accepts_loss:
+        done = mend(path, accept_loss=accepts_loss)
+        path = find(experiment, storage_path)  # of what is published the newest is another now
     findings = examine(path)
     wrong = [one for one in findings if not one.note]
     if as_json:

@@ -15,6 +15,7 @@ import shutil
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tune.errors import ExperimentBusyError, NotAnExperimentError
@@ -152,15 +153,31 @@ def bring_back(home: Home) -> None:
         NotAnExperimentError: nothing is at `home`, nor here.
         ExperimentBusyError: it is run on this machine now.
     """
+    with holding(home):
+        bring_up_to_date(home)
+
+
+@contextlib.contextmanager
+def holding(home: Home) -> Iterator[Hold]:
+    """Hold the experiment's directory, which is made for that; gone again if nothing comes of it.
+
+    Raises:
+        ExperimentBusyError: another process of this machine holds it, or of one that shares the directory.
+    """
     home.make()
     hold = Hold(home.directory)
     try:
-        bring_up_to_date(home)
+        yield hold
     finally:
         if not (home.live / DATABASE).is_file():
-            (home.directory / LOCK).unlink()
+            (home.directory / LOCK).unlink(missing_ok=True)
             home.remove_if_empty()
         hold.release()
+
+
+def claiming(home: Home) -> contextlib.AbstractContextManager[Claim | None]:
+    """Claim the experiment among the machines that may run it; in a directory the hold does."""
+    return Claim(home.address, home.live) if remote.is_url(home.address) else contextlib.nullcontext()
 
 
 def bring_up_to_date(home: Home) -> None:
