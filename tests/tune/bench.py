@@ -38,6 +38,10 @@ class Script(TrialScheduler):
         self.decisions = decisions
         self.told: list[tuple[str, int]] = []
         self.ended: list[str] = []
+        self.started: list[str] = []
+
+    def on_trial_start(self, trial) -> None:
+        self.started.append(trial.trial_id)
 
     def on_trial_result(self, trial, result: Mapping[str, Any]) -> Decision | Decisions:
         self.told.append((trial.trial_id, result["training_iteration"]))

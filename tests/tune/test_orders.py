@@ -23,6 +23,7 @@ from tune.machine.events import (
     Exploited,
     Failure,
     GoOn,
+    Interrupted,
     Leave,
     Nudge,
     Opened,
@@ -578,3 +579,120 @@ def test_a_trial_told_to_stop_stops_though_its_node_is_drained() -> None:
     bench.happen(Evicted("t0", 1, EMPTIED))
     bench.end(by_order=True)
     assert bench.state() == "TERMINATED"
+
+
+# A controller that dies while a trial saves.
+
+LEAVES = [(Pause("waits"), "PAUSED"), (Stop("reached 1", complete=True), "TERMINATED")]
+
+
+@pytest.mark.parametrize(("decision", "state"), LEAVES)
+@pytest.mark.parametrize("aside", [False, True])
+def test_what_was_to_be_saved_before_a_trial_left_is_saved_when_it_has_come_there_again(decision, state, aside) -> None:
+    bench = Bench(make_plan(retention=Retention(frequency=0, at_end=True)), scheduler=Script(t0_2=decision))
+    bench.start()
+    bench.report(offers=True)
+    assert bench.answer(offers=True) == SaveNow()
+    if aside:
+        bench.happen(SaveBegun("t0", 1, 9))
+    bench.happen(Opened("again"))
+    assert bench.experiment.wanted().trial_id == "t0"
+    assert bench.start().free_until == 2
+    assert bench.answer(offers=True) == GoOn(2)
+    assert bench.answer(offers=True) == SaveNow()
+    assert only(Reply, bench.save()).answer == Leave(decision.reason)
+    bench.end(by_order=True)
+    assert (bench.state(), bench.trial().checkpoint.iteration) == (state, 2)
+    assert bench.scheduler.told == [("t0", 1), ("t0", 2)]
+
+
+def test_a_scheduler_is_not_told_that_a_trial_goes_on_which_has_yet_to_come_to_its_pause() -> None:
+    bench = Bench(scheduler=Script(t0_1=Pause("waits")))
+    bench.start()
+    bench.report(offers=True)
+    bench.happen(Opened("again"))
+    bench.start()
+    bench.report(offers=True)
+    bench.save()
+    bench.end(by_order=True)
+    bench.start()
+    assert bench.scheduler.started == ["t0", "t0"]
+
+
+def test_a_trial_that_never_saves_is_paused_when_its_controller_died_as_it_left() -> None:
+    bench = Bench(scheduler=Script(t0_1=Pause("waits")))
+    bench.start()
+    bench.report()
+    bench.happen(Opened("again"))
+    assert bench.state() == "PAUSED"
+
+
+def test_other_resources_are_had_with_the_checkpoint_that_was_to_go_with_them() -> None:
+    bench = two(make_plan(retention=Retention(frequency=0)), t0_1=WIDER)
+    bench.report("t0", offers=True)
+    bench.happen(Opened("again"))
+    bench.start("t0")
+    assert bench.trial("t0").resources == WIDER.resources
+    assert bench.answer("t0", offers=True) == SaveNow()
+
+
+def test_a_copy_waits_for_what_its_donor_was_about_to_save_when_their_controller_died() -> None:
+    bench = two(t0_1=COPY)
+    bench.report("t1", offers=True)
+    bench.report("t0", offers=True)
+    bench.happen(Opened("again"))
+    bench.start("t0")
+    bench.start("t1")
+    assert bench.answer("t1", offers=True) == GoOn()
+    assert bench.answer("t1", offers=True) == SaveNow()
+    assert [one.trial_id for one in bench.save("t1") if isinstance(one, Nudge)] == ["t0"]
+    assert bench.trial("t0").copy.checkpoint.iteration == 2
+
+
+def test_two_that_wait_for_each_other_to_save_both_go_on_when_their_controller_died() -> None:
+    bench = two(t0_1=COPY, t1_1=Exploit("t0", {"x": 7}, "copies t0"))
+    bench.report("t0", offers=True)
+    bench.report("t1", offers=True)
+    bench.happen(Opened("again"))
+    assert [*bench.experiment.displaced] == ["t0", "t1"]
+
+
+def test_a_trial_saves_when_the_plan_says_so_although_it_shall_copy_one_that_has_saved_nothing() -> None:
+    bench = two(make_plan(retention=Retention(frequency=1)), t0_1=COPY)
+    bench.end("t1")
+    assert bench.answer("t0", offers=True) == SaveNow()
+    assert bench.events(ExploitDropped)
+
+
+def test_a_copy_that_was_due_when_the_journal_ends_is_made_when_the_experiment_is_taken_up() -> None:
+    bench = two(t0_1=COPY)
+    saved(bench, "t1")
+    bench.report("t0")
+    bench.end("t1")
+    bench.end("t0", by_order=True)
+    entries = bench.experiment.take_entries()
+    assert isinstance(entries.pop().event, Exploited)
+    resumed = Experiment(bench.plan, bound({}, 4, searcher=Listening(), scheduler=Script()))
+    for entry in entries:
+        resumed.replay(entry)
+    resumed.handle(Opened("again"), bench.now, bench.now)
+    assert [type(entry.event) for entry in resumed.take_entries()] == [Opened, Exploited]
+
+
+def test_who_waits_for_a_donor_that_is_dismissed_is_dismissed_after_it() -> None:
+    bench = two(make_plan(max_failures=1), t0_1=COPY)
+    bench.report("t0", offers=True)
+    bench.happen(Opened("again"))
+    bench.start("t0")
+    bench.fail("t0")
+    for event in bench.experiment.ending():
+        bench.happen(event)
+    assert (bench.state("t0"), bench.state("t1")) == ("TERMINATED", "TERMINATED")
+
+
+def test_journals_of_before_stand_as_they_did() -> None:
+    bench = Bench(scheduler=Script(t0_1=Pause("waits")))
+    bench.start()
+    bench.report(offers=True)
+    bench.happen(Interrupted("t0"))
+    assert bench.state() == "PAUSED"

@@ -87,6 +87,7 @@ class Ledger:
                 account.reached = event.checkpoint.iteration
             case CheckpointRefused():
                 account.reached = entry.iteration or 0
+                account.saved = [one for one in account.saved if one.path != event.checkpoint.path]
                 while account.saved and account.saved[-1].iteration != entry.iteration:
                     account.saved.pop()
             case Reopened():

@@ -92,11 +92,10 @@ class Erratic(TrialScheduler):
     def __init__(self, calm_after: int = 12) -> None:
         self._calm_after = calm_after
         self._told = 0
-        self._known: list[str] = []
+        self._known: dict[str, Any] = {}
 
     def on_trial_add(self, trial: Any) -> None:
-        if trial.trial_id not in self._known:
-            self._known.append(trial.trial_id)
+        self._known[trial.trial_id] = trial
 
     def on_trial_result(self, trial: Any, result: Mapping[str, Any]) -> Decision | Decisions:
         coin = self._coin()
@@ -118,12 +117,13 @@ class Erratic(TrialScheduler):
         return Random(self.context.seed * 1000 + self._told)
 
     def _about_another(self, coin: Random) -> Decisions:
-        return {coin.choice(self._known): self._draw(coin)} if coin.random() < 0.5 else {}
+        return {coin.choice([*self._known]): self._draw(coin)} if coin.random() < 0.5 else {}
 
     def _draw(self, coin: Random) -> Decision:
         if self._told > self._calm_after:
             return Continue()
-        copy = Exploit(coin.choice(self._known), {"x": coin.random()}, "worse", pause=coin.random() < 0.3)
+        donor = coin.choice([*self._known.values()])
+        copy = Exploit(donor.trial_id, {**donor.config, "x": coin.random()}, "worse", pause=coin.random() < 0.3)
         some = [Continue(), Save(), Pause("waits"), Stop("bad"), copy, Resize({"cpu": coin.randrange(1, 4)}, "better")]
         return coin.choices(some, [6, 1, 2, 1, 3, 1])[0]
 

@@ -336,9 +336,13 @@ class Rested:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The process that ran the experiment was gone, and this attempt with it."""
+    """The process that ran the experiment was gone, and this attempt with it.
+
+    `again` when the trial had been told to leave and was still saving: it comes to the same place again to do so.
+    """
 
     trial_id: str
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

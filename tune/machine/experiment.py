@@ -205,7 +205,10 @@ class Experiment(Prospects):
         if not isinstance(event, Reported) or result is None:
             return None, {}
         trial = self.trials[event.trial_id]
-        if trial.totals.iteration + 1 <= trial.told_iteration:
+        iteration = trial.totals.iteration + 1
+        if iteration == trial.told_iteration and trial.owed is not None:
+            return trial.owed, {}
+        if iteration <= trial.told_iteration:
             return self.policies.done(result) or Continue(), {}
         return self.policies.judge(trial, result)
 
@@ -227,22 +230,28 @@ class Experiment(Prospects):
         keep = self.plan.retention
         if trial.told_to_leave:  # and reports all the same: it had its chance
             return False
-        if trial.save_due and trial.state is TrialState.RUNNING and not isinstance(decision, Exploit):
-            return not trial.copies_itself or trial.totals.iteration + 1 >= trial.told_iteration or self._is_due(trial)
+        if trial.state is TrialState.RUNNING and not isinstance(decision, Exploit) and self._is_asked_for(trial):
+            return True
         match decision:
             case Save() | Pause() | Resize():
                 return True
             case Exploit(donor):
-                return donor == trial.trial_id
+                goes_on = self._to_copy(self.trials[donor]) is None
+                return donor == trial.trial_id or (goes_on and self._is_due(trial))
             case Stop():
                 return keep.at_end
             case Continue():
                 if trial.state is not TrialState.RUNNING:
-                    becomes_copy = trial.copy is not None and trial.copy.checkpoint is not None
-                    return keep.at_end if trial.state is TrialState.STOPPING else not becomes_copy
+                    return keep.at_end if trial.state is TrialState.STOPPING else not trial.becomes_copy
                 return self._is_due(trial)
             case _:
                 assert_never(decision)
+
+    @staticmethod
+    def _is_asked_for(trial: Trial) -> bool:
+        """Whether a save is due, and not under way."""
+        under_way = trial.aside is not None and trial.aside.totals.iteration >= trial.save_due
+        return 0 < trial.save_due <= trial.totals.iteration + 1 and not under_way
 
     def _is_due(self, trial: Trial) -> bool:
         frequency = self.plan.retention.frequency
@@ -256,7 +265,7 @@ class Experiment(Prospects):
     def _following(self, event: Event) -> list[Event]:
         match event:
             case Opened():
-                return [Interrupted(trial_id) for trial_id in self.live]
+                return [Interrupted(trial_id, again=True) for trial_id in self.live]
             case Ended() if event.metrics is not None and (why := self.policies.wants_end()) and self.closing is None:
                 return [Closing(why)]
             case Failed(trial_id) if self.plan.fail_fast and self.closing is None:
@@ -268,7 +277,8 @@ class Experiment(Prospects):
     def _copies_following(self, event: Event) -> list[Event]:
         """What becomes of planned copies by what happened to a trial or to its donor."""
         changes = isinstance(event, Reported | Saved | Decided | Ended | Failed | Interrupted | Dismissed)
-        due = self.copies_due() if changes and self.copying else []
+        taken_up = isinstance(event, Opened) and not self.live  # otherwise when those are known to be interrupted
+        due = self.copies_due() if (changes or taken_up) and self.copying else []
         for dropped in due:
             if isinstance(dropped, ExploitDropped):
                 self._warn_of_copying(dropped.trial_id, dropped.donor)

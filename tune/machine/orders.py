@@ -31,6 +31,9 @@ And where something else is under way:
 * A trial that is its own donor saves what it has reached. One whose process ends before comes as far again first.
 * A trial that dies on its way out has left: what was decided holds. One that ends by itself, or for good, is over, and
   lets go of what it held for a copy.
+* A trial whose controller dies before it has saved what it was asked for comes to the same place again, saves there,
+  and leaves if it was to; who waits for that checkpoint goes on waiting. A save that the plan has due at a report is
+  not lost by an `Exploit` that has to wait for its donor.
 * A trial whose node is drained suspends as one that is told to: it saves if it offers, leaves, and goes on elsewhere.
 * `Resize` needs a report with a checkpoint, and one bundle; otherwise the trial goes on, which is said once. Resources
   that cannot be had when it starts are dropped with a reason, and it starts with those it had.
@@ -105,7 +108,8 @@ class Orders(Standing):
         """Take in a decision about a trial that did not ask; one that runs learns of it at its next report."""
         if trial.state.live:
             commands = self._order(trial, decision)
-            trial.save_due = trial.save_due or isinstance(decision, Save)
+            if isinstance(decision, Save):
+                trial.save_due = trial.save_due or trial.totals.iteration + 1
             return commands + ([Nudge(trial.trial_id, trial.attempt)] if trial.state is not TrialState.RUNNING else [])
         match decision:
             case Stop(reason, complete):
@@ -128,12 +132,20 @@ class Orders(Standing):
         self.copying[trial.trial_id] = trial
         self._file(trial)
         donor = self.trials[exploit.donor]
-        held = donor.checkpoint
-        if held is not None and (held.iteration == donor.totals.iteration or not donor.state.live):
+        if (held := self._to_copy(donor)) is not None:
             self._hold_for_copy(trial, donor, held)
-        else:
-            donor.save_due = True
+        elif donor is trial:
+            trial.save_due = trial.told_iteration
+        elif donor.state.live:
+            donor.save_due = donor.save_due or donor.totals.iteration + 1
         return commands
+
+    @staticmethod
+    def _to_copy(donor: Trial) -> CheckpointRef | None:
+        """The checkpoint that a copy of `donor` starts from; None when it is still to come, or never will."""
+        held = donor.checkpoint
+        is_latest = held is not None and (held.iteration == donor.totals.iteration or not donor.may_save)
+        return held if is_latest else None
 
     def _hold_for_copy(self, trial: Trial, donor: Trial, checkpoint: CheckpointRef) -> None:
         """Keep the donor's checkpoint until `trial` starts from it, which it shall do now."""
@@ -152,14 +164,16 @@ class Orders(Standing):
         assert trial.aside is not None
         (totals, score, caught_up), trial.aside = trial.aside, None
         trial.barren_deaths = []
-        # One that was saved aside comes before the one that the trial was asked for meanwhile.
-        to_itself = caught_up and not trial.is_saving
-        return self._keep(trial, checkpoint, totals, score) + self._hand_out(trial, to_itself=to_itself)
+        trial.owed = None
+        is_due = totals.iteration >= trial.save_due  # perhaps it was saved aside, and another asked for meanwhile
+        if is_due:
+            trial.save_due = 0
+        commands = self._keep(trial, checkpoint, totals, score)
+        return commands + self._hand_out(trial, to_itself=is_due) if is_due or caught_up else commands
 
     def _begin_aside(self, trial: Trial) -> None:
         """Remember where a trial stands whose checkpoint is saved now: it may go on meanwhile."""
         caught_up, trial.is_saving = trial.has_caught_up, False
-        trial.save_due = trial.copies_itself and not caught_up
         trial.aside = Aside(trial.totals, retention.score(self.plan, trial.last_result or {}), caught_up)
 
     def _is_awaited(self, donor: Trial) -> bool:
@@ -186,7 +200,7 @@ class Orders(Standing):
         assert copy.totals is not None
         commands = self._keep(trial, copy.checkpoint, copy.totals, copy.score) + self._forget_copy(trial)
         trial.config = dict(event.config)
-        trial.told_iteration = copy.checkpoint.iteration
+        trial.told_iteration, trial.owed = copy.checkpoint.iteration, None
         return commands
 
     def _forget_copy(self, trial: Trial) -> list[Command]:
@@ -203,7 +217,7 @@ class Orders(Standing):
             assert copy is not None
             if copy.checkpoint is None:
                 donor = self.trials[copy.donor]
-                if not donor.state.live and donor is not trial:
+                if not donor.may_save and donor is not trial:
                     why = f"{copy.donor} is {donor.state.value.lower()} and has saved no checkpoint to copy"
                     events.append(ExploitDropped(name, copy.donor, why))
             elif not trial.state.live:

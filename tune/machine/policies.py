@@ -119,9 +119,10 @@ class Policies:
         self._heed("on_trial_add", trial, lambda: self.scheduler.on_trial_add(trial))
 
     def launched(self, trial: Trial) -> None:
-        """An attempt begins."""
+        """An attempt begins. To the scheduler one that comes again to where it was told to leave has not yet left."""
         self._inform(trial.trial_id, lambda: self.searcher.on_trial_start(trial.trial_id))
-        self._heed("on_trial_start", trial, lambda: self.scheduler.on_trial_start(trial))
+        if trial.owed is None:
+            self._heed("on_trial_start", trial, lambda: self.scheduler.on_trial_start(trial))
 
     def paused(self, trial: Trial) -> None:
         """A trial was paused, and its process is gone."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from executor.resources import Request
 from tune.machine.events import (
@@ -102,9 +103,13 @@ class Prospects(State):
         asked for: a scheduler that is told of one trial's end may itself end others.
         """
         goes_on = self.search_error or (self.closing is not None and self.closing.keep)
-        for trial_id in [] if goes_on else [*self.waiting, *self.resting, *self.paused]:
-            if not self.trials[trial_id].state.final:
-                yield Dismissed(trial_id)
+        told: set[str] = set()
+        while not goes_on:  # whose donor is dismissed may come to wait itself
+            waiting = chain(self.waiting, self.resting, self.paused)
+            if (left := next((one for one in waiting if one not in told), None)) is None:
+                break
+            told.add(left)
+            yield Dismissed(left)
         yield from self.policies.take_switched_off()
         yield Finished()
 
@@ -171,4 +176,6 @@ class Prospects(State):
 
     def _free_until(self, trial: Trial, iteration: int) -> int:
         """How far a trial that stands at `iteration` may go on without waiting for answers."""
+        if trial.owed is not None:
+            return trial.told_iteration
         return self.policies.free_until(trial, iteration) if self.names_known or not self.plan.metrics else 0

@@ -26,6 +26,8 @@ from tune.machine.merit import NO_MERIT, merit_of
 from tune.machine.plan import Plan
 from tune.machine.trial import Totals, Trial, TrialState, Turn
 
+_INTERRUPTIONS = (Turn.INTERRUPTED, Turn.INTERRUPTED_SAVING)
+
 
 class Standing:
     """Where an experiment stands. Read its fields freely; only the fold changes them.
@@ -34,8 +36,9 @@ class Standing:
     go on at once: the run was interrupted while they ran, or they left to go on as another's copy or with other
     resources. `leaving` are those whose time to end is running, `copying` those that shall become a copy: what such a
     one would do before, it would do in vain, so while it does not run it is in none of the former, unless it is its own
-    donor. `resting` are pending too, but wait for their time before they may start again. `switched_off` are the
-    policies and callbacks that raised too often since the experiment was taken up.
+    donor, or was interrupted while it went on until its donor had saved. `resting` are pending too, but wait for their
+    time before they may start again. `switched_off` are the policies and callbacks that raised too often since the
+    experiment was taken up.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -195,7 +198,7 @@ class Standing:
         if trial.state is not TrialState.PENDING:
             trial.rests_until = None
         name, state = trial.trial_id, trial.state
-        trial.displaced = state is TrialState.PENDING and (turn is Turn.INTERRUPTED or was is TrialState.SUSPENDING)
+        trial.displaced = state is TrialState.PENDING and (turn in _INTERRUPTIONS or was is TrialState.SUSPENDING)
         self._file(trial)
         if state.final:
             self.just_ended.append(trial)
@@ -210,7 +213,8 @@ class Standing:
 
     def _file(self, trial: Trial) -> None:
         """Put a trial into the indexes where it belongs now, and nowhere else."""
-        startable, rests = trial.copy is None or trial.copies_itself, trial.rests_until is not None
+        goes_on_meanwhile = trial.copies_itself or (trial.displaced and not trial.becomes_copy)
+        startable, rests = trial.copy is None or goes_on_meanwhile, trial.rests_until is not None
         pending, paused = trial.state is TrialState.PENDING, trial.state is TrialState.PAUSED
         for index, belongs in (
             (self.waiting, pending and startable and not rests),

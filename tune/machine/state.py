@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, assert_never
 
 from executor.resources import Request
+from schedulers.base import Pause, Stop
 from tune.machine.events import (
     Begun,
     CheckpointRefused,
@@ -136,8 +137,8 @@ class State(Orders):
             case SaveFailed():
                 if event.seq or trial.aside is None:  # else the one that was asked for meanwhile is still to come
                     trial.is_saving = False
-                trial.aside = None
-                trial.save_due = trial.save_due or self._is_awaited(trial)
+                trial.aside = trial.owed = None
+                trial.save_due = trial.save_due if self._is_awaited(trial) else 0
         if event.seq:
             return [*commands, Reply(trial.trial_id, event.attempt, event.seq, self._answer(trial))]
         if trial.told_to_leave:
@@ -188,6 +189,7 @@ class State(Orders):
     def _reopen(self, trial: Trial, event: Reopened) -> list[Command]:
         trial.failures, trial.failure, trial.reason, trial.cut_short = 0, None, "", False
         trial.infra_failures, trial.barren_deaths, trial.lived_s = 0, [], 0.0
+        trial.save_due, trial.owed = 0, None
         self._move(trial, Turn.REOPENED)
         return self._forget_checkpoints(trial) if event.restart else []
 
@@ -195,7 +197,7 @@ class State(Orders):
         trial.attempt = event.attempt
         trial.reason, trial.cut_short, trial.told_to_leave, trial.pid = "", False, False, None
         trial.is_saving = trial.has_begun = trial.time_is_spent = False
-        trial.save_due, trial.aside = trial.copies_itself, None
+        trial.aside = None
         trial.timed_out, trial.launched_at = "", self.time
         trial.request, trial.wished = trial.wished or trial.request, None
         trial.restore(event.checkpoint)
@@ -210,13 +212,28 @@ class State(Orders):
         if event.saves:
             self._begin_aside(trial)
         commands += self._order(trial, verdict.decision)
-        if not (verdict.save or event.checkpoint or event.saves):
+        saves = verdict.save or event.saves
+        if saves:
+            trial.save_due = trial.totals.iteration
+        elif not event.checkpoint and trial.totals.iteration >= trial.save_due:
             commands += self._hand_out(trial)
+        if trial.has_caught_up:
+            trial.owed = self._owed(trial) if saves else None
         if not event.seq:  # it went on; should it end all the same, its next report waits
             nudge = [] if trial.state is TrialState.RUNNING else [Nudge(trial.trial_id, trial.attempt)]
             return [*commands, *nudge]
         answer = self._ask_to_save(trial) if verdict.save else self._answer(trial, verdict.free_until)
         return [*commands, Reply(trial.trial_id, event.attempt, event.seq, answer)]
+
+    def _owed(self, trial: Trial) -> Pause | Stop | None:
+        """How it leaves once it has saved."""
+        match trial.state:
+            case TrialState.PAUSING:
+                return Pause(trial.reason)
+            case TrialState.STOPPING:
+                return Stop(trial.reason, complete=not trial.cut_short)
+            case _:
+                return None
 
     def _refuse(self, trial: Trial, event: CheckpointRefused) -> list[Command]:
         refused = [one for one in trial.checkpoints if one.path == event.checkpoint.path]
@@ -246,13 +263,19 @@ class State(Orders):
                 pays = self._charge(trial, event.failure)
                 self._move(trial, Turn.FAILED_FOR_GOOD if event.final and pays else Turn.FAILED)
             case Interrupted():
-                self._move(trial, Turn.INTERRUPTED)
+                self._move(trial, Turn.INTERRUPTED_SAVING if event.again and trial.leaves_saving else Turn.INTERRUPTED)
             case Dismissed():
                 trial.cut_short = True
                 self._move(trial, Turn.DISMISSED)
             case _:
                 assert_never(event)
-        commands = (self._forget_copy(trial) if trial.state.final else []) + self._hand_out(trial)
+        if trial.state is not TrialState.PENDING:
+            trial.owed = None
+        commands = self._forget_copy(trial) if trial.state.final else []
+        again = isinstance(event, Interrupted) and event.again and trial.state is TrialState.PENDING
+        if not again or trial.becomes_copy:  # otherwise it comes to the same place again, and saves there
+            trial.save_due = trial.told_iteration if trial.copies_itself else 0
+            commands += self._hand_out(trial)
         return commands + self._keep_less(trial)
 
     def _charge(self, trial: Trial, failure: Failure) -> bool:

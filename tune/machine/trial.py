@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, TypeGuard
 
 from executor.resources import Request
+from schedulers.base import Pause, Stop
 from tune.machine.events import CheckpointRef, Failure
 
 
@@ -46,6 +47,7 @@ class Turn(StrEnum):
     FAILED = "failed, another attempt is allowed"
     FAILED_FOR_GOOD = "failed for good"
     INTERRUPTED = "its controller was gone"
+    INTERRUPTED_SAVING = "its controller was gone before it had saved what it was told to leave with"
     DISMISSED = "will never be chosen again"
     REOPENED = "goes on by the user's wish"
 
@@ -57,6 +59,7 @@ _LIVE = frozenset((_S.RUNNING, _S.PAUSING, _S.STOPPING, _S.SUSPENDING))
 # stopped, not failed; one that was told to pause and finished instead is finished. One that leaves to go on, as a copy
 # or with other resources, and uses up its failures on the way has failed: told so again, it would fail again, for ever.
 # One that leaves unasked (an Optuna objective may prune itself) is finished as well: it would leave again, for ever.
+# One whose controller dies before its last checkpoint is saved comes to the same place again, saves and leaves then.
 TRANSITIONS: dict[TrialState, dict[Turn, TrialState]] = {
     _S.PENDING: {_T.LAUNCHED: _S.RUNNING, _T.DISMISSED: _S.TERMINATED},
     _S.RUNNING: {
@@ -78,6 +81,7 @@ TRANSITIONS: dict[TrialState, dict[Turn, TrialState]] = {
         _T.FAILED: _S.PAUSED,
         _T.FAILED_FOR_GOOD: _S.ERROR,
         _T.INTERRUPTED: _S.PAUSED,
+        _T.INTERRUPTED_SAVING: _S.PENDING,
     },
     _S.STOPPING: {
         _T.TOLD_TO_PAUSE: _S.STOPPING,
@@ -88,6 +92,7 @@ TRANSITIONS: dict[TrialState, dict[Turn, TrialState]] = {
         _T.FAILED: _S.TERMINATED,
         _T.FAILED_FOR_GOOD: _S.TERMINATED,
         _T.INTERRUPTED: _S.TERMINATED,
+        _T.INTERRUPTED_SAVING: _S.PENDING,
     },
     _S.SUSPENDING: {
         _T.TOLD_TO_PAUSE: _S.PAUSING,
@@ -174,7 +179,8 @@ class Trial:
     `request` is what it runs with, `wished` what it shall ask for when it starts next. `barren_deaths` are those of its
     process since it last came to something new. Of an attempt that runs, `launched_at` and `heard_at` are seconds of
     the experiment's life; `lived_s` is how long the attempts before it ran. `aside` is about a checkpoint that it saves
-    while it goes on.
+    while it goes on. `save_due` is the iteration from which on it is to save, whatever the plan says, until it has (0:
+    none is); `owed` is how it was told to leave then.
     """
 
     number: int
@@ -206,8 +212,9 @@ class Trial:
     timed_out: str = ""
     time_is_spent: bool = False
     told_to_leave: bool = False
+    owed: Pause | Stop | None = None
     displaced: bool = False
-    save_due: bool = False
+    save_due: int = 0
     copy: Copy | None = None
     request: Request | None = None
     wished: Request | None = None
@@ -233,6 +240,21 @@ class Trial:
     def copies_itself(self) -> bool:
         """Whether it shall go on with another configuration, once it has saved where it was told so."""
         return self.copy is not None and self.copy.donor == self.trial_id and self.copy.checkpoint is None
+
+    @property
+    def becomes_copy(self) -> bool:
+        """Whether it shall go on as a copy whose checkpoint is there."""
+        return self.copy is not None and self.copy.checkpoint is not None
+
+    @property
+    def may_save(self) -> bool:
+        """Whether there may soon be a checkpoint of where it stands, or stood when its controller died."""
+        return self.state.live or (self.state is TrialState.PENDING and self.save_due > 0)
+
+    @property
+    def leaves_saving(self) -> bool:
+        """Whether it was told to leave, and is to save first."""
+        return self.owed is not None and self.state in (TrialState.PAUSING, TrialState.STOPPING)
 
     @property
     def has_caught_up(self) -> bool:
