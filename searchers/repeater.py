@@ -52,9 +52,11 @@ class Repeater(Searcher):
         self._groups: dict[str, _Group] = {}
 
     def bind(self, context: SearchContext) -> None:
-        super().bind(context)
-        samples = context.num_samples
-        self.searcher.bind(replace(context, num_samples=-(-samples // self.repeat) if samples > 0 else samples))
+        samples, first = context.num_samples, -(-context.first // self.repeat)
+        configurations = -(-samples // self.repeat) if samples > 0 else samples
+        self.searcher.bind(replace(context, num_samples=configurations, first=first))
+        # The searcher may have a space and metrics of its own.
+        super().bind(replace(self.searcher.context, num_samples=samples, first=context.first))
 
     @property
     def total_trials(self) -> int | None:
@@ -85,6 +87,10 @@ class Repeater(Searcher):
         group, _ = self._place(trial_id)
         known = self._group(group).parameters
         return known[name] if name in known else self.searcher.suggest_parameter(group, name, domain)
+
+    def on_evaluated(self, trial_id: str, config: dict[str, Any], result: dict[str, Any]) -> None:
+        """A result from elsewhere is no run of a group: it is told as it is."""
+        self.searcher.on_evaluated(trial_id, config, result)
 
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
         name, _ = self._place(trial_id)

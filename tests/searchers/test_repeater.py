@@ -28,6 +28,10 @@ class Told(RandomSearch):
     def __init__(self) -> None:
         super().__init__()
         self.ended: list[Any] = []
+        self.known: list[Any] = []
+
+    def on_evaluated(self, trial_id: str, config: dict[str, Any], result: dict[str, Any]) -> None:
+        self.known.append((trial_id, config, result))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         self.ended.append((trial_id, result, error))
@@ -65,6 +69,31 @@ def test_the_searcher_is_told_the_mean_of_what_succeeded() -> None:
     for number in (6, 7, 8):
         searcher.on_trial_complete(f"t{number}", None, True)
     assert told.ended[2] == ("t2", None, True)
+
+
+def test_a_known_result_is_no_run_of_a_group_and_told_as_it_is() -> None:
+    told = Told()
+    searcher = bound(Repeater(told, repeat=2), SPACE, num_samples=4)
+    known = [(f"known{number}", {"x": number / 4}, {"loss": float(number)}) for number in range(3)]
+    for one in known:
+        searcher.on_evaluated(*one)
+    assert told.known == known
+    assert told.ended == []
+
+
+def test_the_searchers_own_space_and_metric_are_the_repeaters() -> None:
+    searcher = Repeater(TPESearch(SPACE, metric="loss", mode="min"), repeat=2)
+    searcher.bind(SearchContext({"epochs": 3}, num_samples=5, first=3))
+    assert searcher.context.space == {"epochs": 3, **SPACE}
+    assert (searcher.context.metrics, searcher.context.num_samples, searcher.context.first) == (("loss",), 5, 3)
+
+
+def test_a_grid_of_a_later_space_begins_with_its_first_group() -> None:
+    searcher = Repeater(BasicVariantGenerator(), repeat=2, set_index=False)
+    searcher.bind(SearchContext({"a": grid_search([1, 2])}, num_samples=8, first=4))
+    for number in range(4):
+        searcher.on_trial_add(f"t{number}", {"a": 9})
+    assert [start(searcher, number)["a"] for number in range(4, 8)] == [1, 1, 2, 2]
 
 
 def test_samples_count_runs() -> None:
