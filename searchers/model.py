@@ -125,7 +125,7 @@ class ModelSearch(Searcher):
             candidates = self.propose(self.generator(trial_id), trial_id)
         for units in candidates:
             config = self.encoding.decode(units, rng)
-            if self._may_be_tried(config):
+            if self._seen.admits(config):
                 return config
         return self._elsewhere(trial_id)
 
@@ -199,10 +199,6 @@ class ModelSearch(Searcher):
         if mistakes := validate_space(space):
             raise ValueError("; ".join(mistakes))
         return space
-
-    def _may_be_tried(self, config: Mapping[str, Any]) -> bool:
-        """Whether `config` is allowed, and in a finite space was not tried before."""
-        return is_allowed(self.context.constraints, config) and config not in self._seen
 
     def _elsewhere(self, trial_id: str) -> Suggestion:
         """A configuration at random that may be tried; in a finite space one near it where it was tried before."""

@@ -52,6 +52,10 @@ class Seen:
     def __contains__(self, config: Mapping[str, Any]) -> bool:
         return bool(self._numbers) and self._cells.number_of(config) in self._numbers
 
+    def admits(self, config: dict[str, Any]) -> bool:
+        """Whether `config` may be tried: it is allowed, and was not tried before."""
+        return config not in self and self._allowed(config)
+
     def new(self, propose: Callable[[int], dict[str, Any]], redraws: int) -> dict[str, Any] | None:
         """The first of ``propose(0)`` to ``propose(redraws)`` that was not tried; None when all were."""
         for attempt in range(redraws + 1):
@@ -84,7 +88,7 @@ class Seen:
                 continue
             # What the old option of a choice held is of no use to the new one, whose own parameters are drawn.
             config = self._cells.config({**positions, path: Position(index, count)}, rng)
-            if config not in self and self._allowed(config):
+            if self.admits(config):
                 return config
             following = self._cells.number_of(config)
             assert following is not None

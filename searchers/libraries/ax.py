@@ -24,6 +24,7 @@ class AxSearch(LibrarySearch):
         points_to_evaluate: Configurations to try first.
         seed: In place of the run's.
         method: Ax's own: ``fast``, ``quality`` or ``random_search``.
+        skip_duplicate: Whether no configuration of a finite space is run twice.
     """
 
     package, extra = "ax", "ax"
@@ -35,8 +36,9 @@ class AxSearch(LibrarySearch):
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         seed: int | None = None,
         method: str = "fast",
+        skip_duplicate: bool = True,
     ) -> None:
-        super().__init__(metric, mode, points_to_evaluate, seed)
+        super().__init__(metric, mode, points_to_evaluate, seed, skip_duplicate)
         self.method = method
 
     def open(self, columns: Sequence[Column]) -> None:

@@ -24,6 +24,7 @@ class BayesOptSearch(LibrarySearch):
         random_state: In place of the run's seed.
         random_search_steps: How many configurations are drawn at random before the model is asked.
         kappa: How many standard deviations above the mean a point is valued at.
+        skip_duplicate: Whether no configuration of a finite space is run twice.
     """
 
     package, extra, one_hot = "bayes_opt", "bayesopt", True
@@ -36,8 +37,9 @@ class BayesOptSearch(LibrarySearch):
         random_state: int | None = None,
         random_search_steps: int = 10,
         kappa: float = 2.576,
+        skip_duplicate: bool = True,
     ) -> None:
-        super().__init__(metric, mode, points_to_evaluate, random_state)
+        super().__init__(metric, mode, points_to_evaluate, random_state, skip_duplicate)
         self.random_search_steps = random_search_steps
         self.kappa = kappa
 

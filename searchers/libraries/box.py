@@ -6,23 +6,33 @@ order: after a resume a searcher here stands where it stood, as long as its libr
 
 from __future__ import annotations
 
+import logging
 import random
 import sys
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
+from random import Random
 from typing import Any, ClassVar
 
 import numpy as np
 
-from searchers.base import SearchContext, Searcher, Suggestion, trial_number
+from searchers.base import FINISHED, SearchContext, Searcher, Suggestion, trial_number
+from searchers.constraints import is_allowed, mistakes_in_points
 from searchers.encoding import Column, Encoding, Vector
 from searchers.objectives import Names, agree_on_objectives, finite_values
 from searchers.points import read_points
 from searchers.resolution import resolve
+from searchers.seen import Seen
 from searchers.space import grid_axes, validate_space
+
+logger = logging.getLogger(__name__)
+
+_REASKS = 3
+"""How often the library is asked anew, when what it proposes may not be tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +47,19 @@ class LibrarySearch(Searcher):
     """A searcher that is another library's. A subclass writes `open`, `ask`, `tell` and, where it can, `drop`.
 
     Configurations given from outside (`points_to_evaluate`) come first; what they leave open is drawn at random, and
-    the library learns from them as from its own.
+    the library learns from them as from its own. In a finite space nothing is run twice, and the search ends when all
+    was; what breaks a constraint is not run either. When the library insists, what is near its proposal, or a draw at
+    random, takes its place, and the library learns from that.
 
     Args:
         metric: What to optimise, when the run does not say.
         mode: ``min`` or ``max``.
         points_to_evaluate: Configurations to try first.
         seed: In place of the run's.
+        skip_duplicate: Whether no configuration of a finite space is run twice.
     """
+
+    takes_constraints = True
 
     package: ClassVar[str]
     """What is imported."""
@@ -61,13 +76,16 @@ class LibrarySearch(Searcher):
         mode: Names = None,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         seed: int | None = None,
+        skip_duplicate: bool = True,
     ) -> None:
         if find_spec(self.package) is None:
             raise ValueError(f"{type(self).__name__} needs {self.package}: pip install 'audition[{self.extra}]'")
         self.metric, self.mode = metric, mode
         self.points_to_evaluate = points_to_evaluate
         self.seed = seed
+        self.skip_duplicate = skip_duplicate
         self._proposals: dict[str, Proposal] = {}
+        self._added: set[str] = set()
         self._asked = 0
 
     @property
@@ -86,6 +104,9 @@ class LibrarySearch(Searcher):
             raise ValueError(f"{type(self).__name__}: {'; '.join(mistakes)}")
         self._encoding = Encoding(context.space, one_hot=self.one_hot)
         self._points = read_points(context.space, self.points_to_evaluate)
+        if mistakes := list(mistakes_in_points(context.constraints, context.space, self._points)):
+            raise ValueError("; ".join(mistakes))
+        self._seen = Seen(context.space if self.skip_duplicate else {}, partial(is_allowed, context.constraints))
         with self._seeded():
             self.open(self._encoding.columns)
 
@@ -126,42 +147,91 @@ class LibrarySearch(Searcher):
     # The searcher.
 
     def suggest(self, trial_id: str) -> Suggestion:
-        rng, number = self.rng(trial_id), trial_number(trial_id)
+        number = trial_number(trial_id)
         if number < len(self._points):
-            return resolve(self.context.space, rng, self._points[number])
+            return self.draw_allowed(partial(self._completed, self._points[number]), trial_id)
+        if self._seen.exhausted:
+            return FINISHED
         proposal = self._proposal(trial_id)
-        return None if proposal is None else self._encoding.decode(proposal.vector, rng)
+        if proposal is None:
+            return None
+        config = self._decoded(trial_id, proposal)
+        if not is_allowed(self.context.constraints, config):
+            config = self.draw_allowed(partial(self._completed, {}), trial_id, "elsewhere")
+        return self._seen.untried(lambda _attempt: config, self.rng(trial_id, "near"), redraws=0)
 
     def on_ask(self, trial_id: str) -> None:
         self.suggest(trial_id)
 
+    def on_evaluated(self, trial_id: str, config: dict[str, Any], result: dict[str, Any]) -> None:
+        self._seen.add(config)
+        self._proposals[trial_id] = Proposal(self._encoded(config))
+        self.on_trial_complete(trial_id, result)
+
     def on_trial_add(self, trial_id: str, config: dict[str, Any]) -> None:
-        self.suggest(trial_id)  # on resume; when it was asked just now it knows what it proposed
-        vector = self._encoding.encode(config)
-        known = self._proposals.get(trial_id)
-        if known is None or self._encoding.decode(known.vector, self.rng(trial_id)) != config:
-            self._proposals[trial_id] = Proposal(np.nan_to_num(vector, nan=0.5))
+        if trial_id not in self._added:
+            self.suggest(trial_id)  # on resume; when it was asked just now it knows what it proposed
+        self._added.add(trial_id)
+        self._seen.add(config)
+        proposal = self._proposals.get(trial_id)
+        if proposal is not None and self._decoded(trial_id, proposal) == config:
+            return
+        if proposal is not None:
+            self._drop(proposal)
+        try:
+            self._proposals[trial_id] = Proposal(self._encoded(config))
+        except ValueError as error:
+            self._proposals.pop(trial_id, None)
+            logger.warning("trial %s is outside the search space and will not be learned from: %s", trial_id, error)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         proposal = self._proposals.pop(trial_id, None)
         if proposal is None:
             return
         found = None if error or result is None else finite_values(result, self.context.metrics)
+        if found is None:
+            self._drop(proposal)
+            return
         with self._seeded():
-            if found is not None:
-                self.tell(proposal, found[0] if self.context.modes[0] == "min" else -found[0])
-            elif proposal.key is not None:
-                self.drop(proposal)
+            self.tell(proposal, found[0] if self.context.modes[0] == "min" else -found[0])
 
     def _proposal(self, trial_id: str) -> Proposal | None:
-        if trial_id not in self._proposals:
+        """What the library proposes for a trial: one that may be tried, if that is among its first."""
+        if trial_id in self._proposals:
+            return self._proposals[trial_id]
+        proposal = self._ask()
+        if proposal is None:
+            return None
+        for _ in range(_REASKS):
+            if self._seen.admits(self._decoded(trial_id, proposal)) or (other := self._ask()) is None:
+                break
+            self._drop(proposal)
+            proposal = other
+        self._proposals[trial_id] = proposal
+        return proposal
+
+    def _ask(self) -> Proposal | None:
+        with self._seeded():
+            proposal = self.ask()
+        self._asked += proposal is not None  # not when it had none: on resume nobody knows of that
+        return proposal
+
+    def _drop(self, proposal: Proposal) -> None:
+        if proposal.key is not None:
             with self._seeded():
-                proposal = self.ask()
-            if proposal is None:
-                return None
-            self._asked += 1  # not when it had none: on resume nobody knows of that
-            self._proposals[trial_id] = proposal
-        return self._proposals[trial_id]
+                self.drop(proposal)
+
+    def _decoded(self, trial_id: str, proposal: Proposal) -> dict[str, Any]:
+        """The configuration that a proposal is for a trial."""
+        return self._encoding.decode(proposal.vector, self.rng(trial_id))
+
+    def _encoded(self, config: Mapping[str, Any]) -> Vector:
+        """Where `config` lies in the box: what does not exist in the middle."""
+        return np.nan_to_num(self._encoding.encode(config), nan=0.5)
+
+    def _completed(self, point: Mapping[str, Any], rng: Random) -> dict[str, Any]:
+        """`point` with everything that it lacks drawn at random."""
+        return resolve(self.context.space, rng, point)
 
     @contextmanager
     def _seeded(self) -> Iterator[None]:

@@ -23,6 +23,7 @@ class HEBOSearch(LibrarySearch):
         mode: ``min`` or ``max``.
         points_to_evaluate: Configurations to try first.
         random_state_seed: In place of the run's seed.
+        skip_duplicate: Whether no configuration of a finite space is run twice.
     """
 
     package, extra = "hebo", "hebo"
@@ -33,8 +34,9 @@ class HEBOSearch(LibrarySearch):
         mode: Names = None,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         random_state_seed: int | None = None,
+        skip_duplicate: bool = True,
     ) -> None:
-        super().__init__(metric, mode, points_to_evaluate, random_state_seed)
+        super().__init__(metric, mode, points_to_evaluate, random_state_seed, skip_duplicate)
 
     def open(self, columns: Sequence[Column]) -> None:
         from hebo.design_space.design_space import DesignSpace

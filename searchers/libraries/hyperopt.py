@@ -23,6 +23,7 @@ class HyperOptSearch(LibrarySearch):
         n_initial_points: How many configurations are drawn at random before the model is asked.
         random_state_seed: In place of the run's seed.
         gamma: The share of trials that count as good, at most 1.
+        skip_duplicate: Whether no configuration of a finite space is run twice.
     """
 
     package, extra = "hyperopt", "hyperopt"
@@ -35,8 +36,9 @@ class HyperOptSearch(LibrarySearch):
         n_initial_points: int = 20,
         random_state_seed: int | None = None,
         gamma: float = 0.25,
+        skip_duplicate: bool = True,
     ) -> None:
-        super().__init__(metric, mode, points_to_evaluate, random_state_seed)
+        super().__init__(metric, mode, points_to_evaluate, random_state_seed, skip_duplicate)
         if not 0 < gamma <= 1:
             raise ValueError(f"gamma must be above 0 and at most 1, not {gamma!r}")
         self.n_initial_points = n_initial_points

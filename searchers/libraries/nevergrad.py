@@ -24,6 +24,7 @@ class NevergradSearch(LibrarySearch):
         mode: ``min`` or ``max``.
         points_to_evaluate: Configurations to try first.
         seed: In place of the run's.
+        skip_duplicate: Whether no configuration of a finite space is run twice.
     """
 
     package, extra = "nevergrad", "nevergrad"
@@ -36,8 +37,9 @@ class NevergradSearch(LibrarySearch):
         mode: Names = None,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         seed: int | None = None,
+        skip_duplicate: bool = True,
     ) -> None:
-        super().__init__(metric, mode, points_to_evaluate, seed)
+        super().__init__(metric, mode, points_to_evaluate, seed, skip_duplicate)
         self.optimizer = optimizer
         self.optimizer_kwargs = dict(optimizer_kwargs or {})
 

@@ -24,8 +24,9 @@ class ZOOptSearch(LibrarySearch):
         parallel_num: How many trials run at a time at most, once the first ones have ended.
         metric: What to optimise, when the run does not say.
         mode: ``min`` or ``max``.
-        points_to_evaluate: Configurations to try first; it does not learn from them.
+        points_to_evaluate: Configurations to try first; it learns from nothing but its own, so not from them.
         seed: In place of the run's.
+        skip_duplicate: Whether no configuration of a finite space is run twice.
     """
 
     package, extra = "zoopt", "zoopt"
@@ -38,8 +39,9 @@ class ZOOptSearch(LibrarySearch):
         mode: Names = None,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         seed: int | None = None,
+        skip_duplicate: bool = True,
     ) -> None:
-        super().__init__(metric, mode, points_to_evaluate, seed)
+        super().__init__(metric, mode, points_to_evaluate, seed, skip_duplicate)
         self.budget = budget
         self.parallel_num = parallel_num
 
@@ -70,12 +72,17 @@ class ZOOptSearch(LibrarySearch):
         from zoopt.utils.zoo_global import gl
 
         gl.float_precisions = self._precisions  # of whichever space was made last
+        live = self._optimiser.live_num
         solution = self._optimiser.suggest()
         if solution is None and self._optimiser.complete_num >= self._optimiser.get_parameters().get_train_size():
             # It waits for its first trials, and for ever where they ended before it began to.
             self._optimiser.semaphore = 1
             solution = self._optimiser.suggest()
-        if solution is None or isinstance(solution, str):
+        found_nothing_new = isinstance(solution, str) or (solution is None and self._optimiser.live_num > live)
+        if found_nothing_new:  # where it looked: it would have the search end, though the space holds more
+            self._optimiser.live_num = live
+            return Proposal(np.random.uniform(size=self.dimension))
+        if solution is None:
             return None
         vector = np.full(self.dimension, 0.5)
         for column, value in zip(self._columns, solution.get_x(), strict=True):

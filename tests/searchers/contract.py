@@ -23,6 +23,8 @@ CONDITIONAL = {
     "momentum": uniform(0, 1),
     "model": choice([{"kind": "forest", "trees": randint(1, 100)}, {"kind": "svm", "C": loguniform(1e-3, 1e3)}, None]),
 }
+FINITE = {"depth": randint(1, 9), "optimizer": choice(["adam", "sgd"]), "epochs": 3}
+"""Of 16 configurations."""
 
 Event = Callable[[Searcher], None]
 

@@ -19,13 +19,11 @@ from searchers import (
     Searcher,
     SobolSearch,
     TPESearch,
-    choice,
     grid_search,
-    randint,
     uniform,
 )
 from searchers.choices import matches
-from tests.searchers.contract import CONDITIONAL, History, SearcherContract, play
+from tests.searchers.contract import CONDITIONAL, FINITE, History, SearcherContract, play
 
 
 class TestRandomSearch(SearcherContract):
@@ -146,9 +144,6 @@ class TestASamplerThatKeepsNotes(SearcherContract):
 
     def make(self) -> Searcher:
         return OptunaSearch(sampler=NSGAIISampler(population_size=4))
-
-
-FINITE = {"depth": randint(1, 9), "optimizer": choice(["adam", "sgd"]), "epochs": 3}
 
 
 class Finite(SearcherContract):
