@@ -11,21 +11,24 @@ from searchers import scale
 from searchers.bounds import is_finite_number, read
 from searchers.domain import Domain, Float, Integer, Normal, Ordered
 
-_TAIL = 2.0**-53
+_TAILS = (2.0**-53, 2.0**-40, 2.0**-30, 2.0**-20)
+"""How near to 0 and 1 a quantile is asked for: as near as a number can be, or where it is infinite there, less near."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ScipyDistribution(Ordered):
     """``scipy.stats.<name>(**parameters)``, of real or of whole numbers.
 
-    What is drawn from an unbounded distribution lies within its quantiles of 1e-16 and 1 - 1e-16.
+    What is drawn from an unbounded distribution lies within its quantiles of 1e-16 and 1 - 1e-16, or those of 1e-12 and
+    so on where scipy's are infinite.
     """
 
     name: str
     parameters: tuple[tuple[str, float], ...]
 
     def from_unit(self, unit: float) -> float:
-        value = float(self._frozen.ppf(min(max(unit, _TAIL), 1 - _TAIL)))
+        first, last = _ends(self.name, self.parameters)
+        value = float(self._frozen.ppf(min(max(unit, first), last)))
         if self.is_whole:
             return round(value)
         # As with the normal distribution: where the last digits waver, the quantile function has no inverse.
@@ -115,3 +118,12 @@ def _frozen(name: str, parameters: tuple[tuple[str, float], ...]) -> Any:
     import scipy.stats
 
     return getattr(scipy.stats, name)(**dict(parameters))
+
+
+@lru_cache(maxsize=64)
+def _ends(name: str, parameters: tuple[tuple[str, float], ...]) -> tuple[float, float]:
+    """The outermost shares whose quantiles are finite."""
+    quantile = _frozen(name, parameters).ppf
+    first = next((tail for tail in _TAILS if math.isfinite(quantile(tail))), _TAILS[-1])
+    last = next((tail for tail in _TAILS if math.isfinite(quantile(1 - tail))), _TAILS[-1])
+    return first, 1 - last

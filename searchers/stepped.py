@@ -24,7 +24,7 @@ class Stepped(Ladder):
     def __post_init__(self) -> None:
         if not self.low < self.high:
             raise ValueError(f"{self}: low must be below high")
-        if not 0 < self.step <= self.high - self.low:
+        if self.step <= 0 or self.size < 2:
             raise ValueError(f"{self}: step must be above 0 and at most {self.high - self.low:g}")
 
     @property
@@ -32,8 +32,8 @@ class Stepped(Ladder):
         return math.floor((self.high - self.low) / self.step + 1e-9) + 1
 
     def at(self, rung: int) -> float:
-        """The value at a rung, counted from 0."""
-        return self.low + rung * self.step
+        """The value at a rung, counted from 0; as in Optuna, no float's digits bring the last above `high`."""
+        return min(self.low + rung * self.step, self.high)
 
     def cast(self, value: Any) -> float:
         return self.at(round((float(value) - self.low) / self.step))

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import RandomSampler
+from optuna.trial import FixedTrial
 
 from searchers import (
     Encoding,
@@ -32,6 +34,7 @@ from searchers import (
     validate_space,
 )
 from searchers.foreign import adopt
+from searchers.optuna_space import distribution_of, parameters_of_value, suggest
 from searchers.scipy import ScipyDistribution
 from searchers.stepped import Stepped
 from tests.naming import plain
@@ -74,6 +77,59 @@ def test_what_holds_no_foreign_distribution_is_left_alone() -> None:
     assert adopt({"pair": Pair(1, IntDistribution(1, 3))})["pair"] == Pair(1, randint(1, 4))
 
 
+@st.composite
+def optunas(draw: st.DrawFn) -> Any:
+    """A distribution of Optuna's, of more than one value."""
+    low, count = draw(st.integers(1, 1000)), draw(st.integers(2, 1000))
+    scale, step = draw(st.sampled_from([1e-6, 0.1, 1.0, 1 / 3, 1e5])), draw(st.integers(1, 7))
+    return draw(
+        st.sampled_from(
+            [
+                FloatDistribution(-low * scale, count * scale),
+                FloatDistribution(low * scale, (low + count) * scale, log=True),
+                FloatDistribution(-low * scale, -low * scale + count * scale, step=scale),
+                IntDistribution(-low, count),
+                IntDistribution(low, low + count, log=True),
+                IntDistribution(-low, -low + count * step, step=step),
+                CategoricalDistribution([None, True, "a", count, scale]),
+            ]
+        )
+    )
+
+
+last_step_may_fall_short = pytest.mark.filterwarnings("ignore:The distribution is specified:UserWarning")
+"""By the last digits of a float."""
+
+
+@last_step_may_fall_short
+@given(theirs=optunas(), seed=st.integers(0, 2**31))
+def test_a_value_of_either_is_one_of_the_other_and_comes_back(theirs: Any, seed: int) -> None:
+    domain = adopt({"x": theirs})["x"]
+    drawn = RandomSampler(seed).sample_independent(None, None, "x", theirs)  # type: ignore[arg-type]
+    for value in (drawn, domain.sample(Random(seed))):
+        assert domain.contains(value)
+        assert domain.cast(value) == value
+        assert type(domain.cast(value)) is type(value)
+        assert theirs._contains(theirs.to_internal_repr(value))
+        (told,) = parameters_of_value("x", domain, value)
+        distribution = distribution_of(domain)
+        assert distribution is not None
+        again = suggest(FixedTrial({"x": told.value}), "x", domain, distribution)  # type: ignore[arg-type]
+        assert (domain.options[again] if isinstance(theirs, CategoricalDistribution) else again) == value
+
+
+def test_what_steps_miss_by_a_floats_digits_changes_nothing() -> None:
+    assert Stepped(-1e-06, 2e-06, 1e-06).at(3) == 2e-06 < -1e-06 + 3 * 1e-06
+    assert Stepped(-7.999999999999999e-05, -7.9e-05, 1e-06).size == 2
+
+
+@last_step_may_fall_short
+@given(theirs=optunas())
+def test_an_optuna_distribution_without_steps_or_categories_comes_back_as_itself(theirs: Any) -> None:
+    if getattr(theirs, "step", 0) == {FloatDistribution: None, IntDistribution: 1}.get(type(theirs)):
+        assert distribution_of(adopt({"x": theirs})["x"]) == theirs
+
+
 FROZEN = [
     scipy.stats.beta(2, 5),
     scipy.stats.gamma(a=2, scale=3),
@@ -81,9 +137,11 @@ FROZEN = [
     scipy.stats.truncnorm(-1, 2, loc=3),
     scipy.stats.poisson(4),
     scipy.stats.binom(9, 0.3, loc=2),
+    scipy.stats.halfnorm(scale=2),
 ]
 
 
+@example(index=len(FROZEN) - 1, unit=1.0)  # where scipy's quantile is infinite
 @given(index=st.integers(0, len(FROZEN) - 1), unit=st.floats(0, 1))
 def test_a_frozen_distribution_has_its_values_in_order(index: int, unit: float) -> None:
     domain = adopt(FROZEN[index])
@@ -91,6 +149,47 @@ def test_a_frozen_distribution_has_its_values_in_order(index: int, unit: float) 
     value = domain.from_unit(unit)
     assert domain.contains(value)
     assert domain.cast(value) == value
+    assert domain.from_unit(domain.to_unit(value)) == value
+
+
+@st.composite
+def scipys(draw: st.DrawFn) -> Any:
+    """A frozen distribution of scipy's."""
+    a, b = draw(st.floats(0.1, 10)), draw(st.floats(0.1, 10))
+    loc, count = draw(st.integers(-100, 100)), draw(st.integers(1, 100))
+    return draw(
+        st.sampled_from(
+            [
+                scipy.stats.uniform(loc, a),
+                scipy.stats.loguniform(a, a + b),
+                scipy.stats.norm(loc, a),
+                scipy.stats.lognorm(a / 5, scale=b),
+                scipy.stats.randint(loc, loc + count),
+                scipy.stats.beta(a, b, loc, b),
+                scipy.stats.gamma(a, loc, b),
+                scipy.stats.halfnorm(loc, a),
+                scipy.stats.triang(a / 10, loc, b),
+                scipy.stats.geom(a / 10.1),
+                scipy.stats.binom(count, a / 10, loc),
+            ]
+        )
+    )
+
+
+@given(theirs=scipys(), seed=st.integers(0, 2**31))
+def test_a_value_drawn_by_scipy_lies_in_the_domain_at_its_quantile(theirs: Any, seed: int) -> None:
+    domain, value = adopt(theirs), np.asarray(theirs.rvs(random_state=seed)).item()
+    assert domain.contains(value)
+    assert domain.cast(value) == value
+    below = theirs.cdf(value - 1) if isinstance(value, int) else theirs.cdf(value)
+    assert below - 1e-9 <= domain.to_unit(value) <= theirs.cdf(value) + 1e-9
+
+
+@given(theirs=scipys(), unit=st.floats(0, 1) | st.sampled_from([0.0, 1.0]))
+def test_the_value_at_a_place_of_a_frozen_distribution_is_one_of_it_and_comes_back(theirs: Any, unit: float) -> None:
+    domain = adopt(theirs)
+    value = domain.from_unit(unit)
+    assert domain.contains(value)
     assert domain.from_unit(domain.to_unit(value)) == value
 
 
