@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Mapping
-from operator import ne
+from itertools import repeat
+from operator import gt, ne, sub
 
 _MOST = 256
 """How many trials of a rung are ranked, the latest: a rank that changed shows when its trial arrives."""
@@ -22,37 +22,40 @@ _DISTANCES = 1000
 
 _QUANTILE = 0.9
 
-Curve = Mapping[float, float]
+Curve = dict[float, float]
 """A trial's scores by the times at which it reported them, in the order of time; larger is better."""
 
 
 class SoftRanking:
-    """The trials at one rung, in the order that they have there and in the one that they had at the rung below."""
+    """The trials at one rung: the scores that they had at the rung below, in their order here and in that of below."""
 
     def __init__(self) -> None:
-        self._latest: deque[tuple[tuple[float, str], tuple[float, str]]] = deque()
+        self._latest: deque[tuple[tuple[float, str], float]] = deque()
         self._here: list[tuple[float, str]] = []
-        self._below: list[tuple[float, str]] = []
-        self._scores_below: dict[str, float] = {}
+        self._own: list[float] = []
+        self._below: list[float] = []
 
     def add(self, trial_id: str, here: float, below: float) -> None:
         """A trial arrived, with its score here and the one it had at the rung below."""
-        self._latest.append(((here, trial_id), (below, trial_id)))
-        insort(self._here, (here, trial_id))
-        insort(self._below, (below, trial_id))
-        self._scores_below[trial_id] = below
+        place = (here, trial_id)
+        index = bisect_left(self._here, place)
+        self._here.insert(index, place)
+        self._own.insert(index, below)
+        insort(self._below, below)
+        self._latest.append((place, below))
         if len(self._latest) > _MOST:
-            oldest_here, oldest_below = self._latest.popleft()
-            del self._here[bisect_left(self._here, oldest_here)]
-            del self._below[bisect_left(self._below, oldest_below)]
-            del self._scores_below[oldest_here[1]]
+            self._forget(*self._latest.popleft())
 
     def is_stable(self, epsilon: float) -> bool:
         """Whether whoever is i-th here was, below, within `epsilon` of the one that was i-th there, for every i."""
-        scores = self._scores_below
-        pairs = zip(self._here, self._below, strict=True)
-        apart = ((scores[trial_id], below) for (_, trial_id), (below, _) in pairs)
-        return all(own == its or abs(own - its) <= epsilon for own, its in apart)
+        # Two that are infinitely bad are apart by NaN, which is not more than epsilon.
+        apart = map(abs, map(sub, self._own, self._below))
+        return not any(map(gt, apart, repeat(epsilon)))
+
+    def _forget(self, place: tuple[float, str], below: float) -> None:
+        index = bisect_left(self._here, place)
+        del self._here[index], self._own[index]
+        del self._below[bisect_left(self._below, below)]
 
 
 class Noise:
@@ -71,10 +74,10 @@ class Noise:
     def add(self, curve: Curve) -> None:
         """A trial has come as far as those before it, by this curve."""
         for other in self._latest:
-            times = [t for t in curve if t in other]
-            ahead = [curve[t] > other[t] for t in times]
+            ahead = [score > other[t] for t, score in curve.items() if t in other]
             if sum(map(ne, ahead, ahead[1:])) >= 2:
-                self._remember(abs(curve[times[-1]] - other[times[-1]]))
+                last = next(t for t in reversed(curve) if t in other)
+                self._remember(abs(curve[last] - other[last]))
         self._latest.append(curve)
 
     def next_rung(self) -> None:
