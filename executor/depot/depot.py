@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from executor.depot.store import Place, Store
-from executor.depot.transfer import Listener, Peer, Secret, Wish, fill, get, pour, put, thank
+from executor.depot.transfer import Listener, Peer, Secret, Wish, fill, get, is_out_of_reach, pour, put, thank
 from executor.errors import ObjectStoreFullError
 
 _log = logging.getLogger(__name__)
@@ -140,9 +140,9 @@ class Depot:
                     get(peer, self._context, Wish("get", key.home, key.segment, copy.size), memory)
                 except OSError as error:
                     why = f"{name or 'the driver'} at {peer[0]}:{peer[1]}: {error}"
+                    self._note_failure(name, error)
                 else:
                     return ""
-            self._shun(name)
         return why
 
     def _begin_writing(self, key: Key) -> _Copy | None:
@@ -241,17 +241,18 @@ class Depot:
         with self._memory_of(key) as memory:
             try:
                 put(peer, self._context, Wish("put", key.home, key.segment, size), memory[:size])
-            except OSError:
-                self._shun(name)
+            except OSError as error:
+                self._note_failure(name, error)
                 raise
 
     def _peer(self, name: str) -> Peer | None:
         """Where another depot is to be reached, if it is worth a try just now."""
         return None if time.monotonic() < self._shunned.get(name, 0.0) else self._peers.get(name)
 
-    def _shun(self, name: str) -> None:
-        """Do not try it for a while: behind a firewall each try would take its time."""
-        self._shunned[name] = time.monotonic() + _SHUNNED_S
+    def _note_failure(self, name: str, error: OSError) -> None:
+        """Do not try a depot for a while that is out of reach: behind a firewall each try would take its time."""
+        if is_out_of_reach(error):
+            self._shunned[name] = time.monotonic() + _SHUNNED_S
 
     def _memory_of(self, key: Key) -> memoryview:
         if key.home == self._name:

@@ -5,6 +5,7 @@ Every record is sealed (AES-GCM), so a flipped byte, as an end before the end, b
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import socket
@@ -31,6 +32,8 @@ _SILENT_S = 20.0
 _CONNECT_S = 3.0
 _MOST_AT_ONCE = 64
 _VALID_DAYS = 365
+_REST_S = 0.5
+_OUT_OF_REACH = (errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH)
 
 Peer = tuple[str, int]
 
@@ -97,17 +100,20 @@ class Listener:
         self._context = secret.context(server=True)
         self._socket = socket.create_server((address, 0))
         self._room = threading.Semaphore(_MOST_AT_ONCE)
+        self._closed = threading.Event()
         self.peer: Peer = self._socket.getsockname()[:2]
         threading.Thread(target=self._accept, name="audition-objects", daemon=True).start()
 
     def _accept(self) -> None:
-        while True:
+        while not self._closed.is_set():
             self._room.acquire()
             try:
                 connection, _ = self._socket.accept()
-            except OSError:
-                return  # closed
-            threading.Thread(target=self._attend, args=(connection,), daemon=True).start()
+                threading.Thread(target=self._attend, args=(connection,), daemon=True).start()
+            except (OSError, RuntimeError) as error:
+                self._room.release()
+                if not self._closed.wait(_REST_S):  # at once it would fail again: no descriptor is left, or no thread
+                    _log.warning("a connection for an object cannot be taken just now: %s", error)
 
     def _attend(self, connection: socket.socket) -> None:
         try:
@@ -126,6 +132,7 @@ class Listener:
 
     def close(self) -> None:
         """Take no more."""
+        self._closed.set()
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -150,6 +157,11 @@ def put(peer: Peer, context: ssl.SSLContext, wish: Wish, memory: memoryview) -> 
     with _dialled(peer, context, wish) as connection:
         pour(connection, memory)
         _received(connection, 1)
+
+
+def is_out_of_reach(error: OSError) -> bool:
+    """Whether an object failed because its peer cannot be reached or is silent: another try would take as long."""
+    return isinstance(error, TimeoutError | ConnectionRefusedError | socket.gaierror) or error.errno in _OUT_OF_REACH
 
 
 def _dialled(peer: Peer, context: ssl.SSLContext, wish: Wish) -> ssl.SSLSocket:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import assert_never
@@ -30,6 +31,8 @@ from executor.platform import here
 from executor.processes.link import Link
 from executor.processes.pool import Pool
 from executor.processes.protocol import GRANTED, POSTED
+
+_log = logging.getLogger(__name__)
 
 _STORE_SHARE = 0.3
 
@@ -71,7 +74,12 @@ class Keeper:
         budget = order.store_bytes or int(here.usable_memory() * _STORE_SHARE)
         store = Store(budget, self._folder, self._folder)
         self._depot = Depot(order.name, store, Secret(order.certificate, order.key), self._want)
-        self._report(DepotOpened(*self._depot.listen(self._address)))
+        try:
+            peer = self._depot.listen(self._address)
+        except OSError as error:
+            _log.warning("objects cannot be served at %s, so they go through the head: %s", self._address, error)
+            peer = ("", 0)
+        self._report(DepotOpened(*peer))
 
     def _fill(self, key: Key, offset: int, content: bytes) -> None:
         assert self._depot is not None

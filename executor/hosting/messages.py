@@ -297,7 +297,7 @@ class Stocked:
 
 @dataclass(frozen=True, slots=True)
 class DepotOpened:
-    """Objects are kept, and to be had there."""
+    """Objects are kept, and to be had there; where the port is 0, by nobody directly."""
 
     address: str
     port: int

@@ -32,20 +32,23 @@ class Depots:
         self._store_bytes = store_bytes
         self._secret = Secret.new()
         self._own = Depot("", store, self._secret, self._cannot, self._holders)
-        self._nodes: dict[str, Peer] = {}
+        self._nodes: dict[str, Peer | None] = {}
         self._copies: defaultdict[Key, set[str]] = defaultdict(set)
 
     def open(self, node: str) -> None:
         """Have a node keep objects, before its first worker begins."""
         self._send(node, OpenDepot(node, self._secret.certificate, self._secret.key, self._store_bytes))
 
-    def opened(self, node: str, peer: Peer) -> None:
-        """A node keeps objects, and is to be reached there."""
+    def opened(self, node: str, peer: Peer | None) -> None:
+        """A node keeps objects, and is to be reached there, if anywhere."""
         for other, its in self._nodes.items():
-            self._send(other, Neighbour(node, *peer))
-            self._send(node, Neighbour(other, *its))
+            if peer is not None:
+                self._send(other, Neighbour(node, *peer))
+            if its is not None:
+                self._send(node, Neighbour(other, *its))
         self._nodes[node] = peer
-        self._own.meet(node, peer)
+        if peer is not None:
+            self._own.meet(node, peer)
 
     def lose(self, node: str) -> None:
         """A node is gone, with all that was only there: of other objects of its own copies go on."""

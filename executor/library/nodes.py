@@ -271,7 +271,7 @@ class Nodes(Backend):
     def _hear_of_objects(self, node: str, report: Kept) -> None:
         match report:
             case DepotOpened(address, port):
-                self._depots.opened(node, (address, port))
+                self._depots.opened(node, (address, port) if port else None)
             case Wanted(home, segment, size, why, offset):
                 self._depots.wanted(node, Key(home, segment), size, why, offset)
             case Piece(home, segment, offset, content):

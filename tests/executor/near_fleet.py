@@ -22,10 +22,12 @@ class NearFleet(BookedFleet):
         nodes: Sequence[Node],
         gpus: Mapping[str, Sequence[str]] | None = None,
         caches: Mapping[str, PackageCache] | None = None,
+        address: str = "127.0.0.1",
     ) -> None:
         super().__init__(nodes, gpus)
         self._hosts = {
-            node.name: Host(partial(self._reports, node.name), cache=(caches or {}).get(node.name)) for node in nodes
+            node.name: Host(partial(self._reports, node.name), address=address, cache=(caches or {}).get(node.name))
+            for node in nodes
         }
 
     def _reports(self, node: str, reports: list[Report]) -> None:

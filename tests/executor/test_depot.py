@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import resource
 import socket
 import ssl
 import threading
@@ -205,6 +206,43 @@ def test_what_was_discarded_before_it_could_not_be_brought_is_given_back(depots:
             depots.near.discard(depots.key)
     assert found.get(timeout=DEADLINE_S) == ("", "nobody needs it any more")
     assert depots.near.store.use().objects == 0
+
+
+def test_a_connection_that_cannot_be_taken_does_not_end_the_service(
+    depots: Depots, caplog: pytest.LogCaptureFixture
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as caller:
+        with Path(os.devnull).open() as next_file:
+            lowest_free = next_file.fileno()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+        try:
+            caller.connect(depots.far_peer)
+            holds(lambda: "cannot be taken just now" in caplog.text, "it has failed to")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    depots.near.meet("far", depots.far_peer)
+    assert depots.fetched() == (depots.content, "")
+
+
+def test_a_depot_is_not_shunned_because_it_has_not_what_was_asked_for(depots: Depots) -> None:
+    depots.near.meet("far", depots.far_peer)
+    found: queue.SimpleQueue[str] = queue.SimpleQueue()
+    unknown = Key("far", depots.key.segment + 1)
+    depots.near.fetch(unknown, SIZE, lambda path, why: found.put(path))
+    assert depots.wants.told.get(timeout=DEADLINE_S)[0] == unknown
+    assert depots.fetched() == (depots.content, "")
+
+
+def test_a_depot_that_is_out_of_reach_is_not_tried_again_for_a_while(depots: Depots) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        nowhere = gone.getsockname()
+    depots.near.meet("far", nowhere)
+    for _ in range(2):
+        depots.near.fetch(depots.key, SIZE, lambda path, why: None)
+        _, _, why = depots.wants.told.get(timeout=DEADLINE_S)
+        depots.near.give_up(depots.key, why)
+    assert why == "nobody knows where far is to be reached"
 
 
 def test_an_object_for_which_there_is_no_room_says_so(tmp_path: Path, depots: Depots) -> None:
