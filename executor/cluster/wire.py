@@ -235,6 +235,8 @@ def _report_of_objects(report: hosting.Kept) -> pb.Report:
             return pb.Report(piece=pb.Piece(home=home, segment=segment, offset=offset, content=content))
         case hosting.Copied(home, segment):
             return pb.Report(copied=pb.Copied(home=home, segment=segment))
+        case hosting.Allocated(call_id, segment):
+            return pb.Report(allocated=pb.Allocated(call_id=call_id, segment=segment))
         case _:
             assert_never(report)
 
@@ -282,6 +284,8 @@ def _told_of_objects(report: pb.Report) -> hosting.Report:
             return hosting.Piece(piece.home, piece.segment, piece.offset, piece.content)
         case "copied":
             return hosting.Copied(report.copied.home, report.copied.segment)
+        case "allocated":
+            return hosting.Allocated(report.allocated.call_id, report.allocated.segment)
         case _:
             raise ValueError("a report of a kind that is not known here: driver and node differ in their version")
 

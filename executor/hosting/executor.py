@@ -14,6 +14,7 @@ from executor.gang import Gangs, log_of, ranks_of
 from executor.hosting.fleet import Arrival, Fleet, NodeLost, Reported
 from executor.hosting.gathering import Beginning, Gathering
 from executor.hosting.messages import (
+    Allocated,
     Answer,
     AskMeeting,
     AskStacks,
@@ -366,7 +367,10 @@ class RemoteExecutor(TrialExecutor):
             case Raised() | Died():
                 if report.call_id in self._members:
                     yield self._ended(report)
-            case Freed() | Stacks() | Meeting() | Stocked() | DepotOpened() | Wanted() | Copied() | Piece():
+            case (
+                Freed() | Stacks() | Meeting() | Stocked()
+                | DepotOpened() | Wanted() | Allocated() | Copied() | Piece()
+            ):  # fmt: skip
                 pass
             case _:
                 assert_never(report)

@@ -14,6 +14,7 @@ from executor.depot.transfer import Secret
 from executor.errors import ObjectStoreFullError
 from executor.framing import pack_plain
 from executor.hosting.messages import (
+    Allocated,
     Copied,
     DepotOpened,
     Discard,
@@ -108,6 +109,8 @@ class Keeper:
             except ObjectStoreFullError as error:
                 self._answer(link, number, False, str(error))
             else:
+                assert link.call is not None, "it asks while its call runs"
+                self._report(Allocated(link.call.call_id, place.segment))
                 self._answer(link, number, True, tuple(place[:3]))
         else:
             home, segment, size = arguments

@@ -315,6 +315,14 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Allocated:
+    """A call's process was given room for an object here; told before that process can say so, or end."""
+
+    call_id: str
+    segment: int
+
+
+@dataclass(frozen=True, slots=True)
 class Copied:
     """There is a copy of it here."""
 
@@ -332,7 +340,7 @@ class Piece:
     content: bytes = field(repr=False)
 
 
-Kept = DepotOpened | Wanted | Copied | Piece
+Kept = DepotOpened | Wanted | Allocated | Copied | Piece
 """What a host tells of objects."""
 
 Report = Emitted | Returned | Raised | Died | Printed | Freed | Stacks | Meeting | Stocked | Kept

@@ -78,6 +78,14 @@ class Backend(ABC):
             OSError: none can be started.
         """
 
+    def allocate(self, size: int) -> Place:
+        """A place on this machine for an object of the driver.
+
+        Raises:
+            ObjectStoreFullError: there is room for it neither in memory nor on disk.
+        """
+        return self.store.allocate(size)
+
     @abstractmethod
     def give_back(self, place: Place) -> None:
         """Nobody refers to what lies there any more."""

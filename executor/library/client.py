@@ -25,7 +25,6 @@ from executor.library.awaiting import AwaitedFuture, is_in_event_loop
 from executor.library.calls import Submission
 from executor.library.definitions import Definition
 from executor.library.messages import (
-    ALLOCATED,
     ANSWER,
     CALLS,
     CREATE,
@@ -61,17 +60,17 @@ def _nothing() -> None:
 class Client(Runtime):
     """See the module. Whoever waits reads what the hub sends, for all others too."""
 
-    def __init__(self, channel: SocketChannel, number: int, node: str) -> None:
+    def __init__(self, channel: SocketChannel, number: int, node: str, *, is_among_nodes: bool) -> None:
+        """Among nodes the host of ours keeps large objects; otherwise the driver does, on this machine."""
         super().__init__()
         self.number = number
         self.node = node
+        self.is_among_nodes = is_among_nodes
         self.calls: deque[Any] = deque()
         self.interrupts = ThreadInterrupts(self._interrupted)
         self.on_interrupt: Callable[[], None] = lambda: None
         self.on_calls: Callable[[], None] | None = None
         self.before_waiting: Callable[[], None] = _nothing
-        self.has_keeper = False
-        """Whether the host of our node keeps large objects, and not the driver on this machine."""
         self.actor: tuple[int, str, int] | None = None
         self._channel = channel
         self._poller = select.poll()
@@ -355,21 +354,39 @@ class Client(Runtime):
                 self.interrupts.catch_up()
 
     def path_of(self, place: Place) -> str:
-        if not self.has_keeper or place.home == self.node:
+        if not self.is_among_nodes or place.home == self.node:
             return place.path
-        return str(self._ask_host("fetch", ObjectLostError, place.home, place.segment, size_of(place)))
+        return self._fetched(place, None)
 
-    def _ask_host(self, verb: str, kind: type[Exception], *arguments: Any) -> Any:
+    def _fetched(self, place: Place, timeout_s: float | None) -> str:
+        arguments = place.home, place.segment, size_of(place)
+        return str(self._ask_host("fetch", ObjectLostError, *arguments, timeout_s=timeout_s))
+
+    def bring(self, places: Sequence[Place], timeout_s: float | None) -> bool:
+        if timeout_s is None:
+            return True  # who opens a value waits for it
+        deadline = time.monotonic() + timeout_s
+        try:
+            for place in places:
+                if place.home != self.node:
+                    self._fetched(place, max(0.0, deadline - time.monotonic()))
+        except GetTimeoutError:
+            return False
+        return True
+
+    def _ask_host(self, verb: str, kind: type[Exception], *arguments: Any, timeout_s: float | None = None) -> Any:
         """Ask the host of our node.
 
         Raises:
             Exception: of that kind, when it has no such thing.
+            GetTimeoutError: it has not answered in time.
         """
         self.before_waiting()
         number, replies = next(self._requests), self._replies
         try:
             self._channel.ask_host(number, json.dumps([verb, *arguments]))
-            self.until(lambda: number in replies)
+            if not self.until(lambda: number in replies, timeout_s):
+                raise GetTimeoutError
         except BaseException:  # mostly that the call was cancelled
             reply = replies.setdefault(number, verb)
             if type(reply) is tuple:
@@ -382,12 +399,10 @@ class Client(Runtime):
         return value
 
     def _allocated(self, size: int) -> Place:
-        if not self.has_keeper:
+        if not self.is_among_nodes:
             place: Place = self.ask("allocate", size)
             return place
-        place = Place(*self._ask_host("allocate", ObjectStoreFullError, size))._replace(home=self.node)
-        self._channel.say((ALLOCATED, place.segment))
-        return place
+        return Place(*self._ask_host("allocate", ObjectStoreFullError, size))._replace(home=self.node)
 
     def allocate(self, size: int) -> tuple[Place, memoryview]:
         place = self._allocated(size)

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 
 from executor.depot.depot import Depot, Key
 from executor.depot.store import Place, Store
@@ -33,7 +33,8 @@ class Depots:
         self._secret = Secret.new()
         self._own = Depot("", store, self._secret, self._cannot, self._holders)
         self._nodes: dict[str, Peer | None] = {}
-        self._copies: defaultdict[Key, set[str]] = defaultdict(set)
+        self._copies: dict[Key, set[str]] = {}
+        """Of each object that somebody may need, the nodes that have a copy."""
 
     def open(self, node: str) -> None:
         """Have a node keep objects, before its first worker begins."""
@@ -55,9 +56,26 @@ class Depots:
         self._nodes.pop(node, None)
         self._own.lose(node)
 
+    def allocate(self, size: int) -> Place:
+        """A place for an object of the driver.
+
+        Raises:
+            ObjectStoreFullError: there is room for it neither in memory nor on disk.
+        """
+        place = self._own.store.allocate(size)
+        self.allocated(Key("", place.segment))
+        return place
+
+    def allocated(self, key: Key) -> None:
+        """There is room for an object that is being made."""
+        self._copies[key] = set()
+
     def copied(self, node: str, key: Key) -> None:
-        """A node has a copy."""
-        self._copies[key].add(node)
+        """A node has a copy, which it need not keep if it has come too late."""
+        if key in self._copies:
+            self._copies[key].add(node)
+        elif node in self._nodes:
+            self._send(node, Discard(key.home, key.segment))
 
     def give_back(self, place: Place) -> None:
         """Nobody refers to what lies there any more."""
@@ -69,10 +87,14 @@ class Depots:
 
     def wanted(self, node: str, key: Key, size: int, why: str, offset: int) -> None:
         """A node needs what it cannot fetch: hand it over, aside; or the next piece, when it has one."""
-        if offset:
+        if key not in self._copies:
+            self._send(node, Missing(key.home, key.segment, "nobody needs it any more"))
+        elif offset:
             self._fill(node, key, offset)
+        elif key.home:
+            self._own.fetch(key, size, partial(self._hand_on, node, key, size, why))
         else:
-            threading.Thread(target=self._hand, args=(node, key, size, why), daemon=True).start()
+            self._hand_aside(node, key, size, why)
 
     def _fill(self, node: str, key: Key, offset: int) -> None:
         try:
@@ -87,16 +109,25 @@ class Depots:
         elif begin := self._own.take(key, offset, content):
             self._send(node, Send(key.home, key.segment, begin))
 
+    def _hand_on(self, node: str, key: Key, size: int, why: str, path: str, why_not: str) -> None:
+        """What a node needs of another one is here now, or cannot be had here either."""
+        if path:
+            self._hand_aside(node, key, size, why)
+        else:
+            told = f"{why}; nor can the driver hand it on: {_lost(key, why_not)}"
+            self._send(node, Missing(key.home, key.segment, told))
+
+    def _hand_aside(self, node: str, key: Key, size: int, why: str) -> None:
+        threading.Thread(target=self._hand, args=(node, key, size, why), daemon=True).start()
+
     def _hand(self, node: str, key: Key, size: int, why: str) -> None:
         try:
-            if key.home:
-                self._fetched(key, size)
             self._own.hand(node, key, size)
         except OSError as error:
             _log.info("node %s is sent object %d of %s through the head: %s", node, key.segment, key.home, error)
             self._fill(node, key, 0)
-        except (KeyError, ObjectLostError) as error:
-            self._send(node, Missing(key.home, key.segment, f"{why}; nor can the driver hand it on: {error}"))
+        except KeyError:
+            self._send(node, Missing(key.home, key.segment, f"{why}; and by now nobody needs it any more"))
 
     def _cannot(self, key: Key, size: int, why: str) -> None:
         """We cannot fetch it ourselves."""
@@ -109,25 +140,6 @@ class Depots:
     def _holders(self, key: Key) -> list[str]:
         """The nodes that have it: the one that made it, then those with a copy."""
         return [node for node in (key.home, *self._copies.get(key, ())) if node in self._nodes]
-
-    def _fetched(self, key: Key, size: int) -> str:
-        """Where a copy of it is here.
-
-        Raises:
-            ObjectLostError: it cannot be had.
-        """
-        there, found = threading.Event(), []
-
-        def then(path: str, why: str) -> None:
-            found.append((path, why))
-            there.set()
-
-        self._own.fetch(key, size, then)
-        there.wait()
-        path, why = found[0]
-        if not path:
-            raise ObjectLostError(_lost(key, why))
-        return path
 
     def bring(self, place: Place, then: Callable[[str], None]) -> None:
         """Have a copy here; `then` is told why there is none, or nothing, now or by any thread."""
@@ -143,7 +155,21 @@ class Depots:
         Raises:
             ObjectLostError: its node is gone, or cannot be reached.
         """
-        return self._fetched(Key(place.home, place.segment), size_of(place)) if place.home else place.path
+        if not place.home:
+            return place.path
+        key = Key(place.home, place.segment)
+        there, found = threading.Event(), []
+
+        def then(path: str, why: str) -> None:
+            found.append((path, why))
+            there.set()
+
+        self._own.fetch(key, size_of(place), then)
+        there.wait()
+        path, why = found[0]
+        if not path:
+            raise ObjectLostError(_lost(key, why))
+        return path
 
     def close(self) -> None:
         """Let go of the driver's own."""

@@ -22,7 +22,7 @@ class Post:
     number: int
     surrounding: Surrounding
     node: str
-    has_keeper: bool
+    is_among_nodes: bool
 
 
 class Host(Program):
@@ -45,8 +45,7 @@ class Host(Program):
         from executor.processes.worker import SocketChannel
 
         assert isinstance(channel, SocketChannel)
-        client = Client(channel, argument.number, argument.node)
-        client.has_keeper = argument.has_keeper
+        client = Client(channel, argument.number, argument.node, is_among_nodes=argument.is_among_nodes)
         become(client)
         try:
             _set_up(argument.surrounding)

@@ -60,7 +60,7 @@ class Hub(Runtime):
         super().__init__()
         self.backend = backend
         self.lock, self.ledger, self.store = backend.lock, backend.ledger, backend.store
-        self.node = backend.node
+        self.node, self.is_among_nodes = backend.node, not backend.is_here
         backend.on_gone, backend.on_room = self._gone, self.room_freed
         self.objects = Objects(backend.give_back)
         self.calls = Calls(self.objects)
@@ -392,11 +392,26 @@ class Hub(Runtime):
     def allocate(self, size: int) -> tuple[Place, memoryview]:
         if self._dropped:
             self._change(self._take_drops)
-        place = self.store.allocate(size)
+        place = self.backend.allocate(size)
         return place, self.store.memory_of(place)
 
     def path_of(self, place: Place) -> str:
         return self.backend.path_of(place)
+
+    def bring(self, places: Sequence[Place], timeout_s: float | None) -> bool:
+        told: list[str] = []
+
+        def tell(why_not: str) -> None:
+            told.append(why_not)
+            self.backend.wake()
+
+        for place in places:
+            self._change(self.backend.bring, place, tell)
+        if len(told) < len(places) and not self.turn_until(lambda: len(told) == len(places), timeout_s):
+            return False
+        if why_not := next(filter(None, told), ""):
+            raise ObjectLostError(why_not)
+        return True
 
     def give_back(self, place: Place) -> None:
         self.backend.give_back(place)

@@ -91,7 +91,7 @@ class Machine(Backend):
         log_path = self.log_path(link.number)
         seed = int.from_bytes(os.urandom(8), "little")
         order = Order(seed, True, log_path, dict(surrounding.environment), surrounding.threads, lease.devices)
-        argument = Post(link.number, surrounding, _NAME, has_keeper=False)
+        argument = Post(link.number, surrounding, _NAME, is_among_nodes=False)
         call = RunningCall(call_of(link.number), log_path, listener=take)
         self._pool.begin(link, call, gathered(pack(tuple(order), ORDER), pack(argument, ARGUMENT)), last=True)
         return link

@@ -25,9 +25,11 @@ CREATED = 17  # VALUE or ERROR, packed exception
 PUT = 18  # number, packed
 UNREADY = 19  # why the surroundings could not be set up
 RESULTS = 21  # [result, ...]: each as in `RESULT`
-ALLOCATED = 23  # segment, which the host of its node has given it
 UNUSED = 22  # segment, which was allocated and is not needed
 LEAVING = 20  # the actor leaves of its own will
+
+# The host of a worker to the hub, as if the worker said it.
+ALLOCATED = 23  # segment, which the worker was given
 
 RECALL = (1 << 64) - 1
 """The word that asks for the calls which were not begun yet; other words are numbers of calls to be cancelled."""

@@ -26,6 +26,7 @@ from executor.errors import ExecutorClosedError
 from executor.framing import Sealed, opened, seal
 from executor.hosting.fleet import Arrival, Fleet, NodeLost, Reported
 from executor.hosting.messages import (
+    Allocated,
     AskStacks,
     Copied,
     DepotOpened,
@@ -51,6 +52,7 @@ from executor.library.backend import Backend, Take, WorkerLink, call_of
 from executor.library.depots import Depots
 from executor.library.host import Host, Post
 from executor.library.ledger import Lease
+from executor.library.messages import ALLOCATED
 from executor.library.plans import Surrounding
 from executor.library.tenancy import FleetLedger
 from executor.messages import DeathCause, Died, Emitted, Event, NodeDraining, Raised, Returned, RoomAdded, RoomFreed
@@ -148,7 +150,7 @@ class Nodes(Backend):
             Employ(
                 link.call_id,
                 self._shipment.digest,
-                seal(Post(number, surrounding, node, has_keeper=True)),
+                seal(Post(number, surrounding, node, is_among_nodes=True)),
                 int.from_bytes(os.urandom(8), "little"),
                 dict(surrounding.environment),
                 surrounding.threads,
@@ -227,7 +229,7 @@ class Nodes(Backend):
 
     def _take(self, arrival: Arrival) -> None:
         match arrival:
-            case Reported(node, DepotOpened() | Wanted() | Copied() | Piece() as report):
+            case Reported(node, DepotOpened() | Wanted() | Allocated() | Copied() | Piece() as report):
                 self._hear_of_objects(node, report)
             case Reported(node, Stocked() as stocked):
                 self._hear_of_packages(node, stocked)
@@ -276,8 +278,22 @@ class Nodes(Backend):
                 self._depots.wanted(node, Key(home, segment), size, why, offset)
             case Piece(home, segment, offset, content):
                 self._depots.piece(node, Key(home, segment), offset, content)
+            case Allocated(call_id, segment):
+                self._note_allocated(node, call_id, segment)
             case Copied(home, segment):
                 self._depots.copied(node, Key(home, segment))
+
+    def _note_allocated(self, node: str, call_id: str, segment: int) -> None:
+        """A worker has room for an object: it is the worker's until that hands the object over."""
+        self._depots.allocated(Key(node, segment))
+        if (link := self._links.get(call_id)) is not None:
+            link.take((ALLOCATED, segment))
+        else:
+            self._depots.give_back(Place(segment, "", 0, home=node))
+
+    def allocate(self, size: int) -> Place:
+        with self.lock:
+            return self._depots.allocate(size)
 
     def give_back(self, place: Place) -> None:
         self._depots.give_back(place)

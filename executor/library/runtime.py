@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, ClassVar
 
 from executor.depot.store import Place
+from executor.errors import GetTimeoutError
 from executor.library.calls import Submission
 from executor.library.definitions import Definition
 from executor.library.failures import unpack_exception
-from executor.library.objects import ERROR, Outcome
+from executor.library.objects import ERROR, VALUE, Outcome
 from executor.library.refs import ObjectRef, number_of
-from executor.library.values import unpack_value
+from executor.library.values import place_of, unpack_value
 from executor.resources import Request
 
 
@@ -30,6 +32,9 @@ class Runtime(ABC):
 
     node = ""
     """The node that this process is on; empty in a driver that is on none."""
+
+    is_among_nodes = False
+    """Whether large values may lie on other machines."""
 
     default_env: dict[str, Any] | None = None
     """What tasks and actors find around them that do not say otherwise."""
@@ -98,6 +103,14 @@ class Runtime(ABC):
         """The file that has what lies there, here."""
         return place.path
 
+    def bring(self, places: Sequence[Place], timeout_s: float | None) -> bool:
+        """Have what lies in these places here; False when it has not come in time.
+
+        Raises:
+            ObjectLostError: it is nowhere any more.
+        """
+        return True
+
     @abstractmethod
     def give_back(self, place: Place) -> None:
         """A place that this process has allocated holds nothing that goes anywhere."""
@@ -112,7 +125,16 @@ class Runtime(ABC):
             GetTimeoutError: not all of them are there in time.
             BaseException: the exception of the first whose call raised.
         """
-        return [opened(outcome, self) for outcome in self.outcomes([number_of(ref) for ref in refs], timeout_s)]
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        outcomes = self.outcomes([number_of(ref) for ref in refs], timeout_s)
+        if self.is_among_nodes:
+            places = [place for kind, packed in outcomes if kind == VALUE and (place := place_of(packed)) is not None]
+            if not self.bring(places, None if deadline is None else max(0.0, deadline - time.monotonic())):
+                raise GetTimeoutError(
+                    f"the values are there, but had not all come from their nodes after {timeout_s:g} s. Ask again, or "
+                    f"longer."
+                )
+        return [opened(outcome, self) for outcome in outcomes]
 
     def future(self, ref: ObjectRef[Any]) -> Future[Any]:
         """A future of the value."""

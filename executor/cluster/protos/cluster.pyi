@@ -698,7 +698,7 @@ class Preload(_message.Message):
     def __init__(self, digest: _Optional[str] = ..., modules: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("emitted", "returned", "raised", "died", "printed", "freed", "stacks", "meeting", "stocked", "depot_opened", "wanted", "copied", "piece")
+    __slots__ = ("emitted", "returned", "raised", "died", "printed", "freed", "stacks", "meeting", "stocked", "depot_opened", "wanted", "copied", "piece", "allocated")
     EMITTED_FIELD_NUMBER: _ClassVar[int]
     RETURNED_FIELD_NUMBER: _ClassVar[int]
     RAISED_FIELD_NUMBER: _ClassVar[int]
@@ -712,6 +712,7 @@ class Report(_message.Message):
     WANTED_FIELD_NUMBER: _ClassVar[int]
     COPIED_FIELD_NUMBER: _ClassVar[int]
     PIECE_FIELD_NUMBER: _ClassVar[int]
+    ALLOCATED_FIELD_NUMBER: _ClassVar[int]
     emitted: Emitted
     returned: Returned
     raised: Raised
@@ -725,7 +726,8 @@ class Report(_message.Message):
     wanted: Wanted
     copied: Copied
     piece: Piece
-    def __init__(self, emitted: _Optional[_Union[Emitted, _Mapping]] = ..., returned: _Optional[_Union[Returned, _Mapping]] = ..., raised: _Optional[_Union[Raised, _Mapping]] = ..., died: _Optional[_Union[Died, _Mapping]] = ..., printed: _Optional[_Union[Printed, _Mapping]] = ..., freed: _Optional[_Union[Freed, _Mapping]] = ..., stacks: _Optional[_Union[Stacks, _Mapping]] = ..., meeting: _Optional[_Union[Meeting, _Mapping]] = ..., stocked: _Optional[_Union[Stocked, _Mapping]] = ..., depot_opened: _Optional[_Union[DepotOpened, _Mapping]] = ..., wanted: _Optional[_Union[Wanted, _Mapping]] = ..., copied: _Optional[_Union[Copied, _Mapping]] = ..., piece: _Optional[_Union[Piece, _Mapping]] = ...) -> None: ...
+    allocated: Allocated
+    def __init__(self, emitted: _Optional[_Union[Emitted, _Mapping]] = ..., returned: _Optional[_Union[Returned, _Mapping]] = ..., raised: _Optional[_Union[Raised, _Mapping]] = ..., died: _Optional[_Union[Died, _Mapping]] = ..., printed: _Optional[_Union[Printed, _Mapping]] = ..., freed: _Optional[_Union[Freed, _Mapping]] = ..., stacks: _Optional[_Union[Stacks, _Mapping]] = ..., meeting: _Optional[_Union[Meeting, _Mapping]] = ..., stocked: _Optional[_Union[Stocked, _Mapping]] = ..., depot_opened: _Optional[_Union[DepotOpened, _Mapping]] = ..., wanted: _Optional[_Union[Wanted, _Mapping]] = ..., copied: _Optional[_Union[Copied, _Mapping]] = ..., piece: _Optional[_Union[Piece, _Mapping]] = ..., allocated: _Optional[_Union[Allocated, _Mapping]] = ...) -> None: ...
 
 class Emitted(_message.Message):
     __slots__ = ("call_id", "seq", "payload", "waits")
@@ -942,6 +944,14 @@ class Copied(_message.Message):
     home: str
     segment: int
     def __init__(self, home: _Optional[str] = ..., segment: _Optional[int] = ...) -> None: ...
+
+class Allocated(_message.Message):
+    __slots__ = ("call_id", "segment")
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    call_id: str
+    segment: int
+    def __init__(self, call_id: _Optional[str] = ..., segment: _Optional[int] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = ()
