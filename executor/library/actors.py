@@ -219,6 +219,13 @@ class Actors:
         elif not restart:
             self._die(actor, pack_own(actor_died(actor.name, DeathCause(killed=reason))))
 
+    def fail_spot(self, group: int, error: Packed) -> None:
+        """A placement group never had any room: the actors that wait for some in it end."""
+        for actor in list(self.all.values()):
+            spot = actor.plan.plan.spot
+            if spot is not None and spot.group == group:
+                self._die(actor, error)
+
     def leave(self, worker: Worker) -> None:
         """An actor ends by its own will."""
         actor = worker.actor

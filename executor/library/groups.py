@@ -9,6 +9,7 @@ from executor.errors import ExecutorError, InfeasibleRequestError
 from executor.library.failures import pack_own
 from executor.library.ledger import Ledger
 from executor.library.objects import ERROR, VALUE, Objects
+from executor.library.values import Packed
 from executor.pickling import encode
 from executor.resources import Request
 
@@ -54,8 +55,12 @@ class Groups:
         group.state = "placed"
         self._objects.settle(group.number, (VALUE, encode(True)[0]))
 
-    def place_waiting(self, find_room: Callable[[], bool]) -> None:
-        """Reserve the bundles of the groups for which there is room now, in their order; what was lost before that."""
+    def place_waiting(self, find_room: Callable[[], bool]) -> list[tuple[int, Packed]]:
+        """Reserve the bundles of the groups for which there is room now, in their order; what was lost before that.
+
+        Returns the groups for which there never will be any, with the error: nor will what waits in them run.
+        """
+        refused = []
         self._ledger.replace_lost(find_room)
         for group in list(self._waiting):
             try:
@@ -63,11 +68,13 @@ class Groups:
             except InfeasibleRequestError as error:  # it has waited for nodes that did not come
                 self._waiting.remove(group)
                 group.state = "removed"
-                self._objects.settle(group.number, (ERROR, pack_own(error)))
+                self._objects.settle(group.number, (ERROR, packed := pack_own(error)))
+                refused.append((group.number, packed))
                 continue
             if placed:
                 self._waiting.remove(group)
                 self._placed(group)
+        return refused
 
     def remove(self, number: int) -> None:
         """End a group; nothing may run in it any more."""

@@ -73,7 +73,9 @@ class Lending:
                 if worker.lease.lent is not None:
                     continue  # others are still at work with them
             del self._owed[number]
-        self._groups.place_waiting(self.find_room)
+        for group, error in self._groups.place_waiting(self.find_room):
+            self._tasks.fail_spot(group, error)
+            self._actors.fail_spot(group, error)
         self._actors.place_waiting()
         self._tasks.serve_all()
 

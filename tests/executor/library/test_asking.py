@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterator
 import pytest
 
 import executor
-from executor.errors import TaskCancelledError
+from executor.errors import InfeasibleRequestError, TaskCancelledError
 from executor.messages import Reservation
 from executor.resources import Node, Request, Resources
-from tests.executor.library.events import holds
+from tests.executor.library.events import DEADLINE_S, holds
 from tests.executor.library.two_nodes import Resident, where
 from tests.executor.near_fleet import NearFleet
 
@@ -65,6 +65,20 @@ def test_room_that_nobody_needs_any_more_when_it_comes_is_given_back(fleet: Slow
         executor.get(ref)
     fleet.may_answer.set()
     holds(lambda: executor.available_resources() == {"CPU": 2.0}, "all is free")
+
+
+def test_what_waits_in_a_group_that_no_node_can_hold_any_more_is_told_so(fleet: SlowFleet) -> None:
+    fleet.may_answer.set()
+    blocker = Resident.options(num_cpus=1).remote()
+    lost = {"a": "b", "b": "a"}[executor.get(blocker.node.remote())]
+    group = executor.placement_group([{"CPU": 1}] * 2, "STRICT_SPREAD")
+    resident = Resident.options(num_cpus=1, placement_group=group).remote()
+    refs = [group.ready(), where.options(placement_group=group).remote(), resident.node.remote()]
+    assert executor.wait(refs, timeout=0) == ([], refs)
+    fleet.cut(lost)
+    for ref in refs:
+        with pytest.raises(InfeasibleRequestError, match="STRICT_SPREAD asks for 2 different nodes"):
+            executor.get(ref, timeout=DEADLINE_S)
 
 
 def test_room_on_a_node_that_is_lost_before_it_comes_is_asked_for_again(fleet: SlowFleet) -> None:
