@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from executor.library.plans import ActorPlan, Plan, Spot, with_spot
 from executor.library.status import available, status_of
 from executor.library.values import place_of
 from executor.library.workers import Worker
-from executor.resources import Request
+from executor.resources import Request, Resources
 
 if TYPE_CHECKING:
     from executor.library.hub import Hub
@@ -309,13 +310,32 @@ class Desk:
         answer(True, self._hub.ledger.total())
 
     def _available(self, caller: int, call: int, answer: Answer) -> None:
-        answer(True, available(self._hub))
+        self._once_it_is_known(answer, available)
 
     def _nodes(self, caller: int, call: int, answer: Answer) -> None:
         answer(True, list(self._hub.ledger.nodes()))
 
     def _status(self, caller: int, call: int, answer: Answer) -> None:
-        answer(True, status_of(self._hub))
+        self._once_it_is_known(answer, status_of)
+
+    def _once_it_is_known(self, answer: Answer, tell: Callable[[Hub, Resources], Any]) -> None:
+        """Answer with what can be told once it is known what is free; a head is asked aside: it may take its time."""
+        hub = self._hub
+        if not hub.ledger.is_shared:
+            answer(True, tell(hub, hub.ledger.free()))
+            return
+
+        def ask() -> None:
+            try:
+                free = hub.ledger.free()
+                with hub.lock:
+                    answer(True, tell(hub, free))
+            except Exception as error:  # noqa: BLE001 - it is the asker's
+                with hub.lock:
+                    answer(False, error)
+            hub.backend.wake()
+
+        threading.Thread(target=ask, daemon=True).start()
 
     def _worker_of(self, caller: int, call: int, answer: Answer, number: int) -> None:
         """The worker that an actor, or a call, runs in, and the names of its calls in the order they were sent."""

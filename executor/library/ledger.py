@@ -159,7 +159,11 @@ class Ledger(ABC):
 
     @abstractmethod
     def free(self) -> Resources:
-        """What nobody holds, of all nodes together."""
+        """What nobody holds, of all nodes together. Where the ledger is shared it takes as long as its head does.
+
+        Raises:
+            ClusterError: nobody can tell.
+        """
 
     @abstractmethod
     def check(self, plan: Plan) -> None:

@@ -95,14 +95,14 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
 
 
-def available(hub: Hub) -> Resources:
-    """What is free. What idle workers hold counts as free: they give it to whoever asks."""
+def available(hub: Hub, free: Resources) -> Resources:
+    """What can be had, of which `free` is held by nobody: what idle workers hold they give to whoever asks."""
     idle = [lease for lease in hub.tasks.idle_leases() if hub.ledger.counts(lease)]
-    return labels.without(sum((lease.request.total for lease in idle), hub.ledger.free()))
+    return labels.without(sum((lease.request.total for lease in idle), free))
 
 
-def status_of(hub: Hub) -> Status:
-    """The status of a hub; its lock is held."""
+def status_of(hub: Hub, free: Resources) -> Status:
+    """The status of a hub, where nobody holds what is `free`; its lock is held."""
     actors = []
     for actor in hub.actors.all.values():
         pid, where = (actor.worker.pid or None, actor.worker.where) if actor.worker is not None else (None, "")
@@ -126,6 +126,6 @@ def status_of(hub: Hub) -> Status:
     running = sum(len(worker.running) for worker in hub.workers.all.values())
     waiting = tuple((str(plan.resources), count) for plan, count in hub.tasks.waiting())
     return Status(
-        hub.ledger.total(), available(hub), tuple(actors), tuple(processes), running, waiting, there,
+        hub.ledger.total(), available(hub, free), tuple(actors), tuple(processes), running, waiting, there,
         len(entries) - there, hub.store.use(),
     )  # fmt: skip

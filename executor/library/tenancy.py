@@ -47,7 +47,7 @@ class Tenancies(Area):
 
     def lent(self) -> Resources:
         """What nobody uses of all that is lent."""
-        return sum(self._lent.values(), Resources())
+        return sum(tuple(self._lent.values()), Resources())
 
     def borrow(self, request: Request) -> Tenancy | None:
         """Cpus that are lent somewhere, if that is all that is asked for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -23,6 +24,8 @@ class SlowFleet(NearFleet):
     def __init__(self) -> None:
         super().__init__([Node(name, Resources.of(cpu=1)) for name in "ab"])
         self.may_answer = threading.Event()
+        self.may_tell = threading.Event()
+        self.may_tell.set()
         self.asked = threading.Event()
         self.last: Reservation | None = None
 
@@ -32,6 +35,11 @@ class SlowFleet(NearFleet):
         self.may_answer.wait()
         return self.last
 
+    def free(self) -> Resources:
+        self.asked.set()
+        self.may_tell.wait()
+        return super().free()
+
 
 @pytest.fixture
 def fleet() -> Iterator[SlowFleet]:
@@ -40,6 +48,7 @@ def fleet() -> Iterator[SlowFleet]:
     executor.init(found, log_to_driver=False)
     yield found
     found.may_answer.set()
+    found.may_tell.set()
     executor.shutdown()
 
 
@@ -55,6 +64,22 @@ def test_all_goes_on_while_the_head_is_silent(fleet: SlowFleet) -> None:
     assert executor.wait([ref], timeout=0) == ([], [ref])
     fleet.may_answer.set()
     assert executor.get(ref) in ("a", "b")
+
+
+def test_all_goes_on_while_the_head_does_not_say_what_is_free(fleet: SlowFleet) -> None:
+    fleet.may_answer.set()
+    resident = Resident.remote()
+    assert executor.get(resident.pid.remote()) != os.getpid()
+    fleet.may_tell.clear()
+    fleet.asked.clear()
+    with ThreadPoolExecutor(1) as aside:
+        told = aside.submit(executor.available_resources)
+        try:
+            assert fleet.asked.wait(20)
+            assert executor.get(resident.pid.remote(), timeout=DEADLINE_S) != os.getpid()
+        finally:
+            fleet.may_tell.set()
+        assert told.result(DEADLINE_S) == {"CPU": 2.0}
 
 
 def test_room_that_nobody_needs_any_more_when_it_comes_is_given_back(fleet: SlowFleet) -> None:
