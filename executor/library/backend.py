@@ -51,6 +51,8 @@ class Backend(ABC):
 
     lock: threading.RLock
     on_gone: Callable[[WorkerLink], None]
+    on_draining: Callable[[str], None]
+    """Told that a node is to be emptied."""
     on_room: Callable[[], None]
     """Told when there may be room that there was not before, for another reason than that a lease has ended."""
     ledger: Ledger

@@ -61,7 +61,7 @@ class Hub(Runtime):
         self.backend = backend
         self.lock, self.ledger, self.store = backend.lock, backend.ledger, backend.store
         self.node, self.is_among_nodes = backend.node, not backend.is_here
-        backend.on_gone, backend.on_room = self._gone, self.room_freed
+        backend.on_gone, backend.on_room, backend.on_draining = self._gone, self.room_freed, self._leave_node
         self.objects = Objects(backend.give_back)
         self.calls = Calls(self.objects)
         self.calls.on_unread = self._cancel_unread
@@ -188,6 +188,10 @@ class Hub(Runtime):
 
     def _find_room(self) -> bool:
         return self.tasks.release_idle()
+
+    def _leave_node(self, node: str) -> None:
+        self.tasks.leave_node(node)
+        self.room_freed()
 
     def room_freed(self) -> None:
         """Something was given back: look who can use it, soon."""

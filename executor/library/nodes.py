@@ -244,7 +244,9 @@ class Nodes(Backend):
                 self._tenancy.was_added()
                 self.on_room()
             case NodeDraining(node, why):
-                _log.warning("node %s is %s: what runs there goes on until it ends", node, why)
+                _log.warning("%s: what runs there goes on until it ends, and no more is sent there", why)
+                self._tenancy.leave_node(node)
+                self.on_draining(node)
 
     def _hear(self, report: Report) -> None:
         match report:

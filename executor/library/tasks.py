@@ -91,6 +91,7 @@ class Tasks:
         self._sweep_at = _FEW_LINES
         self._line_of_plan: dict[int, tuple[Plan, Line]] = {}
         self._line_of_worker: dict[int, Line] = {}
+        self._left_nodes: set[str] = set()
         self.crowded = False
         """Whether a worker may have calls that it has not begun."""
 
@@ -165,7 +166,9 @@ class Tasks:
 
     def _rest(self, line: Line, worker: Worker) -> None:
         """A worker has nothing to do."""
-        if line.disbanded:
+        if self._leaves(worker):
+            self._let_go(line, worker, warm=False)
+        elif line.disbanded:
             self._let_go(line, worker)
             self.disband(line.plan.crew.number if line.plan.crew else 0)
         else:
@@ -189,7 +192,7 @@ class Tasks:
         if ahead > 1 and len(line):
             for worker in line.workers.values():
                 has = len(worker.running)
-                if has <= ahead // 2 and not worker.waits.calls and not worker.stuck:
+                if has <= ahead // 2 and not worker.waits.calls and not worker.stuck and not self._leaves(worker):
                     self._give(line, worker, ahead - has)
                     if not len(line):
                         return
@@ -272,17 +275,37 @@ class Tasks:
             if not worker.calls_left:
                 self._retire(line, worker)
                 return
-        if not has and worker.lease is not None and worker.lease.lent is not None:
-            self._let_go(line, worker)  # others have its cpus by now
+        leaves = self._leaves(worker)
+        if not has and (leaves or (worker.lease is not None and worker.lease.lent is not None)):
+            self._let_go(line, worker, warm=not leaves)  # others have its cpus by now, or nobody is to have them
             self.serve(line)
             return
-        if not len(line):
+        if leaves or not len(line):
             if not has:
                 self._rest(line, worker)
             return
         ahead = line.ahead()
         if has <= ahead // 2 and not worker.waits.calls:
             self._give(line, worker, min(ahead - has, 1 + len(line) // (2 * len(line.workers))))
+
+    def leave_node(self, node: str) -> None:
+        """A node is to be emptied: its workers leave, those that run something once they have.
+
+        But for those in a placement group, whose room is there all the same.
+        """
+        self._left_nodes.add(node)
+        for line in list(self._lines.values()):
+            for worker in list(line.workers.values()):
+                if not self._leaves(worker):
+                    continue
+                if worker in line.idle:
+                    line.idle.remove(worker)
+                    self._let_go(line, worker, warm=False)
+                else:
+                    self.recall_behind(worker)
+
+    def _leaves(self, worker: Worker) -> bool:
+        return worker.node in self._left_nodes and worker.spot is None
 
     def runs(self, worker: Worker) -> bool:
         """Whether this worker is one of ours."""

@@ -39,6 +39,7 @@ class Tenancies(Area):
         self._lent: dict[str, Resources] = {}
         self._ended: dict[str, list[Tenancy]] = {}
         self._lost: set[str] = set()  # a node that comes back has another name
+        self._left: set[str] = set()
         self._news = 0
         self.in_vain: set[Request] = set()
         """What was asked for since there was any news, and not to be had."""
@@ -49,11 +50,11 @@ class Tenancies(Area):
         """What nobody uses of all that is lent."""
         return sum(tuple(self._lent.values()), Resources())
 
-    def borrow(self, request: Request) -> Tenancy | None:
-        """Cpus that are lent somewhere, if that is all that is asked for."""
+    def borrow(self, request: Request, *, where_drained: bool = False) -> Tenancy | None:
+        """Cpus that are lent somewhere, if that is all that is asked for; on nodes to be emptied or on the others."""
         (bundle,) = request.bundles
         for node, lent in self._lent.items():
-            if bundle and bundle.fits(lent):
+            if bundle and bundle.fits(lent) and (node in self._left) is where_drained:
                 self._lent[node] = lent - bundle
                 return Tenancy(self, request, node, None, borrows=True)
         return None
@@ -86,7 +87,7 @@ class Tenancies(Area):
         (bundle,) = request.bundles
         cpus = Resources.of(cpu=bundle["cpu"])
         rest = bundle - cpus
-        lenders = {node for node, lent in self._lent.items() if cpus and cpus.fits(lent)}
+        lenders = {node for node, lent in self._lent.items() if cpus and cpus.fits(lent)} - self._left
         if not rest or not lenders:
             return None
         others = (node.name for node in self._fleet.nodes() if node.name not in lenders)
@@ -181,6 +182,10 @@ class Tenancies(Area):
                 assert lease.reservation is not None
                 self.release(lease.reservation)
 
+    def leave_node(self, node: str) -> None:
+        """A node is to be emptied: what is lent there is for those who find nothing elsewhere."""
+        self._left.add(node)
+
     def release(self, reservation: Reservation) -> None:
         """Give room back to the head."""
         self.releasing += 1
@@ -227,7 +232,18 @@ class FleetLedger(Ledger):
             check_room(plan.request, self.nodes(), plan.name)
 
     def _lease(self, plan: Plan, find_room: FindRoom) -> Lease | None:
-        return self._tenancies.borrow(plan.request) or self._ask(plan.request, find_room)
+        request = plan.request
+        lease: Lease | None = self._tenancies.borrow(request)
+        if lease is not None:
+            return lease
+        try:
+            lease = self._ask(request, find_room)
+        except InfeasibleRequestError:  # on all nodes but those which are emptied
+            if (lease := self._tenancies.borrow(request, where_drained=True)) is None:
+                raise
+        if lease is None and request in self._tenancies.in_vain:
+            lease = self._tenancies.borrow(request, where_drained=True)  # its parent may wait there for nothing else
+        return lease
 
     def _ask(self, request: Request, find_room: FindRoom) -> Lease | None:
         if request in self._tenancies.in_vain:
@@ -270,6 +286,10 @@ class FleetLedger(Ledger):
         self._tenancies.hear_news()
         for bundles in self._bundles.values():
             bundles[:] = [LostBundle(one.node) if one.node.name == node else one for one in bundles]
+
+    def leave_node(self, node: str) -> None:
+        """A node is to be emptied."""
+        self._tenancies.leave_node(node)
 
     def reserve_group(self, group: int, request: Request, find_room: FindRoom) -> bool:
         bundles = self._bundles_of(group, request, (), find_room)

@@ -13,6 +13,7 @@ import grpc
 
 from executor.cluster import clock
 from executor.cluster.agent import Agent, Machine
+from executor.cluster.dialing import asked
 from executor.cluster.fleet import ClusterFleet
 from executor.cluster.head import SERVER_OPTIONS, Head, Household
 from executor.cluster.line import CHANNEL_OPTIONS
@@ -72,6 +73,9 @@ class Rig:
         machine = Machine(Resources.of(amounts) + offered(labels or {}), names(amounts.get("gpu", 0)), host=host)
         agent = self.agents[host] = Agent(self.dial, machine, secrets.token_hex(8))
         return agent
+
+    def drain(self, node: str) -> None:
+        asked(self.dial, "Drain", pb.DrainRequest(node=node), pb.DrainReply)
 
     def connect(self, **options: Any) -> RemoteExecutor:
         return RemoteExecutor(ClusterFleet(self.dial, **options))

@@ -119,6 +119,51 @@ def test_a_node_that_joins_takes_what_waits(rig: Rig) -> None:
     assert executor.get(waiting) == ["c"]
 
 
+def test_a_node_that_is_emptied_is_given_no_more_and_what_runs_there_ends(
+    rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    signals = [(Signal(tmp_path, f"began{index}"), Signal(tmp_path, f"go{index}")) for index in range(4)]
+
+    @executor.remote
+    def wait(began: Signal, go: Signal) -> str:
+        began.set()
+        go.wait()
+        return node()
+
+    refs = [wait.remote(*pair) for pair in signals]
+    for began, _ in signals:
+        began.wait()
+    behind = [where.remote() for _ in range(4)]
+    rig.drain("b")
+    holds(lambda: "node b is drained: what runs there goes on" in caplog.text, "the driver has been told")
+    for _, go in signals:
+        go.set()
+    assert sorted(executor.get(refs)) == ["a", "a", "b", "b"]
+    assert executor.get(behind) == ["a"] * 4
+    holds(lambda: rig.head._state.reservations_on("b") == 0, "nothing is held there")
+
+
+def test_children_of_what_runs_on_an_emptied_node_find_room_in_what_their_parents_lend(
+    rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    began, go = Signal(tmp_path, "began"), Signal(tmp_path, "go")
+
+    @executor.remote
+    def parent() -> str:
+        began.set()
+        go.wait()
+        return str(executor.get(where.remote()))
+
+    blocker = Resident.options(num_cpus=2, label_selector={"zone": "x"}).remote()
+    assert executor.get(blocker.node.remote()) == "a"
+    ref = parent.remote()
+    began.wait()
+    rig.drain("b")
+    holds(lambda: "node b is drained" in caplog.text, "the driver has been told")
+    go.set()
+    assert executor.get(ref, timeout=DEADLINE_S) == "b"
+
+
 def test_objects_go_through_the_head_where_nobody_reaches_a_node(rig: Rig) -> None:
     assert sorted(executor.get([on(where, zone).remote() for zone in "xy"])) == ["a", "b"]
     backend = existing().backend  # type: ignore[union-attr]
