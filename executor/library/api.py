@@ -6,7 +6,7 @@ import atexit
 import inspect
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from executor.errors import ExecutorError
@@ -20,11 +20,13 @@ from executor.library.hub import Hub
 from executor.library.machine import Machine
 from executor.library.mistakes import made_of
 from executor.library.opening import check_address, check_opening, offer_of
-from executor.library.plans import check_reach
+from executor.library.plans import Code, Surrounding, check_reach
 from executor.library.refs import ObjectRef, ObjectRefGenerator, number_of
 from executor.library.runtime import become, current, existing
 from executor.library.serving import Leave
 from executor.library.status import Status
+from executor.library.surroundings import surrounding_of
+from executor.resources import Resources
 
 if TYPE_CHECKING:
     from executor.hosting.fleet import Fleet
@@ -86,27 +88,26 @@ def init(
     }  # fmt: skip
     made_of(check_opening, given)
     check_address(address, given)
-    backend, default_env = _backend_at(address, given)
+    surrounding = surrounding_of(runtime_env, Resources())
+    backend = _backend_at(address, given, surrounding)
     hub = Hub(backend, log_to_driver=log_to_driver)
-    hub.default_env = default_env
+    hub.surrounding = surrounding if backend.is_here else replace(surrounding, code=Code())
     become(hub)
     _tell_joblib()
     return Context(hub)
 
 
-def _backend_at(address: str | Fleet | None, given: Mapping[str, Any]) -> tuple[Backend, dict[str, Any] | None]:
-    """Where workers run, and the default `runtime_env` of what runs in them."""
-    env = given["runtime_env"]
+def _backend_at(address: str | Fleet | None, given: Mapping[str, Any], surrounding: Surrounding) -> Backend:
+    """Where workers run, by default in this surrounding."""
     if address in (None, "local", "auto"):
-        return Machine(offer_of(given)), dict(env) if env else None
+        return Machine(offer_of(given))
     from executor.connect import cluster_at
     from executor.library.nodes import Nodes  # nobody needs it, and gRPC, on one machine
-    from executor.library.sending import left_of, sent_of
+    from executor.library.sending import packed
 
-    sent = sent_of(env)
-    shipped = sent.packed()  # before anybody is dialled: it may be too large
+    along = packed(surrounding.code)  # before anybody is dialled: it may be too large
     fleet = cluster_at(address) if isinstance(address, str) else address
-    return Nodes(fleet, sent.env_vars, shipped, store_bytes=given["object_store_memory"]), left_of(env)
+    return Nodes(fleet, dict(surrounding.environment), along, store_bytes=given["object_store_memory"])
 
 
 def _tell_joblib() -> None:

@@ -17,6 +17,7 @@ from executor.library.objects import Outcome
 from executor.library.plans import Crew as Band
 from executor.library.refs import ObjectRef, number_of
 from executor.library.runtime import current, existing, opened
+from executor.pickling import dump
 
 __audition_internal__ = True
 
@@ -63,7 +64,8 @@ class Crew:
     """See the module. Calls begin in their order; `size` of them run at a time, and some wait in the workers already.
 
     A worker runs `initializer` before its first call and leaves after `max_calls`. `options` are those of a task; the
-    workers hold no cpus by default, so that a pool inside a task finds its room.
+    workers hold no cpus by default, so that a pool inside a task finds its room. They have `variables`, but where their
+    surroundings say otherwise.
 
     Raises:
         ProgramNotPicklableError: the initializer cannot be sent.
@@ -78,18 +80,15 @@ class Crew:
         initargs: Iterable[Any] = (),
         max_calls: int = 0,
         options: Mapping[str, Any] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.size = size
         self._runtime = current()
         self._token = self._runtime.put(None)
         given = {"num_cpus": 0, "max_retries": 0, **(options or {})}
         given |= {"num_returns": 1, "max_calls": max_calls}
-        self._band = Band(number_of(self._token), size)
-        if initializer is not None:
-            surrounding = dict(given.get("runtime_env") or self._runtime.default_env or {})
-            before = surrounding.get("worker_process_setup_hook")
-            surrounding["worker_process_setup_hook"] = partial(_set_up, before, initializer, tuple(initargs))
-            given["runtime_env"] = surrounding
+        pickled = None if initializer is None else dump(partial(initializer, *initargs))
+        self._band = Band(number_of(self._token), size, pickled, tuple(sorted((variables or {}).items())))
         self._options = given
         self._generic = {mode: self._remote(mode, given) for mode in (apply, apply_to_all, apply_to_all_unpacked)}
         self._callings: dict[tuple[int, Any], tuple[Any, Calling]] = {}
@@ -250,12 +249,6 @@ def _is_plain(function: Any) -> bool:
     if isinstance(function, BuiltinFunctionType):
         return isinstance(function.__self__, ModuleType)
     return isinstance(function, FunctionType) and not function.__closure__ and not function.__defaults__
-
-
-def _set_up(before: Callable[[], Any] | None, initializer: Callable[..., Any], initargs: tuple[Any, ...]) -> None:
-    if before is not None:
-        before()
-    initializer(*initargs)
 
 
 def apply(function: Callable[..., Any], /, *positional: Any, **named: Any) -> Any:

@@ -13,7 +13,17 @@ from executor.library.definitions import Definition, define
 from executor.library.handing_in import check_feasible, hand_in
 from executor.library.mistakes import made_of
 from executor.library.options import placed, retried, strategy_of
-from executor.library.plans import Crew, Plan, check_names, labels_of, merged, resources_of, returns_of, whole
+from executor.library.plans import (
+    Crew,
+    Plan,
+    Surrounding,
+    check_names,
+    labels_of,
+    merged,
+    resources_of,
+    returns_of,
+    whole,
+)
 from executor.library.runtime import Runtime, current
 from executor.library.surroundings import surrounding_of
 
@@ -35,7 +45,7 @@ class RemoteFunction:
         self._options = dict(options)
         self._definition = definition if definition is not None else []
         self._crew = crew
-        self._plan = self._own_plan = self._plan_by(self._options)
+        self._plan = self._own_plan = made_of(partial(plan_of, function), self._options)
         self._runtime: Runtime | None = None
         functools.update_wrapper(self, function)
 
@@ -57,9 +67,7 @@ class RemoteFunction:
 
     def _prepare(self) -> Runtime:
         runtime = current()
-        self._plan = self._own_plan  # an executor before this one may have had another default
-        if "runtime_env" not in self._options and (default := runtime.default_env):
-            self._plan = self._plan_by({**self._options, "runtime_env": default})
+        self._plan = self._plan_among(runtime.surrounding)  # an executor before this one may have had another
         check_feasible(runtime, self._plan)
         if not self._definition:
             self._definition.append(define(self._function))
@@ -67,9 +75,12 @@ class RemoteFunction:
         self._runtime = runtime
         return runtime
 
-    def _plan_by(self, options: Mapping[str, Any]) -> Plan:
-        plan = made_of(partial(plan_of, self._function), options)
-        return plan if self._crew is None else replace(plan, crew=self._crew)
+    def _plan_among(self, default: Surrounding) -> Plan:
+        plan = self._own_plan
+        surrounding = plan.surrounding if "runtime_env" in self._options else default.handed_down(plan.surrounding)
+        if self._crew is not None:
+            return replace(plan, surrounding=self._crew.around(surrounding), crew=self._crew)
+        return plan if surrounding == plan.surrounding else replace(plan, surrounding=surrounding)
 
     def options(self, **options: Any) -> RemoteFunction:
         """The same function with other options.

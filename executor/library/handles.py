@@ -138,8 +138,9 @@ class ActorClass:
         plan = self._plan
         if plan.get_if_exists and plan.registered_name is None:
             raise ValueError("get_if_exists=True is for an actor with a name: give name=... too, or leave it out")
-        if "runtime_env" not in self._options and (default := runtime.default_env):
-            plan = actor_plan_of(self._kind, {**self._options, "runtime_env": default})
+        if "runtime_env" not in self._options:
+            surrounding = runtime.surrounding.handed_down(plan.plan.surrounding)
+            plan = replace(plan, plan=replace(plan.plan, surrounding=surrounding))
         check_feasible(runtime, plan.plan)
         if not self._definition:
             self._definition.append(define(self._kind))

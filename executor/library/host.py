@@ -46,6 +46,7 @@ class Host(Program):
 
         assert isinstance(channel, SocketChannel)
         client = Client(channel, argument.number, argument.node, is_among_nodes=argument.is_among_nodes)
+        client.surrounding = argument.surrounding
         become(client)
         try:
             _set_up(argument.surrounding)
@@ -57,10 +58,10 @@ class Host(Program):
 
 
 def _set_up(surrounding: Surrounding) -> None:
-    if surrounding.folder is not None:
-        os.chdir(surrounding.folder)
-    for path in reversed(surrounding.paths):
-        sys.path.insert(0, path)
-    if surrounding.setup is not None:
-        hook: Callable[[], Any] = pickle.loads(surrounding.setup)  # noqa: S301 - from our own driver
-        hook()
+    if surrounding.code.folder is not None:
+        os.chdir(surrounding.code.folder)
+    sys.path[:0] = surrounding.code.paths
+    for pickled in (surrounding.setup, surrounding.initializer):
+        if pickled is not None:
+            hook: Callable[[], Any] = pickle.loads(pickled)  # noqa: S301 - from our own driver
+            hook()

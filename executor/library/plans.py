@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from executor.labels import asked
@@ -43,26 +44,57 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True)
+class Code:
+    """Code of the user's on the driver's machine: a `folder` to stand in and import from, and `modules` to import.
+
+    What matches `excludes` is not sent to other machines.
+    """
+
+    folder: str | None = None
+    modules: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> list[str]:
+        """What goes in front of ``sys.path`` for it."""
+        return [*([] if self.folder is None else [self.folder]), *(str(Path(one).parent) for one in self.modules)]
+
+
+@dataclass(frozen=True, slots=True)
 class Surrounding:
     """What a worker needs around it; workers are shared only by calls that need the same.
 
-    `environment` are variables; `paths` go in front of ``sys.path``; `folder` is where it stands; `setup` a pickled
-    function that is called first; `threads` how many numerical libraries may start.
+    `environment` are variables; `setup` is a pickled function that is called first, and `initializer` one that is
+    called then, which is a pool's; `threads` is how many numerical libraries may start.
     """
 
     environment: tuple[tuple[str, str], ...] = ()
-    paths: tuple[str, ...] = ()
-    folder: str | None = None
+    code: Code = Code()
     setup: bytes | None = None
+    initializer: bytes | None = None
     threads: int = 1
     memory_bytes: int | None = None
 
+    def handed_down(self, to: Surrounding) -> Surrounding:
+        """What is around somebody who asks only for so many threads and so much memory, and else for the same."""
+        return replace(self, initializer=None, threads=to.threads, memory_bytes=to.memory_bytes)
+
 
 class Crew(NamedTuple):
-    """Workers that one pool has for itself, at most `size`; they leave when the object `number` is forgotten."""
+    """Workers that one pool has for itself, at most `size`; they leave when the object `number` is forgotten.
+
+    Each calls the pickled `initializer` first, and has `variables`, of which those of its surrounding go before.
+    """
 
     number: int
     size: int
+    initializer: bytes | None = None
+    variables: tuple[tuple[str, str], ...] = ()
+
+    def around(self, surrounding: Surrounding) -> Surrounding:
+        """What is around its workers."""
+        environment = tuple(sorted({**dict(self.variables), **dict(surrounding.environment)}.items()))
+        return replace(surrounding, environment=environment, initializer=self.initializer)
 
 
 @dataclass(frozen=True, slots=True)

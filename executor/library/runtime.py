@@ -16,6 +16,7 @@ from executor.library.calls import Submission
 from executor.library.definitions import Definition
 from executor.library.failures import unpack_exception
 from executor.library.objects import ERROR, VALUE, Outcome
+from executor.library.plans import Surrounding
 from executor.library.refs import ObjectRef, number_of
 from executor.library.values import place_of, unpack_value
 from executor.resources import Request
@@ -36,7 +37,7 @@ class Runtime(ABC):
     is_among_nodes = False
     """Whether large values may lie on other machines."""
 
-    default_env: dict[str, Any] | None = None
+    surrounding = Surrounding()
     """What tasks and actors find around them that do not say otherwise."""
 
     def __init__(self) -> None:

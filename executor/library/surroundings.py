@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from executor.library.plans import Surrounding
+from executor.library.plans import Code, Surrounding
 from executor.pickling import dump
 from executor.resources import Resources
 
@@ -17,9 +17,7 @@ _KNOWN = ("env_vars", "working_dir", "py_modules", "excludes", "worker_process_s
 _HOOK = "runtime_env['worker_process_setup_hook']"
 
 
-def surrounding_of(
-    runtime_env: Mapping[str, Any] | None, resources: Resources, limits_memory: bool = True
-) -> Surrounding:
+def surrounding_of(runtime_env: Mapping[str, Any] | None, resources: Resources) -> Surrounding:
     """The surrounding for `runtime_env` and for as many threads as cpus were asked for.
 
     Raises:
@@ -42,18 +40,13 @@ def surrounding_of(
     if mistakes:
         raise ValueError("; ".join(mistakes))
     folder = environment.get("working_dir")
-    paths = [str(module_path(module).parent) for module in modules]
-    if folder is not None:
-        folder = _existing(folder)
-        paths.insert(0, folder)
     hook = environment.get("worker_process_setup_hook")
     return Surrounding(
         environment=tuple(sorted(variables.items())),
-        paths=tuple(paths),
-        folder=folder,
+        code=Code(None if folder is None else _existing(folder), tuple(map(_module_path, modules)), tuple(excludes)),
         setup=dump(_hook(hook)) if hook is not None else None,
         threads=max(1, int(resources["cpu"])),
-        memory_bytes=int(resources["memory"]) or None if limits_memory else None,
+        memory_bytes=int(resources["memory"]) or None,
     )
 
 
@@ -64,7 +57,7 @@ def _existing(path: Any) -> str:
     return found
 
 
-def module_path(module: Any) -> Path:
+def _module_path(module: Any) -> str:
     """Where a module is: a package's folder, or a file.
 
     Raises:
@@ -75,11 +68,11 @@ def module_path(module: Any) -> Path:
         if module.__file__ is None:
             raise ValueError(f"runtime_env['py_modules']: the module {module.__name__} has no file")
         path = Path(module.__file__).absolute()
-        return path.parent if path.name == "__init__.py" else path
+        return str(path.parent if path.name == "__init__.py" else path)
     path = Path(module).absolute()
     if not path.is_dir() and not (path.suffix == ".py" and path.is_file()):
         raise FileNotFoundError(f"runtime_env['py_modules']: {module!r} is neither a folder nor a .py file")
-    return path
+    return str(path)
 
 
 def _hook(hook: Any) -> Callable[[], Any]:

@@ -405,7 +405,7 @@ class Tasks:
         lease, worker.lease = worker.lease, None
         if lease is not None:
             lease.end()
-        set_up = line.plan.crew is not None and line.plan.surrounding.setup is not None
+        set_up = line.plan.surrounding.initializer is not None
         if not warm or set_up or (lease is not None and lease.devices):
             self._workers.end(worker)  # it has run its calls, was set up for them, or its libraries have seen the gpus
         else:

@@ -83,11 +83,8 @@ class ExecutorBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[m
         if count == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
         self.parallel = parallel
-        surrounding = dict(self._options.get("runtime_env") or current().default_env or {})
-        limits = self._prepare_worker_env(n_jobs=count)
-        surrounding["env_vars"] = {**limits, **surrounding.get("env_vars", {})}
         self._is_prepared = False
-        self._crew = Crew(count, options={**self._options, "runtime_env": surrounding})
+        self._crew = Crew(count, options=self._options, variables=self._prepare_worker_env(n_jobs=count))
         # Who wants to write into arrays gets copies of them.
         self._arrays = _Arrays(max_nbytes if mmap_mode == "r" else None)
         return count

@@ -113,6 +113,47 @@ print(executor.get(Look.remote().look.remote()))
     assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60) == "default None\ndefault\n"
 
 
+def test_children_have_the_environment_of_their_parents() -> None:
+    code = """
+import executor, os
+executor.init(runtime_env={"env_vars": {"MINE": "default"}})
+look = executor.remote(lambda: (os.environ.get("MINE"), os.path.basename(os.getcwd())))
+
+@executor.remote
+class Look:
+    def look(self):
+        return executor.get(look.remote())
+
+@executor.remote
+def parent():
+    return executor.get([look.remote(), look.options(runtime_env={}).remote(), Look.remote().look.remote()])
+
+print([mine for mine, _ in executor.get(parent.remote())])
+print(executor.get(parent.options(runtime_env={"working_dir": "/usr"}).remote()))
+"""
+    found = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60, cwd="/var").splitlines()
+    assert found == ["['default', None, 'default']", "[(None, 'usr'), (None, 'var'), (None, 'usr')]"]
+
+
+def test_children_of_a_pool_do_not_begin_as_its_workers_do() -> None:
+    code = """
+import executor, os
+from executor.multiprocessing import Pool
+
+look = executor.remote(lambda: os.environ.get("POOL"))
+
+def begin():
+    os.environ["POOL"] = "in"
+
+def children(_):
+    return os.environ["POOL"], executor.get(look.remote())
+
+with Pool(1, initializer=begin) as pool:
+    print(pool.map(children, [0]))
+"""
+    assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60) == "[('in', None)]\n"
+
+
 def test_the_default_environment_ends_with_its_executor() -> None:
     code = """
 import executor, os
