@@ -10,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from executor.hosting.messages import AskPackages, Order, Prepare, Ship, Stocked, Surroundings
+from executor.hosting.packages import Package
 from executor.hosting.runtime_env import Shipped
 from executor.interface import Program
 from executor.pickling import dump
@@ -30,59 +31,69 @@ class Shipping:
         """Programs find `variables` set, and the code of `along` to import and to work in."""
         self._send = send
         self._variables = dict(variables)
-        self._packages = {one.package.digest: one.package for one in along}
-        self._folder = next((one.package.digest for one in along if one.is_folder), "")
+        self._along = tuple(along)
+        self._packages: dict[str, Package] = {}
         self._programs: defaultdict[str, set[str]] = defaultdict(set)
-        self._waiting: dict[str, list[Order]] = {}
-        self._stocked: set[str] = set()
+        self._stocked: defaultdict[str, set[str]] = defaultdict(set)
+        self._lacking: defaultdict[str, set[str]] = defaultdict(set)
+        self._asked: dict[str, tuple[str, ...]] = {}
+        self._waiting: defaultdict[str, list[Order]] = defaultdict(list)
         self.unfit: dict[str, str] = {}
 
-    def shipment(self, program: Program, environment: Mapping[str, str]) -> Prepare:
-        """A program as it is sent to nodes.
+    def shipment(self, program: Program, environment: Mapping[str, str], code: Sequence[Shipped] = ()) -> Prepare:
+        """A program as it is sent to nodes; `code` of its own comes before that of all.
 
         Raises:
             ProgramNotPicklableError: it cannot be.
         """
         pickled, preload = dump(program), tuple(program.preload())
-        variables, modules = {**self._variables, **environment}, tuple(self._packages)
-        code = blake2b(pickled, digest_size=16)
-        code.update(repr((preload, sorted(variables.items()), modules)).encode())
-        return Prepare(code.hexdigest(), pickled, preload, variables, _surroundings(), modules, self._folder)
+        variables, sent = {**self._variables, **environment}, [*code, *self._along]
+        modules = tuple(dict.fromkeys(one.package.digest for one in sent))
+        folder = next((one.package.digest for one in sent if one.is_folder), "")
+        self._packages |= {one.package.digest: one.package for one in sent}
+        name = blake2b(pickled, digest_size=16)
+        name.update(repr((preload, sorted(variables.items()), modules)).encode())
+        return Prepare(name.hexdigest(), pickled, preload, variables, _surroundings(), modules, folder)
 
     def ship(self, node: str, shipment: Prepare) -> None:
-        """Send a program to a node that has not been sent it yet."""
+        """Send a program to a node that has not been sent it yet, after the packages that it needs."""
         if shipment.digest not in self._programs[node]:
             self._programs[node].add(shipment.digest)
+            self._lacking[node] |= set(shipment.modules) - self._stocked[node]
             self.send(node, shipment)
 
     def send(self, node: str, order: Order) -> None:
-        """Send an order; it waits here, with those after it, until the node has all packages."""
-        if not self._packages or node in self._stocked:
-            self._send(node, order)
-        elif node in self._waiting:
+        """Send an order; it waits here, with those after it, until the node has all packages that it needs."""
+        if node in self._asked:
             self._waiting[node].append(order)
+        elif lacking := self._lacking[node]:
+            self._asked[node] = tuple(sorted(lacking))
+            self._waiting[node].append(order)
+            self._send(node, AskPackages(self._asked[node]))
         else:
-            self._waiting[node] = [order]
-            self._send(node, AskPackages(tuple(self._packages)))
+            self._send(node, order)
 
     def hear(self, node: str, stocked: Stocked) -> list[Order]:
         """A node says which packages it lacks: they are sent, and once it lacks none, orders are.
 
         A node that cannot have them is left out; returns the orders that waited for them there, which nobody obeys.
         """
-        if node not in self._waiting:
+        if node not in self._asked:
             return []
         if stocked.problem:
             self.leave_out(node, stocked.problem)
             self._programs.pop(node, None)
+            del self._asked[node]
             return self._waiting.pop(node)
         if stocked.missing:
             for digest in stocked.missing:
                 self._send(node, Ship(self._packages[digest]))
             return []
-        self._stocked.add(node)
+        come = self._asked.pop(node)
+        self._stocked[node].update(come)
+        self._lacking[node].difference_update(come)
         for order in self._waiting.pop(node):
-            self._send(node, order)
+            self.send(node, order)
         return []
 
     def leave_out(self, node: str, why: str) -> str:
@@ -94,9 +105,8 @@ class Shipping:
 
     def lose(self, node: str) -> None:
         """A node is gone, and all that it had."""
-        self._programs.pop(node, None)
-        self._waiting.pop(node, None)
-        self._stocked.discard(node)
+        for known in (self._programs, self._stocked, self._lacking, self._asked, self._waiting):
+            known.pop(node, None)
         self.unfit.pop(node, None)
 
 

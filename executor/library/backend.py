@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from executor.depot.store import Place, Store
 from executor.interrupts import Interrupts
 from executor.library.ledger import Lease, Ledger
-from executor.library.plans import Surrounding
+from executor.library.plans import Code, Surrounding
 from executor.messages import Event
 
 
@@ -103,6 +103,14 @@ class Backend(ABC):
     def bring(self, place: Place, then: Callable[[str], None]) -> None:
         """Have what lies there on this machine; `then` is told why it cannot be, or nothing, now or by any thread."""
         then("")
+
+    def carry(self, code: Code) -> None:
+        """Have code at hand for the workers that need it; not under the lock, for it may take a while.
+
+        Raises:
+            ValueError: it is too large to be sent, or empty.
+            OSError: it cannot be read.
+        """
 
     @abstractmethod
     def preload(self, modules: list[str]) -> None:

@@ -39,6 +39,7 @@ from executor.library.messages import (
     UNUSED,
 )
 from executor.library.objects import VALUE, Outcome
+from executor.library.plans import Code
 from executor.library.refs import ObjectRef, number_of
 from executor.library.runtime import Runtime, settler
 from executor.library.threads import ThreadInterrupts
@@ -91,6 +92,7 @@ class Client(Runtime):
         self.streaming: set[int] = set()
         self._definitions: dict[str, bytes] = {}
         self._functions: dict[str, Any] = {}
+        self._carried = {Code()}
         self._next_number = (number << 40) + 1
         self._requests = itertools.count(1)
         self._lock = threading.Lock()
@@ -490,6 +492,12 @@ class Client(Runtime):
         if function is None:
             function = self._functions[digest] = pickle.loads(self._definitions[digest])  # noqa: S301 - our own driver's
         return function
+
+    def carry(self, code: Code) -> None:
+        if self.is_among_nodes and code not in self._carried:
+            if code != self.surrounding.code:
+                self.ask("carry", code)
+            self._carried.add(code)
 
     def submit(self, submission: Submission) -> None:
         self.flush()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from executor.errors import ExecutorError
 from executor.library.actors import Actor, State
@@ -14,7 +15,7 @@ from executor.library.creation import Creation
 from executor.library.failures import pack_own
 from executor.library.messages import ANSWER, PROCEED
 from executor.library.objects import ERROR, Outcome
-from executor.library.plans import ActorPlan, Plan, Spot, with_spot
+from executor.library.plans import ActorPlan, Code, Plan, Spot, with_spot
 from executor.library.status import available, status_of
 from executor.library.values import place_of
 from executor.library.workers import Worker
@@ -22,6 +23,8 @@ from executor.resources import Request, Resources
 
 if TYPE_CHECKING:
     from executor.library.hub import Hub
+
+T = TypeVar("T")
 
 Answer = Callable[[bool, Any], bool]
 """Takes ``True`` and the value, or ``False`` and the exception; whether anybody still wanted it."""
@@ -304,6 +307,12 @@ class Desk:
         groups = self._hub.groups.all.values()
         answer(True, [(g.number, g.name, g.state, g.request) for g in groups])
 
+    # Code.
+
+    def _carry(self, caller: int, call: int, answer: Answer, code: Code) -> None:
+        """Have code of the driver's machine where calls run that need it."""
+        self._aside(answer, partial(self._hub.backend.carry, code), lambda _: None)
+
     # Seeing.
 
     def _total(self, caller: int, call: int, answer: Answer) -> None:
@@ -321,21 +330,26 @@ class Desk:
     def _once_it_is_known(self, answer: Answer, tell: Callable[[Hub, Resources], Any]) -> None:
         """Answer with what can be told once it is known what is free; a head is asked aside: it may take its time."""
         hub = self._hub
-        if not hub.ledger.is_shared:
+        if hub.ledger.is_shared:
+            self._aside(answer, hub.ledger.free, lambda free: tell(hub, free))
+        else:
             answer(True, tell(hub, hub.ledger.free()))
-            return
 
-        def ask() -> None:
+    def _aside(self, answer: Answer, find: Callable[[], T], tell: Callable[[T], Any]) -> None:
+        """Answer with what is told of that which is found without the lock, while all else goes on."""
+        hub = self._hub
+
+        def serve() -> None:
             try:
-                free = hub.ledger.free()
+                found = find()
                 with hub.lock:
-                    answer(True, tell(hub, free))
+                    answer(True, tell(found))
             except Exception as error:  # noqa: BLE001 - it is the asker's
                 with hub.lock:
                     answer(False, error)
             hub.backend.wake()
 
-        threading.Thread(target=ask, daemon=True).start()
+        threading.Thread(target=serve, daemon=True).start()
 
     def _worker_of(self, caller: int, call: int, answer: Answer, number: int) -> None:
         """The worker that an actor, or a call, runs in, and the names of its calls in the order they were sent."""

@@ -39,13 +39,15 @@ class RemoteFunction:
         options: Mapping[str, Any],
         definition: list[Definition] | None = None,
         crew: Crew | None = None,
+        plan: Plan | None = None,
     ) -> None:
+        """`plan` is what the options come to where they were given: elsewhere they may mean nothing."""
         check_names(options, actor=False)
         self._function = function
         self._options = dict(options)
         self._definition = definition if definition is not None else []
         self._crew = crew
-        self._plan = self._own_plan = made_of(partial(plan_of, function), self._options)
+        self._plan = self._own_plan = plan or made_of(partial(plan_of, function), self._options)
         self._runtime: Runtime | None = None
         functools.update_wrapper(self, function)
 
@@ -59,6 +61,8 @@ class RemoteFunction:
             InfeasibleRequestError: no node can ever run it.
             ProgramNotPicklableError: the function cannot be sent to another process.
             TypeError: an argument cannot.
+            ValueError: code of its `runtime_env` is too large to be sent to a cluster's nodes.
+            OSError: that cannot be read.
         """
         runtime = self._runtime
         if runtime is None or runtime is not current():
@@ -68,6 +72,7 @@ class RemoteFunction:
     def _prepare(self) -> Runtime:
         runtime = current()
         self._plan = self._plan_among(runtime.surrounding)  # an executor before this one may have had another
+        runtime.carry(self._plan.surrounding.code)
         check_feasible(runtime, self._plan)
         if not self._definition:
             self._definition.append(define(self._function))
@@ -97,7 +102,7 @@ class RemoteFunction:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return RemoteFunction, (self._function, self._options, None, self._crew)
+        return RemoteFunction, (self._function, self._options, None, self._crew, self._own_plan)
 
 
 def plan_of(function: Callable[..., Any], options: Mapping[str, Any]) -> Plan:

@@ -116,12 +116,19 @@ def actor_number(actor: ActorHandle) -> int:
 class ActorClass:
     """A class whose instances, made by `remote`, live in worker processes of their own."""
 
-    def __init__(self, kind: type, options: Mapping[str, Any], definition: list[Definition] | None = None) -> None:
+    def __init__(
+        self,
+        kind: type,
+        options: Mapping[str, Any],
+        definition: list[Definition] | None = None,
+        plan: ActorPlan | None = None,
+    ) -> None:
+        """`plan` is what the options come to where they were given: elsewhere they may mean nothing."""
         check_names(options, actor=True)
         self._kind = kind
         self._options = dict(options)
         self._definition = definition if definition is not None else []
-        self._plan = made_of(partial(actor_plan_of, kind), self._options)
+        self._plan = plan or made_of(partial(actor_plan_of, kind), self._options)
         self._description: list[bytes] = []
         self.__name__, self.__doc__, self.__module__ = kind.__name__, kind.__doc__, kind.__module__
 
@@ -132,7 +139,9 @@ class ActorClass:
             InfeasibleRequestError: no node can ever hold it.
             ProgramNotPicklableError: the class cannot be sent to another process.
             TypeError: an argument cannot.
-            ValueError: there is an actor of this name already; or `get_if_exists` without a name.
+            ValueError: there is an actor of this name already; or `get_if_exists` without a name; or code of its
+                `runtime_env` is too large to be sent to a cluster's nodes.
+            OSError: that cannot be read.
         """
         runtime = current()
         plan = self._plan
@@ -141,6 +150,7 @@ class ActorClass:
         if "runtime_env" not in self._options:
             surrounding = runtime.surrounding.handed_down(plan.plan.surrounding)
             plan = replace(plan, plan=replace(plan.plan, surrounding=surrounding))
+        runtime.carry(plan.plan.surrounding.code)
         check_feasible(runtime, plan.plan)
         if not self._definition:
             self._definition.append(define(self._kind))
@@ -168,7 +178,7 @@ class ActorClass:
         raise TypeError(f"{name} is an actor class: create one by {name}.remote(...)")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ActorClass, (self._kind, self._options)
+        return ActorClass, (self._kind, self._options, None, self._plan)
 
 
 def method(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -49,7 +49,7 @@ class Host(Program):
         client.surrounding = argument.surrounding
         become(client)
         try:
-            _set_up(argument.surrounding)
+            _set_up(argument)
         except BaseException as error:  # noqa: BLE001 - whatever the user's hook raises
             client.say((UNREADY, f"the environment of a worker could not be set up: {type(error).__name__}: {error}"))
             return
@@ -57,10 +57,12 @@ class Host(Program):
         serve(client)
 
 
-def _set_up(surrounding: Surrounding) -> None:
-    if surrounding.code.folder is not None:
-        os.chdir(surrounding.code.folder)
-    sys.path[:0] = surrounding.code.paths
+def _set_up(post: Post) -> None:
+    surrounding = post.surrounding
+    if not post.is_among_nodes:  # where its code came along with this program
+        sys.path[:0] = surrounding.code.paths
+        if surrounding.code.folder is not None:
+            os.chdir(surrounding.code.folder)
     for pickled in (surrounding.setup, surrounding.initializer):
         if pickled is not None:
             hook: Callable[[], Any] = pickle.loads(pickled)  # noqa: S301 - from our own driver

@@ -33,7 +33,7 @@ from executor.library.groups import Groups
 from executor.library.hearing import Hearing
 from executor.library.lending import Lending
 from executor.library.objects import ERROR, VALUE, Objects, Outcome
-from executor.library.plans import MOST_RETURNS
+from executor.library.plans import MOST_RETURNS, Code
 from executor.library.refs import ObjectRef, number_of
 from executor.library.runtime import Runtime
 from executor.library.tasks import Tasks
@@ -327,6 +327,9 @@ class Hub(Runtime):
     def define(self, definition: Definition) -> None:
         if definition.digest not in self.workers.definitions:
             self._change(self.workers.learn, definition)
+
+    def carry(self, code: Code) -> None:
+        self.backend.carry(code)
 
     def submit(self, submission: Submission) -> None:
         self._submit_now(submission)

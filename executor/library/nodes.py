@@ -38,6 +38,7 @@ from executor.hosting.messages import (
     Order,
     Piece,
     Preload,
+    Prepare,
     Printed,
     Report,
     Stacks,
@@ -53,7 +54,8 @@ from executor.library.depots import Depots
 from executor.library.host import Host, Post
 from executor.library.ledger import Lease
 from executor.library.messages import ALLOCATED
-from executor.library.plans import Surrounding
+from executor.library.plans import Code, Surrounding
+from executor.library.sending import packed
 from executor.library.tenancy import FleetLedger
 from executor.messages import DeathCause, Died, Emitted, Event, NodeDraining, Raised, Returned, RoomAdded, RoomFreed
 from executor.platform import here
@@ -117,9 +119,9 @@ class Nodes(Backend):
         self.store = Store(store_bytes or int(here.usable_memory() * _STORE_SHARE), self.folder, self.folder)
         self._fleet = fleet
         self._depots = Depots(fleet.send, self.store, store_bytes or 0)
-        self._shipment = self._shipping.shipment(Host(), {})
+        self._shipments = {Code(): self._shipping.shipment(Host(), {})}
         self._preloaded: list[str] = []
-        self._prepared: set[str] = set()
+        self._prepared: dict[str, set[str]] = {}
         self._links: dict[str, NodeLink] = {}
         self._endings: list[Event] = []
         self._arrived: deque[Arrival] = deque()
@@ -139,17 +141,13 @@ class Nodes(Backend):
             raise OSError(why)
         link = NodeLink(number, node, take, self._shipping.send)
         self._links[link.call_id] = link
-        if node not in self._prepared:
-            self._prepared.add(node)
-            self._depots.open(node)
-            self._shipping.ship(node, self._shipment)
-            if self._preloaded:
-                self._shipping.send(node, Preload(self._shipment.digest, tuple(self._preloaded)))
+        shipment = self._shipments[surrounding.code]
+        self._prepare(node, shipment)
         self._shipping.send(
             node,
             Employ(
                 link.call_id,
-                self._shipment.digest,
+                shipment.digest,
                 seal(Post(number, surrounding, node, is_among_nodes=True)),
                 int.from_bytes(os.urandom(8), "little"),
                 dict(surrounding.environment),
@@ -160,10 +158,28 @@ class Nodes(Backend):
         )
         return link
 
+    def _prepare(self, node: str, shipment: Prepare) -> None:
+        """Have a node get ready for workers."""
+        if node not in self._prepared:
+            self._prepared[node] = set()
+            self._depots.open(node)
+        if shipment.digest not in self._prepared[node]:
+            self._prepared[node].add(shipment.digest)
+            self._shipping.ship(node, shipment)
+            if self._preloaded:
+                self._shipping.send(node, Preload(shipment.digest, tuple(self._preloaded)))
+
+    def carry(self, code: Code) -> None:
+        if code not in self._shipments:
+            sent = packed(code)
+            with self.lock:
+                self._shipments[code] = self._shipping.shipment(Host(), {}, sent)
+
     def preload(self, modules: list[str]) -> None:
         self._preloaded += modules
-        for node in self._prepared:
-            self._shipping.send(node, Preload(self._shipment.digest, tuple(modules)))
+        for node, digests in self._prepared.items():
+            for digest in digests:
+                self._shipping.send(node, Preload(digest, tuple(modules)))
 
     def kill(self, number: int, reason: str) -> None:
         with self.lock:
@@ -321,7 +337,7 @@ class Nodes(Backend):
         self._tenancy.lose(node)
         self._shipping.lose(node)
         self._depots.lose(node)
-        self._prepared.discard(node)
+        self._prepared.pop(node, None)
         for call_id, link in list(self._links.items()):
             if link.node == node:
                 del self._links[call_id]

@@ -16,7 +16,7 @@ from executor.library.calls import Submission
 from executor.library.definitions import Definition
 from executor.library.failures import unpack_exception
 from executor.library.objects import ERROR, VALUE, Outcome
-from executor.library.plans import Surrounding
+from executor.library.plans import Code, Surrounding
 from executor.library.refs import ObjectRef, number_of
 from executor.library.values import place_of, unpack_value
 from executor.resources import Request
@@ -83,6 +83,14 @@ class Runtime(ABC):
     @abstractmethod
     def define(self, definition: Definition) -> None:
         """Make a function or class known."""
+
+    def carry(self, code: Code) -> None:
+        """Have code where calls run that need it.
+
+        Raises:
+            ValueError: it is too large to be sent, or empty.
+            OSError: it cannot be read.
+        """
 
     @abstractmethod
     def submit(self, submission: Submission) -> None:

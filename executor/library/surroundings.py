@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
@@ -39,15 +39,20 @@ def surrounding_of(runtime_env: Mapping[str, Any] | None, resources: Resources) 
         mistakes.append(f"runtime_env['excludes'] must be a list of patterns such as '*.bin', got {excludes!r}")
     if mistakes:
         raise ValueError("; ".join(mistakes))
-    folder = environment.get("working_dir")
     hook = environment.get("worker_process_setup_hook")
     return Surrounding(
         environment=tuple(sorted(variables.items())),
-        code=Code(None if folder is None else _existing(folder), tuple(map(_module_path, modules)), tuple(excludes)),
+        code=_code_of(environment.get("working_dir"), modules, excludes),
         setup=dump(_hook(hook)) if hook is not None else None,
         threads=max(1, int(resources["cpu"])),
         memory_bytes=int(resources["memory"]) or None,
     )
+
+
+def _code_of(folder: Any, modules: Sequence[Any], excludes: Sequence[str]) -> Code:
+    if folder is None and not modules:
+        return Code()
+    return Code(None if folder is None else _existing(folder), tuple(map(_module_path, modules)), tuple(excludes))
 
 
 def _existing(path: Any) -> str:

@@ -123,5 +123,5 @@ def sources_without_files() -> dict[str, list[str]]:
 
 def _digest(load: Load) -> str:
     code = blake2b(load.program, digest_size=16)
-    code.update(repr((load.preload, sorted(load.overrides.items()))).encode())
+    code.update(repr((load.preload, sorted(load.overrides.items()), load.path, load.folder)).encode())
     return code.hexdigest()

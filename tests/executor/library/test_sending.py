@@ -110,6 +110,33 @@ def test_a_node_that_cannot_have_what_is_sent_is_left_out(elsewhere: Path) -> No
         executor.get(look.options(resources={"a": 1}).remote(), timeout=60)
 
 
+def test_a_task_or_an_actor_may_have_code_of_its_own_sent(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDITION_CACHE", str(elsewhere / "cache"))
+    everywhere = {"py_modules": [elsewhere / "far_file.py"]}
+    executor.init(NearFleet([Node("a", Resources.of(cpu=2))]), runtime_env=everywhere, log_to_driver=False)
+    own = env_of(elsewhere) | {"py_modules": [elsewhere / "lib" / "far_package"]}
+    plain = executor.remote(lambda: (Path.cwd().joinpath("beside.txt").exists(), __import__("far_file").NAME))
+    assert executor.get(plain.remote(), timeout=60) == (False, "file")
+
+    mine = look.options(runtime_env=own)
+    child = executor.remote(lambda: executor.get(mine.remote()))
+    asked = [mine.remote(), look_by_a_child.options(runtime_env=own).remote(), child.remote()]
+    asked.append(Looker.options(runtime_env=own).remote().look.remote())
+    for folder, *rest in executor.get(asked, timeout=60):
+        assert rest == [42, "inner", "file", "hello", ["beside.txt", "far_away.py"]]
+        assert not Path(folder).is_relative_to(elsewhere / "work")
+    assert executor.get(plain.remote(), timeout=60) == (False, "file")
+
+
+def test_code_of_a_task_that_cannot_be_sent_is_refused_where_it_is_called(tmp_path: Path) -> None:
+    executor.init(NearFleet([Node("a", Resources.of(cpu=2))]), log_to_driver=False)
+    mine = look.options(runtime_env={"working_dir": tmp_path})
+    with pytest.raises(ValueError, match="holds no files"):
+        mine.remote()
+    with pytest.raises(ValueError, match="holds no files"):
+        executor.get(executor.remote(mine.remote).remote(), timeout=60)
+
+
 def test_what_cannot_be_sent_is_refused_before_anybody_is_dialled(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no files"):
         executor.init("grpc://127.0.0.1:1", runtime_env={"working_dir": tmp_path})
