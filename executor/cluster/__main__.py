@@ -29,7 +29,7 @@ def main() -> int:
                 terms = Terms(**options["terms"])
                 serve_head(arguments.folder, options["host"], options["port"], terms, options.get("controller", ""))
             case "node":
-                serve_node(this_python("agent", str(arguments.folder), arguments.options))
+                serve_node(arguments.folder, this_python("agent", str(arguments.folder), arguments.options))
             case _:
                 incarnation, succeeds = arguments.lives
                 return serve_agent(arguments.folder, Offer(**options), incarnation, succeeds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import socket
 import threading
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import grpc
 
 from executor.cluster import clock, wire
 from executor.cluster.line import Line, Peer
+from executor.cluster.members import next_life
 from executor.cluster.membership import Lease
 from executor.cluster.protos import cluster as pb
 from executor.cluster.session import Session, Stretch
@@ -257,7 +257,7 @@ class Agent:
         if self._served:
             _log.warning("the head was not heard for too long: %d drivers' calls are ended", len(self._served))
         self._end_all()
-        self._succeeds, self._incarnation = self._incarnation, secrets.token_hex(8)
+        self._succeeds, self._incarnation = self._incarnation, next_life(self._incarnation)
         self._name = ""
 
     def _end_all(self) -> None:

@@ -103,6 +103,7 @@ class Head:
             "Stop": (self._stop, pb.StopRequest, pb.StopReply),
             "Invite": (self._invite, pb.InviteRequest, pb.InviteReply),
             "Renew": (self._renew, pb.RenewRequest, pb.Certified),
+            "Died": (self._died, pb.DiedRequest, pb.DiedReply),
         }
         handlers: dict[str, Any] = {
             name: unary(self._guarded(name, work, asked), None, reply.SerializeToString)
@@ -323,6 +324,10 @@ class Head:
         except ClusterError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             raise
+
+    async def _died(self, request: pb.DiedRequest, context: Any, role: Role) -> pb.DiedReply:
+        self._send(self._state.agent_died(request.incarnation, clock.now()))
+        return pb.DiedReply()
 
 
 def _put(outboxes: Mapping[str, Outbox], name: str, message: Any) -> None:

@@ -23,6 +23,11 @@ class Agent:
     """When what still runs on a draining node is ended, if at all."""
 
     @property
+    def process(self) -> str:
+        """The start of the agent's process, whichever of its lives this is."""
+        return process_of(self.incarnation)
+
+    @property
     def takes_calls(self) -> bool:
         """Whether it is there, and is to be given more."""
         return self.node is not None and not self.draining
@@ -58,3 +63,14 @@ class Driver:
     def held(self) -> Resources:
         """All that it holds."""
         return sum((one.reservation.request.total for one in self.holdings.values()), Resources())
+
+
+def next_life(incarnation: str) -> str:
+    """What an agent calls itself that has ended all its calls, and goes on as another in the same process."""
+    process, _, lives = incarnation.partition("+")
+    return f"{process}+{int(lives or 0) + 1}"
+
+
+def process_of(incarnation: str) -> str:
+    """What the process was started as that calls itself so now."""
+    return incarnation.partition("+")[0]

@@ -24,7 +24,7 @@ from executor import devices
 from executor.cluster import clock
 from executor.cluster.agent import Agent, Machine, reachable_address
 from executor.cluster.controllers import Controllers
-from executor.cluster.dialing import dialer, mutual
+from executor.cluster.dialing import asked, dialer, mutual
 from executor.cluster.head import SERVER_OPTIONS, Head, Household
 from executor.cluster.home import Home, Place
 from executor.cluster.membership import Terms
@@ -44,7 +44,9 @@ from executor.resources import Resources
 _log = logging.getLogger(__name__)
 
 _MARK = "AUDITION_AGENT"
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 _LOOK_S = 0.02
+_TELL_S = 3.0
 _RESPAWN_S, _LONGEST_RESPAWN_S = 0.05, 10.0
 _QUICK_S = 5.0
 _RENEW_SHARE = 1 / 3
@@ -76,7 +78,7 @@ def _open_as_many_files_as_allowed() -> None:
 
 async def _until_signalled(home: Home, host: str, port: int, terms: Terms, controller: str) -> None:
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ENDING:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     await run_head(home, host, port, terms, stopping, controller=controller)
 
@@ -183,7 +185,7 @@ def serve_agent(folder: Path, offer: Offer, incarnation: str, succeeds: str) -> 
         waiting.wake()
 
     dial = dialer(place.address, lambda: Credentials.load(folder, Role.AGENT))
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ENDING:
         signal.signal(number, lambda *_: codes.append(0))
     agent = Agent(dial, offer.machine(place.host, place.port), incarnation, succeeds=succeeds, gone=gone)
     while not codes:
@@ -197,8 +199,8 @@ NO_MORE = 3
 """The exit code of an agent that the head will not have."""
 
 
-def serve_node(command: list[str]) -> None:
-    """Keep an agent on this machine: one that dies is started again, and tells the head that nothing is left of it.
+def serve_node(folder: Path, command: list[str]) -> None:
+    """Keep an agent on this machine: one that dies is started again, once the head knows that nothing is left of it.
 
     `command` starts an agent that takes its incarnation, and the one that it succeeds, as two further arguments.
     """
@@ -210,7 +212,7 @@ def serve_node(command: list[str]) -> None:
         for process in agent:
             process.terminate()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ENDING:
         signal.signal(number, stop)
     succeeds, quick = "", 0
     while not stopping.is_set():
@@ -219,7 +221,10 @@ def serve_node(command: list[str]) -> None:
         agent[:] = [subprocess.Popen([*command, incarnation, succeeds], env={**os.environ, **mark})]
         code = agent[0].wait()
         _end_all(f"{_MARK}={incarnation}")
-        if stopping.is_set() or code in (0, NO_MORE):
+        if code in (0, NO_MORE):
+            return
+        _tell_of_death(folder, incarnation)
+        if stopping.is_set():
             return
         _log.warning("the agent ended with %d: it is started again", code)
         succeeds = incarnation
@@ -234,6 +239,22 @@ def _end_all(mark: str) -> None:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(_LOOK_S)
+
+
+def _tell_of_death(folder: Path, incarnation: str) -> None:
+    """Say to the head what its broken connection cannot tell it: that this was no mere cut, and that nothing is left.
+
+    The agent's successor says so as well, but a Python that has to start first takes a second where much runs.
+    """
+    # Threads of gRPC's begin here, and are not to take the signals that who waits for the agent has to wake up at.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        dial = dialer(Place.load(folder).address, lambda: Credentials.load(folder, Role.AGENT))
+        asked(dial, "Died", pb.DiedRequest(incarnation=incarnation), pb.DiedReply, _TELL_S)
+    except ClusterError as error:
+        _log.warning("the head cannot be told that the agent died: %s", error)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def renew(folder: Path, role: Role) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from executor.cluster import wire
 from executor.cluster.fairness import first_before
-from executor.cluster.members import Agent, Driver
+from executor.cluster.members import Agent, Driver, process_of
 from executor.cluster.membership import Terms
 from executor.cluster.protos import cluster as pb
 from executor.errors import InfeasibleRequestError
@@ -82,7 +82,7 @@ class HeadState:
             raise RefusedError(f"it belongs to cluster {hello.cluster}, this is {self.cluster}", for_good=True)
         if hello.highest_epoch > self.epoch:
             raise RefusedError("this head is older than the one that it has known: another head took over")
-        sendings = self._succeed(hello, now)
+        sendings = self.agent_died(hello.succeeds, now)
         before = self.agents.get(hello.name) if hello.name else None
         given_up = not self._may_come_back(now) if before is None else before.incarnation not in ("", hello.incarnation)
         if hello.name and given_up:
@@ -95,9 +95,9 @@ class HeadState:
         sendings += self._sessions_of(agent, hello.drivers, now)
         return node.name, sendings
 
-    def _succeed(self, hello: pb.AgentHello, now: float) -> list[Sending]:
-        """An agent that was started again on its machine knows that nothing is left of the one before it."""
-        gone = [agent for agent in self.agents.values() if agent.incarnation and agent.incarnation == hello.succeeds]
+    def agent_died(self, incarnation: str, now: float) -> list[Sending]:
+        """Its machine, or the agent after it there, knows that nothing is left of an agent, whatever became of it."""
+        gone = [agent for agent in self.agents.values() if incarnation and agent.process == process_of(incarnation)]
         return [sending for agent in gone for sending in self.lose(agent.name, "its agent died", now)]
 
     def _new_name(self, host: str) -> str:

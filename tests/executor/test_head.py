@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from executor.cluster import wire
+from executor.cluster.members import next_life
 from executor.cluster.membership import Lease, Terms
 from executor.cluster.protos import cluster as pb
 from executor.cluster.state import HeadState, Noted, RefusedError, Sending, ToAgent, ToDriver
@@ -142,6 +143,27 @@ def test_a_machine_that_comes_again_is_another_node() -> None:
     assert head.agent_came(agent("a", "second", name="a-2"), 2)[0] == "a-2", "after a broken connection it is the same"
     with pytest.raises(RefusedError, match="given up"):
         head.agent_came(agent("a", "first", name="a"), 3)
+
+
+def test_a_node_is_lost_at_once_when_its_machine_says_that_its_agent_died() -> None:
+    head = a_head()
+    head.driver_came(pb.DriverHello(driver="d"), 0)
+    head.agent_came(agent("a", "first"), 0)
+    head.agent_came(agent("b", "other"), 0)
+    assert kinds(head.agent_died("first", 1)) == ["lost"]
+    assert list(head.agents) == ["b"]
+    assert kinds(head.agent_died("first", 2)) == kinds(head.agent_died("", 2)) == []
+
+
+def test_an_agent_that_went_on_as_another_is_known_by_the_process_that_died() -> None:
+    head = a_head()
+    again = next_life("first")
+    head.agent_came(agent("a", "first"), 0)
+    head.agent_came(agent("a", again, succeeds="first"), 1)
+    head.agent_came(agent("a", next_life(again), succeeds=again), 2)
+    assert list(head.agents) == ["a-3"]
+    head.agent_died("first", 3)
+    assert not head.agents
 
 
 def test_an_agent_of_another_cluster_or_of_a_newer_head_is_refused() -> None:

@@ -47,9 +47,13 @@ def test_trials_of_a_node_whose_agent_is_killed_go_on_from_their_checkpoints(clu
     cluster.join("a", cpus=2)
     driver = on(cluster, tmp_path)
     driver.wait_for(["t0-waits", "t1-waits"])
+    cluster.join("b", cpus=2)
     os.kill(cluster.agent_of("a"), signal.SIGKILL)
-    cluster.wait(lambda found: [node.name for node in found.nodes] == ["a-2"])
+    cluster.wait(lambda found: [node.name for node in found.nodes] == ["b", "a-2"])
     assert ended(driver, tmp_path) == [[1, 2, 3, 4, 5, 6]] * 2
+    log = (cluster.folder / "head.log").read_text()
+    gone, joins = log.index("node a is gone: its agent died"), log.index("node a-2 joins")
+    assert gone < joins, "nobody waits for the next agent's start to hear of the end of the one before it"
 
 
 def test_a_node_leaves_when_it_is_told_to_whichever_thread_takes_the_signal(cluster: Cluster) -> None:

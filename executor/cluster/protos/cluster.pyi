@@ -36,6 +36,16 @@ class Certified(_message.Message):
     port: int
     def __init__(self, certificate: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., role: _Optional[str] = ..., cluster: _Optional[str] = ..., port: _Optional[int] = ...) -> None: ...
 
+class DiedRequest(_message.Message):
+    __slots__ = ("incarnation",)
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    incarnation: str
+    def __init__(self, incarnation: _Optional[str] = ...) -> None: ...
+
+class DiedReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class InviteRequest(_message.Message):
     __slots__ = ("role",)
     ROLE_FIELD_NUMBER: _ClassVar[int]

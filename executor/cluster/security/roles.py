@@ -28,6 +28,7 @@ ALLOWED: dict[str, frozenset[Role]] = {
     "Stop": frozenset({Role.DRIVER}),
     "Invite": frozenset({Role.DRIVER}),
     "Renew": frozenset(Role),
+    "Died": frozenset({Role.AGENT}),
 }
 """The roles that may make each call."""
 
