@@ -111,7 +111,11 @@ def end(folder: Path, name: str) -> None:
     ask(folder, "End", pb.EndRequest(name=name, who=owner()), pb.EndReply)
 
 
-def status(folder: Path) -> pb.StatusReply:
-    """The cluster's nodes and experiments."""
-    found: pb.StatusReply = ask(folder, "Status", pb.StatusRequest(), pb.StatusReply)
+def status(folder: Path, *, within_s: float = ASK_S) -> pb.StatusReply:
+    """The cluster's nodes and experiments.
+
+    Raises:
+        ClusterError: the head cannot be reached.
+    """
+    found: pb.StatusReply = ask(folder, "Status", pb.StatusRequest(), pb.StatusReply, within_s=within_s)
     return found

@@ -18,6 +18,7 @@ from tests.faults.cluster import Cluster, as_json
 from tests.tune import trainables
 from tests.tune.driver import Driver
 from tests.tune.trainables import DEADLINE_S, iterations
+from tune.cli.detached import find_to_show
 
 WHOLE = [[1, 2, 3, 4, 5, 6]] * 2
 
@@ -161,6 +162,13 @@ runtime_env: {{working_dir: {code}}}
     assert "experiment swept runs beside the head" in told
     run = tune.DetachedRun("swept", cluster.address).wait(DEADLINE_S)
     assert [one.state for one in run] == ["TERMINATED"] * 3
+    assert "3/3 ended" in cluster.audition("show", "swept")
+    assert "swept (finished)" in cluster.audition("ls").splitlines()[-1]
+    Path(run.place).rename(tmp_path / "elsewhere")
+    with pytest.raises(
+        tune.NotAnExperimentError, match=f"is finished beside .* not seen .* `audition show {run.place}`"
+    ):
+        find_to_show("swept", None)
 
 
 def test_it_goes_on_by_itself_when_its_cluster_was_stopped_and_is_started_again(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from tune.cli.detached import detached
 from tune.cli.experiments import Overview, names_in, overview, storage
 from tune.cli.terminal import print_json, print_table
 from tune.errors import NotAnExperimentError
@@ -28,12 +30,23 @@ def list_experiments(given: Path | None, *, as_json: bool) -> None:
     found = sorted((overview(path / name) for name in names_in(path)), key=lambda one: (-one.created, one.name))
     if as_json:
         print_json([as_data(one) for one in found])
-    elif not found:
+        return
+    if not found:
         typer.echo(f"no experiments in {path}")
     else:
         now = time.time()
         columns = ("name", "state", "trials", "failed", "metric", "best", "trial", "age", *_marks(found))
         print_table(columns, [_row(one, now, _marks(found)) for one in found])
+    if given is None:
+        _print_detached({one.path for one in found})
+
+
+def _print_detached(shown: Collection[Path]) -> None:
+    """Name those beside the heads of clusters that are not among the ones shown."""
+    for cluster, left in groupby(detached(), key=lambda one: one.cluster):
+        names = ", ".join(f"{one.name} ({one.state})" for one in left if Path(one.place) not in shown)
+        if names:
+            typer.echo(f"beside the head of cluster {cluster!r}, for `audition show NAME`: {names}")
 
 
 def as_data(one: Overview) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def detach_sweep(sweep: Path, changes: Sequence[str], options: Mapping[str, Any]
     """
     left = submit(_read(sweep, changes, options), Going.AUTO if resume else Going.NEW)
     typer.echo(f"experiment {left.name} runs beside the head, in {left.place} there")
-    typer.echo(f"`audition cluster status` shows whether it does, `audition cluster end {left.name}` asks it to stop")
+    typer.echo(f"`audition show {left.name}` shows its trials, `audition cluster end {left.name}` asks it to stop")
 
 
 def resume_experiment(experiment: str, storage_path: Path | None, changes: Mapping[str, Any]) -> int:

@@ -11,7 +11,8 @@ from typing import Any
 import typer
 
 from tune.cli.colour import is_terminal
-from tune.cli.experiments import Overview, find, overview
+from tune.cli.detached import find_to_show
+from tune.cli.experiments import Overview, overview
 from tune.cli.listing import as_data, progress_text, state_text
 from tune.cli.terminal import print_facts, print_heading, print_json, print_table
 from tune.cli.trials import Trials
@@ -51,7 +52,7 @@ def show_experiment(experiment: str, storage_path: Path | None, wanted: Wanted, 
         InvalidArgumentError: there is nothing to sort by or to show under a name.
         JournalCorruptError: it cannot be read.
     """
-    path = find(experiment, storage_path)
+    path = find_to_show(experiment, storage_path)
     told = overview(path)
     if told.state == "unreadable":
         raise JournalCorruptError(told.note if str(path) in told.note else f"{path} cannot be read: {told.note}")

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from tune.cli.colour import is_terminal
-from tune.cli.experiments import find
+from tune.cli.detached import find_to_show
 from tune.cli.terminal import print_facts, print_heading, print_json, print_table
 from tune.errors import InvalidArgumentError, nearest
 from tune.machine.trial import AUTOMATIC
@@ -30,7 +30,7 @@ def show_trial(experiment: str, storage_path: Path | None, trial_id: str, *, lim
         NotAnExperimentError: there is no such experiment.
         InvalidArgumentError: it has no such trial.
     """
-    path = find(experiment, storage_path)
+    path = find_to_show(experiment, storage_path)
     snapshot = Snapshot(path)
     if trial_id not in snapshot.by_id:
         raise InvalidArgumentError([f"{path.name} has no trial {trial_id!r}{nearest(trial_id, snapshot.by_id)}"])
