@@ -111,6 +111,15 @@ def end(folder: Path, name: str) -> None:
     ask(folder, "End", pb.EndRequest(name=name, who=owner()), pb.EndReply)
 
 
+def forget(folder: Path, name: str) -> str:
+    """Have a controller that is over be listed no more; where what it has kept stays.
+
+    Raises:
+        ClusterError: there is none of this name, it is not over, or the head cannot be reached.
+    """
+    return str(ask(folder, "Forget", pb.ForgetRequest(name=name), pb.ForgetReply).place)
+
+
 def status(folder: Path, *, within_s: float = ASK_S) -> pb.StatusReply:
     """The cluster's nodes and experiments.
 

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -144,10 +145,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Started:
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | None
+    """None when the system could not start it, for the reason `why`."""
     at: float
     deaths: int = 0
     """How often it has died before, each time soon."""
+    why: str = ""
 
 
 @dataclass
@@ -177,9 +180,7 @@ class Controllers:
             hint = "" if again else "; resume=True goes on with one that is over"
             raise ClusterError(f"there is a detached experiment {name!r} already, and it is {state}{hint}")
         post.set(Order(owner, time.time()), content)
-        if (before := self._started.pop(name, None)) is not None:
-            before.process.wait()  # it holds its post no more, and so has all but ended
-        self._over.discard(name)
+        self._let_go(name)
         self.look()
 
     def end(self, name: str, who: str) -> None:
@@ -188,10 +189,7 @@ class Controllers:
         Raises:
             ClusterError: there is none.
         """
-        post = self._post(name)
-        if not post.folder.exists():
-            known = ", ".join(one.name for one in self.posts()) or "none"
-            raise ClusterError(f"there is no detached experiment {name!r}; there is: {known}")
+        post = self._known(name)
         order = post.order
         post.set(Order(order.owner, order.created, who or "somebody"))
         if (pid := post.running()) is not None:
@@ -199,6 +197,23 @@ class Controllers:
                 os.kill(pid, signal.SIGTERM)
         elif not self._starts(name):  # one that starts sees it once it has taken its post
             post.say_ended()
+
+    def forget(self, name: str) -> str:
+        """Have one that is over be no more; where what it has kept stays.
+
+        Raises:
+            ClusterError: there is none, or it is not over.
+        """
+        post = self._known(name)
+        state = post.state
+        if not state.over or post.running() is not None:
+            raise ClusterError(
+                f"detached experiment {name!r} is {state.state}: it can be forgotten once it is over, and "
+                f"`audition cluster end {name}` asks it to end"
+            )
+        self._let_go(name)
+        shutil.rmtree(post.folder)
+        return state.place
 
     def posts(self) -> list[Post]:
         """All that there are."""
@@ -232,25 +247,41 @@ class Controllers:
     def _starts(self, name: str) -> bool:
         """Whether there is a process of ours for it, which may not have taken its post yet."""
         started = self._started.get(name)
-        return started is not None and started.process.poll() is None
+        return started is not None and started.process is not None and started.process.poll() is None
+
+    def _let_go(self, name: str) -> None:
+        """Know nothing any more of the process that held a post."""
+        before = self._started.pop(name, None)
+        if before is not None and before.process is not None:
+            before.process.wait()  # it holds its post no more, and so has all but ended
+        self._over.discard(name)
 
     def _start_again(self, post: Post, died: _Started) -> None:
         lived_s = time.monotonic() - died.at
         deaths = died.deaths + 1 if lived_s < self._rest_s(died) + _SOON_S else 0
         if deaths > self.most_deaths:
-            last = next(_lines(post.folder / "controller.log"), "it said nothing")
-            post.say(State("failed", f"it died {deaths} times, each soon after its start: {last}", post.state.place))
+            post.say(State("failed", _last_words(post, died, deaths), post.state.place))
         elif lived_s >= self._rest_s(died):
-            _log.warning("controller %s ended with %s: it is started again", post.name, died.process.returncode)
+            if died.process is not None:
+                _log.warning("controller %s ended with %s: it is started again", post.name, died.process.returncode)
             self._start(post, deaths)
 
     def _rest_s(self, died: _Started) -> float:
         return min(self.pause_s * (2.0**died.deaths - 1), _LONGEST_PAUSE_S)
 
     def _start(self, post: Post, deaths: int) -> None:
+        process, why = None, ""
+        try:
+            process = self._spawn(post)
+        except OSError as error:
+            why = str(error)
+            _log.warning("controller %s cannot be started: %s", post.name, why)
+        self._started[post.name] = _Started(process, time.monotonic(), deaths, why)
+
+    def _spawn(self, post: Post) -> subprocess.Popen[bytes]:
         log = os.open(post.folder / "controller.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", self.module, str(post.folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -259,12 +290,26 @@ class Controllers:
             )
         finally:
             os.close(log)
-        self._started[post.name] = _Started(process, time.monotonic(), deaths)
+
+    def _known(self, name: str) -> Post:
+        post = self._post(name)
+        if not post.folder.exists():
+            known = ", ".join(one.name for one in self.posts()) or "none"
+            raise ClusterError(f"there is no detached experiment {name!r}; there is: {known}")
+        return post
 
     def _post(self, name: str) -> Post:
         if not _NAME.fullmatch(name):
             raise ClusterError(f"a detached experiment is called by letters, digits, '.', '_' and '-', not {name!r}")
         return Post(self.folder / FOLDER / name)
+
+
+def _last_words(post: Post, died: _Started, deaths: int) -> str:
+    """Why it is given up."""
+    if died.process is None:
+        return f"its process could not be started, {deaths} times: {died.why}"
+    last = next(_lines(post.folder / "controller.log"), "it said nothing")
+    return f"it died {deaths} times, each soon after its start: {last}"
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, M
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -25,6 +25,8 @@ from executor.cluster.versions import mismatch, versions_here
 from executor.errors import ClusterError
 
 _log = logging.getLogger(__name__)
+
+_Done = TypeVar("_Done")
 
 _LAST_WORDS_S = 0.2
 _TICK_S = 0.5
@@ -100,6 +102,7 @@ class Head:
             "Drain": (self._drain, pb.DrainRequest, pb.DrainReply),
             "Submit": (self._submit, pb.SubmitRequest, pb.SubmitReply),
             "End": (self._end, pb.EndRequest, pb.EndReply),
+            "Forget": (self._forget, pb.ForgetRequest, pb.ForgetReply),
             "Stop": (self._stop, pb.StopRequest, pb.StopReply),
             "Invite": (self._invite, pb.InviteRequest, pb.InviteReply),
             "Renew": (self._renew, pb.RenewRequest, pb.Certified),
@@ -292,17 +295,22 @@ class Head:
         await self._have_controllers(lambda controllers: controllers.end(request.name, request.who), context)
         return pb.EndReply()
 
-    async def _have_controllers(self, work: Callable[[Controllers], None], context: Any) -> None:
-        """Have something done about controllers, which touches the disk."""
+    async def _forget(self, request: pb.ForgetRequest, context: Any, role: Role) -> pb.ForgetReply:
+        place = await self._have_controllers(lambda controllers: controllers.forget(request.name), context)
+        return pb.ForgetReply(place=place)
+
+    async def _have_controllers(self, work: Callable[[Controllers], _Done], context: Any) -> _Done:
+        """What comes of having something done about controllers, which touches the disk."""
         controllers = self._household.controllers
         if controllers is None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this head takes no detached experiments")
             raise AssertionError("abort raises")
         try:
             async with self._controllers_lock:
-                await asyncio.to_thread(work, controllers)
+                return await asyncio.to_thread(work, controllers)
         except ClusterError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            raise
 
     async def _stop(self, request: pb.StopRequest, context: Any, role: Role) -> pb.StopReply:
         refused = pb.Refused(why="the cluster was stopped", for_good=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import stat
 import time
@@ -93,20 +94,48 @@ def test_one_that_is_asked_to_end_knows_who_asked(controllers: Controllers) -> N
     looks_until(controllers, "e", lambda post: post.state.state == "finished")
 
 
-def test_one_that_cannot_be_started_keeps_nobody_from_looking_after_the_others(
-    controllers: Controllers, caplog: pytest.LogCaptureFixture
+def test_one_whose_process_cannot_be_started_has_failed_and_keeps_nobody_from_looking_after_the_others(
+    controllers: Controllers,
 ) -> None:
     controllers.submit("a", "me", b"finish", again=False)
     (post,) = controllers.posts()
-    looks_until(controllers, "a", lambda post: post.state.over)
+    looks_until(controllers, "a", lambda post: post.state.over and post.running() is None)
     (post.folder / "controller.log").unlink()
     (post.folder / "controller.log").mkdir()  # where its log should be opened
     controllers.submit("a", "me", b"finish", again=True)
     controllers.submit("b", "me", b"finish", again=False)
     looks_until(controllers, "b", lambda post: post.state.over)
-    assert "controller a cannot be looked after just now" in caplog.text
-    (post.folder / "controller.log").rmdir()
     looks_until(controllers, "a", lambda post: post.state.over)
+    assert post.state.state == "failed"
+    assert re.match("its process could not be started, 3 times: .*Is a directory.*controller.log", post.state.why)
+    (post.folder / "controller.log").rmdir()
+    controllers.submit("a", "me", b"finish", again=True)
+    assert looks_until(controllers, "a", lambda post: post.state.over).state.state == "finished"
+
+
+def test_one_whose_post_cannot_be_read_keeps_nobody_from_looking_after_the_others(
+    controllers: Controllers, caplog: pytest.LogCaptureFixture
+) -> None:
+    (controllers.folder / "controllers" / "a" / "lock").mkdir(parents=True)
+    controllers.submit("b", "me", b"finish", again=False)
+    looks_until(controllers, "b", lambda post: post.state.over)
+    assert "controller a cannot be looked after just now" in caplog.text
+
+
+def test_one_is_forgotten_once_it_is_over_and_its_name_is_free(controllers: Controllers) -> None:
+    controllers.submit("e", "me", b"wait", again=False)
+    looks_until(controllers, "e", runs)
+    with pytest.raises(ClusterError, match="'e' is running: it can be forgotten once .* `audition cluster end e`"):
+        controllers.forget("e")
+    controllers.end("e", "her")
+    looks_until(controllers, "e", lambda post: post.state.over and post.running() is None)
+    controllers.forget("e")
+    assert controllers.posts() == []
+    with pytest.raises(ClusterError, match="there is no detached experiment 'e'; there is: none"):
+        controllers.forget("e")
+    controllers.submit("e", "me", b"finish", again=False)
+    looks_until(controllers, "e", lambda post: post.state.over and post.running() is None)
+    assert controllers.forget("e") == "here"
 
 
 def test_one_that_dies_while_it_ends_is_not_started_again(controllers: Controllers) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 import tune
 from executor.cluster.controllers import Order, Post
+from executor.errors import ClusterError
 from tests.faults.cluster import Cluster, as_json
 from tests.tune import trainables
 from tests.tune.driver import Driver
@@ -169,6 +170,9 @@ runtime_env: {{working_dir: {code}}}
         tune.NotAnExperimentError, match=f"is finished beside .* not seen .* `audition show {run.place}`"
     ):
         find_to_show("swept", None)
+    assert run.place in cluster.run("forget", "swept")
+    with pytest.raises(ClusterError, match="there is no detached experiment 'swept'"):
+        tune.DetachedRun("swept", cluster.address)
 
 
 def test_it_goes_on_by_itself_when_its_cluster_was_stopped_and_is_started_again(

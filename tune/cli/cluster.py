@@ -144,6 +144,20 @@ def end(
 
 
 @app.command()
+def forget(
+    experiment: Annotated[str, typer.Argument(help="The name of a detached experiment that is over.")],
+    name: Name = None,
+    *,
+    debug: Debug = False,
+) -> None:
+    """List a detached experiment that is over no more; its results stay where they are."""
+    with ending(debug):
+        from tune.cli import clusters
+
+        clusters.forget(experiment, name)
+
+
+@app.command()
 def stop(name: Name = None, *, debug: Debug = False) -> None:
     """End a cluster."""
     with ending(debug):

@@ -249,6 +249,12 @@ def end(experiment: str, name: str | None) -> None:
     typer.echo(f"{experiment} was asked to save and stop: `audition cluster status` shows when it has")
 
 
+def forget(experiment: str, name: str | None) -> None:
+    """List a detached experiment that is over no more."""
+    place = client.forget(_folder(name), experiment)
+    typer.echo(f"{experiment} was forgotten" + (f"; its results stay in {place}, beside the head" if place else ""))
+
+
 def stop(name: str | None) -> None:
     """End a cluster: its nodes leave, its experiments lose their calls and can be resumed."""
     folder = _folder(name)

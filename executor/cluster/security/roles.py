@@ -25,6 +25,7 @@ ALLOWED: dict[str, frozenset[Role]] = {
     "Drain": frozenset({Role.DRIVER}),
     "Submit": frozenset({Role.DRIVER}),
     "End": frozenset({Role.DRIVER}),
+    "Forget": frozenset({Role.DRIVER}),
     "Stop": frozenset({Role.DRIVER}),
     "Invite": frozenset({Role.DRIVER}),
     "Renew": frozenset(Role),
