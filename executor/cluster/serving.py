@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -47,6 +48,7 @@ _MARK = "AUDITION_AGENT"
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 _LOOK_S = 0.02
 _TELL_S = 3.0
+_NEXT_KEEPER_S = 1.0
 _RESPAWN_S, _LONGEST_RESPAWN_S = 0.05, 10.0
 _QUICK_S = 5.0
 _RENEW_SHARE = 1 / 3
@@ -117,7 +119,7 @@ async def run_head(
 
     controllers = Controllers(home.folder, controller) if controller else None
     head = Head(state, Household(Guard(home.denied), invite, doorkeeper.certify, keep, controllers, home.folder))
-    keeping = asyncio.create_task(doorkeeper.serve(listener, one_sided(*home.door_files)))
+    keeping = asyncio.create_task(_keep_door(doorkeeper, listener, partial(door, host, door_port), home))
     Place(_told_to_others(host), port, door_port, os.getpid()).save(home.folder)
     serving = asyncio.create_task(head.serve(server))
     told = asyncio.create_task(stopping.wait())
@@ -128,6 +130,20 @@ async def run_head(
         task.cancel()
     await asyncio.gather(told, keeping, return_exceptions=True)
     await serving  # which raises what it ended with, if it was not told to end
+
+
+async def _keep_door(
+    doorkeeper: Doorkeeper, listener: socket.socket, listen: Callable[[], socket.socket], home: Home
+) -> None:
+    """Let newcomers in for as long as the head lives: one doorkeeper that dies does not lock them out for ever."""
+    while True:
+        try:
+            if listener.fileno() < 0:  # it went with the doorkeeper before
+                listener = listen()
+            await doorkeeper.serve(listener, one_sided(*home.door_files))
+        except Exception:  # noqa: BLE001 (whatever it is, another may do better)
+            _log.exception("nobody can join: the doorkeeper died, and is started again")
+            await asyncio.sleep(_NEXT_KEEPER_S)
 
 
 def _told_to_others(host: str) -> str:

@@ -48,6 +48,7 @@ from executor.cluster.security.knocking import knock
 from executor.cluster.security.roles import ALLOWED, Role, identity, role_of
 from executor.cluster.security.tokens import VALID_S, Invitation, TokenRefusedError, Tokens
 from executor.errors import ClusterError
+from tests.executor.conversation import DEADLINE_S
 
 
 class Served:
@@ -143,6 +144,31 @@ def test_nobody_gets_in_without_a_certificate(served: Served) -> None:
 def test_nobody_gets_in_without_encryption(served: Served) -> None:
     with grpc.insecure_channel(served.place.address) as channel, pytest.raises(grpc.RpcError):
         _called(channel, "Status")
+
+
+def test_newcomers_get_in_again_after_the_door_broke(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    invitation = served.invitation(Role.AGENT)
+    with _listener(invitation.port) as listener:
+        listener.shutdown(socket.SHUT_RDWR)
+    until = time.monotonic() + DEADLINE_S
+    while True:
+        try:
+            knock(invitation)
+            break
+        except ClusterError:
+            assert time.monotonic() < until
+    assert "nobody can join: the doorkeeper died, and is started again" in caplog.text
+
+
+def _listener(port: int) -> socket.socket:
+    """Another descriptor of the socket of this process that listens at a port."""
+    for entry in Path("/proc/self/fd").iterdir():
+        if entry.is_socket():
+            found = socket.socket(fileno=os.dup(int(entry.name)))
+            if found.getsockname()[1:2] == (port,) and found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                return found
+            found.close()
+    raise AssertionError(f"nobody here listens at {port}")
 
 
 def test_noise_is_hung_up_on(served: Served) -> None:

@@ -7,6 +7,7 @@ protobuf message after four bytes with its size, within a few seconds. Who is no
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import re
 import socket
@@ -33,6 +34,7 @@ MOST_BYTES = 16 * 2**10
 """A question or an answer; both take some 2 KiB."""
 SIZE_BYTES = 4
 
+_BROKEN = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _REFUSAL_S = 0.5
 _NO_ROOM_S = 0.1
@@ -59,14 +61,20 @@ class Doorkeeper:
         self._told_at = 0.0
 
     async def serve(self, listener: socket.socket, context: ssl.SSLContext) -> None:
-        """Let in whoever may, until cancelled."""
+        """Let in whoever may, until cancelled.
+
+        Raises:
+            OSError: nobody will ever come in at `listener` again. That the system has no room just now is waited out.
+        """
         listener.setblocking(False)
         loop = asyncio.get_running_loop()
         try:
             while True:
                 try:
                     sock, peer = await loop.sock_accept(listener)
-                except OSError as error:  # the system has no room for one more just now
+                except OSError as error:
+                    if error.errno in _BROKEN:
+                        raise
                     self._tell(f"nobody can come in: {error}")
                     await asyncio.sleep(_NO_ROOM_S)
                     continue
