@@ -11,6 +11,7 @@ a report, start or trial timeout                       the trial
 a report that nobody could take                        the trial, with all it has
 SIGKILL, SIGTERM and others from outside               infrastructure
 a process that is gone, or could not be started        infrastructure
+the deadline by which its node was to be empty         infrastructure
 a kill of ours, on order                               nobody
 a death after it was told to leave                     nobody
 whatever happens while it leaves for an interrupt      nobody
@@ -49,11 +50,12 @@ def payer_of(trial: Trial, failure: Failure) -> Payer:
 
     A death on the way out is nobody's, but what it raises there is its own until it was let go: it comes from saving
     the checkpoint that it was asked for. Not so when the user interrupts the run: he will go on, when there is room on
-    his disk again.
+    his disk again. Who is to leave a node that is emptied trains on until he reports, and that is as before.
     """
     if trial.interrupted:
         return Payer.NOBODY
-    if trial.state is not TrialState.RUNNING:
+    trains_on = trial.state is TrialState.SUSPENDING and trial.evicted and not trial.told_to_leave
+    if trial.state is not TrialState.RUNNING and not trains_on:
         own = failure.kind in ("raised", "refused") and not trial.told_to_leave
         return Payer.TRIAL if own else Payer.NOBODY
     match failure.kind:
