@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,16 +31,19 @@ _LOOK_S = 2.0
 _ANSWER_S = 60.0
 _PLACED_S = 3.0
 _AGAIN_S = 0.1
+_UNCLAIMED_S = 5.0
 _KINDS = {"CPU": "cpu", "GPU": "gpu", "memory": "memory"}
 _THEIRS = ("node:", "object_store_memory", "accelerator_type:")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Wanted:
     """A placement group that Ray had no room for. It keeps its place among those that wait there."""
 
     bundles: list[dict[str, float]]
     group: Any
+    granted_at: float | None = None
+    """When Ray was seen to have room for it."""
 
 
 class RayFleet(SiteFleet):
@@ -56,6 +60,7 @@ class RayFleet(SiteFleet):
         self._hosts: dict[str, str] = {}
         self._groups: dict[int, Any] = {}
         self._wanted: Wanted | None = None
+        self._wanted_lock = threading.Lock()
         self._done = threading.Event()
         self._look()
         threading.Thread(target=self._watch, name="audition-ray", daemon=True).start()
@@ -70,9 +75,20 @@ class RayFleet(SiteFleet):
                 self._arrive([RoomAdded()])
 
     def _wanted_is_there(self) -> bool:
-        """Whether Ray has room by now for what it had none for."""
+        """Whether Ray has room by now for what it had none for; it gets it back when nobody asks for it again."""
         wanted = self._wanted
-        return wanted is not None and wanted.group.wait(timeout_seconds=_AGAIN_S)
+        if wanted is None or not wanted.group.wait(timeout_seconds=_AGAIN_S):
+            return False
+        now = time.monotonic()
+        wanted.granted_at = wanted.granted_at or now
+        if now - wanted.granted_at < _UNCLAIMED_S:
+            return True
+        with self._wanted_lock:
+            if self._wanted is not wanted:
+                return False
+            self._wanted = None
+        self._ray.util.remove_placement_group(wanted.group)
+        return False
 
     def _look(self) -> bool:
         """Have a site on each node that has none; whether there were any."""
@@ -125,7 +141,8 @@ class RayFleet(SiteFleet):
 
     def _wanted_before(self, bundles: list[dict[str, float]] | None) -> Any:
         """The group that waits for room for these bundles; one that waits for others is given up."""
-        wanted, self._wanted = self._wanted, None
+        with self._wanted_lock:
+            wanted, self._wanted = self._wanted, None
         if wanted is not None and wanted.bundles == bundles:
             return wanted.group
         if wanted is not None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from executor.engines.ray import RayExecutor
+from executor.messages import RoomAdded
 from executor.resources import Request, Resources
 from tests.executor import programs
 from tests.executor.contract import ExecutorContract
@@ -87,6 +88,21 @@ def test_room_that_others_use_is_had_as_soon_as_they_are_done() -> None:
             executor.events(until)
         talk._reservations.append(room)
         assert talk.returned_by(talk.start(programs.Answer(), 3, on=room)) == 3
+
+
+def test_room_that_is_granted_when_nobody_wants_it_any_more_is_given_back() -> None:
+    import ray
+
+    with OwnNode({"num_cpus": 1, "resources": {"idle": 1}}) as executor:
+        holder = ray.remote(num_cpus=1, resources={"idle": 0.1})(_Holder)
+        other = holder.remote()
+        ray.get(other.gpus.remote())
+        assert executor.reserve(Request()) is None
+        ray.kill(other)
+        assert any(isinstance(event, RoomAdded) for event in executor.events(executor.clock() + DEADLINE_S))
+        another = holder.remote()
+        assert ray.get(another.gpus.remote(), timeout=DEADLINE_S) == []
+        ray.kill(another)
 
 
 class _Holder:
