@@ -71,11 +71,15 @@ class Gang:
         self._doomed = False
         self._grace_s, self._hearing_s = call.grace_s, hearing_s
         self._endings: list[tuple[int, Ending]] = []
+        self._deaths: list[tuple[int, DeathCause]] = []
+        """But for those whom we ended, who had done nothing."""
 
     def take(self, rank: int, ending: Ending, now: float) -> None:
         """A worker has ended."""
         self.running.remove(rank)
         self._endings.append((rank, ending))
+        if isinstance(ending, Died) and not (self._doomed and ending.cause.killed):
+            self._deaths.append((rank, ending.cause))
         patience_s = self._patience_s(rank, ending)
         if patience_s is not None and not self._doomed:
             until = now + patience_s
@@ -101,12 +105,8 @@ class Gang:
             return Died(self.call_id, DeathCause(killed=self.killed, log_tail=tail))
         if self.asked and isinstance(first, Returned):
             return first
-        # Whom we ended had done nothing.
-        deaths = [
-            (rank, one.cause) for rank, one in self._endings if isinstance(one, Died) and one.cause.killed is None
-        ]
-        if deaths:
-            rank, cause = deaths[0]
+        if self._deaths:
+            rank, cause = self._deaths[0]
             return Died(self.call_id, replace(cause, rank=self._named(rank)))
         errors = [(rank, one.error) for rank, one in self._endings if isinstance(one, Raised)]
         return Raised(self.call_id, self._together(errors)) if errors else first

@@ -71,6 +71,15 @@ def test_a_death_ends_the_others_at_once() -> None:
     assert len(story.gangs) == 0
 
 
+def test_a_rank_whose_node_cannot_run_it_says_why_the_gang_ended() -> None:
+    story, unfit = Story(), DeathCause(killed="node b: No module named 'torch'")
+    assert story.happens(1.0, (1, died(unfit))) == []
+    assert story.orders == [("kill", 0), ("kill", 2)]
+    (ending,) = story.happens(1.1, (0, ended_by_us()), (2, raised()))
+    assert ending == Died("call", replace(unfit, rank=1))
+    assert str(ending.cause) == "rank 1: node b: No module named 'torch'"
+
+
 def test_after_an_exception_the_others_are_listened_to_for_a_moment() -> None:
     story = Story()
     assert story.happens(1.0, (2, raised())) == []
