@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,9 @@ _log = logging.getLogger(__name__)
 
 _Done = TypeVar("_Done")
 
+_WAS_STOPPED = "the cluster was stopped"
 _LAST_WORDS_S = 0.2
+_LEAVE_S = 5.0
 _TICK_S = 0.5
 _LOOK_S = 1.0
 
@@ -74,6 +77,9 @@ class Head:
         self._drivers: dict[str, Outbox] = {}
         self._began = clock.now()
         self._stopped = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._leaving: asyncio.Task[None] | None = None
         self._controllers_lock = asyncio.Lock()
 
     async def serve(self, server: grpc.aio.Server) -> None:
@@ -83,6 +89,7 @@ class Head:
         works = [asyncio.create_task(work) for work in (self._tick(), self._look_after_controllers())]
         near = None if self._household.folder is None else await nearby.listen(self._household.folder, self._driven)
         await self._stopped.wait()
+        self._household.keep()
         for work in works:
             work.cancel()
         if near is not None:
@@ -147,6 +154,7 @@ class Head:
         self._household.keep()
         _log.info("node %s joins", name)
         outbox = replaced(self._agents, name)
+        self._empty.clear()
         terms = self._state.terms
         welcome = pb.AgentWelcome(
             cluster=self._state.cluster,
@@ -161,6 +169,8 @@ class Head:
             yield mail
         if self._agents.get(name) is outbox:
             del self._agents[name]
+            if not self._agents:
+                self._empty.set()
 
     def _from_agent(self, name: str, outbox: Outbox, message: pb.FromAgent) -> None:
         if self._agents.get(name) is not outbox or name not in self._state.agents:
@@ -234,6 +244,8 @@ class Head:
     # ------------------------------------------------------------------------------------------------------ for both
 
     def _check(self, theirs: pb.Versions) -> None:
+        if self._leaving is not None:
+            raise RefusedError(_WAS_STOPPED, for_good=True)
         if why := mismatch(versions_here(), theirs):
             raise RefusedError(f"what the two ends run does not fit together (here is the head): {why}", for_good=True)
 
@@ -253,7 +265,7 @@ class Head:
             self._send(self._state.tick(clock.now()))
 
     async def _look_after_controllers(self) -> None:
-        while (controllers := self._household.controllers) is not None:
+        while self._leaving is None and (controllers := self._household.controllers) is not None:
             try:
                 async with self._controllers_lock:
                     await asyncio.to_thread(controllers.look)
@@ -313,13 +325,21 @@ class Head:
             raise
 
     async def _stop(self, request: pb.StopRequest, context: Any, role: Role) -> pb.StopReply:
-        refused = pb.Refused(why="the cluster was stopped", for_good=True)
+        refused = pb.Refused(why=_WAS_STOPPED, for_good=True)
+        for name, outbox in self._drivers.items():
+            outbox.put_nowait(pb.ToDriver(refused=refused))
+            self._send(self._state.driver_leaves(name, refused.why))
         for outbox in self._agents.values():
             outbox.put_nowait(pb.ToAgent(refused=refused))
-        for outbox in self._drivers.values():
-            outbox.put_nowait(pb.ToDriver(refused=refused))
-        asyncio.get_running_loop().call_later(_LAST_WORDS_S, self.stop)
+        self._leaving = asyncio.create_task(self._stop_once_left())
         return pb.StopReply()
+
+    async def _stop_once_left(self) -> None:
+        """Give nodes and drivers the time to end what they have here and go, so that a next head owes them nothing."""
+        await asyncio.sleep(_LAST_WORDS_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), _LEAVE_S)
+        self.stop()
 
     async def _invite(self, request: pb.InviteRequest, context: Any, role: Role) -> pb.InviteReply:
         if request.role not in list(Role):

@@ -28,6 +28,9 @@ class Names:
     cluster: str
     epoch: int = 0
     hosts: dict[str, int] = field(default_factory=dict)
+    """How many nodes each has had."""
+    free: dict[str, str] = field(default_factory=dict)
+    """Of which host the names are that nobody knows a node by any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from executor.cluster.dialing import asked, dialer, mutual
 from executor.cluster.head import SERVER_OPTIONS, Head, Household
 from executor.cluster.home import Home, Place
 from executor.cluster.membership import Terms
+from executor.cluster.names import NodeNames
 from executor.cluster.protos import cluster as pb
 from executor.cluster.security.authority import Keyed, expires_at, pin, request
 from executor.cluster.security.credentials import Credentials
@@ -107,14 +108,15 @@ async def run_head(
     door_port = listener.getsockname()[1]
     tokens, names = Tokens(), home.names
     doorkeeper = Doorkeeper(home.authority, tokens, names.cluster, port)
-    state = HeadState(names.cluster, names.epoch, terms, clock.now(), names.hosts)
+    state = HeadState(names.cluster, names.epoch, terms, clock.now(), NodeNames(names.hosts, names.free))
 
     def invite(role: Role) -> pb.InviteReply:
         return pb.InviteReply(token=tokens.issue(role, time.time()), pin=pin(home.door.certificate), port=door_port)
 
     def keep() -> None:
-        if state.names != names.hosts:
-            names.hosts = dict(state.names)
+        counts, free = dict(state.names.counts), state.names.free(state.drivers)
+        if (counts, free) != (names.hosts, names.free):
+            names.hosts, names.free = counts, free
             home.keep_names()
 
     controllers = Controllers(home.folder, controller) if controller else None

@@ -14,6 +14,7 @@ from executor.cluster import wire
 from executor.cluster.fairness import first_before
 from executor.cluster.members import Agent, Driver, process_of
 from executor.cluster.membership import Terms
+from executor.cluster.names import NodeNames
 from executor.cluster.protos import cluster as pb
 from executor.errors import InfeasibleRequestError
 from executor.holdings import Holdings
@@ -58,14 +59,13 @@ class RefusedError(Exception):
 
 
 class HeadState:
-    """One cluster's nodes and drivers. `epoch` counts the starts of the head; `names` how many nodes each host had."""
+    """One cluster's nodes and drivers. `epoch` counts the starts of the head, `names` knows those before."""
 
-    def __init__(self, cluster: str, epoch: int, terms: Terms, now: float, names: dict[str, int] | None = None) -> None:
+    def __init__(self, cluster: str, epoch: int, terms: Terms, now: float, names: NodeNames | None = None) -> None:
         self.cluster, self.epoch, self.terms = cluster, epoch, terms
-        self.names = dict(names or {})
+        self.names = names or NodeNames()
         self.agents: dict[str, Agent] = {}
         self.drivers: dict[str, Driver] = {}
-        self._left: dict[str, tuple[str, frozenset[str]]] = {}
         self.holdings = Holdings(first=(epoch << 32) + 1)
         self._started_at = now
         self._ticked_at = now
@@ -87,7 +87,7 @@ class HeadState:
         given_up = not self._may_come_back(now) if before is None else before.incarnation not in ("", hello.incarnation)
         if hello.name and given_up:
             raise RefusedError("it was silent for too long, and its calls were given up")
-        node = Node(hello.name or self._new_name(hello.host), wire.resources_of(hello.capacity))
+        node = Node(hello.name or self.names.of(hello.host, self.drivers), wire.resources_of(hello.capacity))
         if before is None or before.node is None:
             sendings += self._add(node, hello, now)
         agent = self.agents[node.name]
@@ -99,18 +99,6 @@ class HeadState:
         """Its machine, or the agent after it there, knows that nothing is left of an agent, whatever became of it."""
         gone = [agent for agent in self.agents.values() if incarnation and agent.process == process_of(incarnation)]
         return [sending for agent in gone for sending in self.lose(agent.name, "its agent died", now)]
-
-    def _new_name(self, host: str) -> str:
-        """Each node has a name of its own, also when a machine comes again: its old name stays with what was lost.
-
-        Unless it left in good order, and nobody is left who was told so.
-        """
-        for name, (its_host, witnesses) in self._left.items():
-            if its_host == host and not witnesses & self.drivers.keys():
-                del self._left[name]
-                return name
-        self.names[host] = count = self.names.get(host, 0) + 1
-        return host if count == 1 else f"{host}-{count}"
 
     def _add(self, node: Node, hello: pb.AgentHello, now: float) -> list[Sending]:
         gpus = tuple(hello.gpus)
@@ -154,7 +142,7 @@ class HeadState:
 
     def agent_leaves(self, name: str, now: float) -> list[Sending]:
         """An agent says that it has ended all that it ran, and goes."""
-        self._left[name] = self.agents[name].host, frozenset(self.drivers)
+        self.names.leave(name, self.agents[name].host, self.drivers)
         return self.lose(name, "its agent was stopped", now)
 
     def lose(self, name: str, why: str, now: float) -> list[Sending]:

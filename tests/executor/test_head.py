@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from executor.cluster import wire
 from executor.cluster.members import next_life
 from executor.cluster.membership import Lease, Terms
+from executor.cluster.names import NodeNames
 from executor.cluster.protos import cluster as pb
 from executor.cluster.state import HeadState, Noted, RefusedError, Sending, ToAgent, ToDriver
 from executor.holdings import Holding
@@ -340,6 +341,18 @@ def test_a_node_that_was_lost_does_not_have_its_name_again() -> None:
     head.agent_came(agent("a", "first"), 0)
     head.lose("a", "silent", 1)
     assert head.agent_came(agent("a", "second"), 2)[0] == "a-2"
+
+
+def test_the_next_head_gives_names_again_that_nobody_knows_any_more() -> None:
+    head = a_head()
+    head.agent_came(agent("a", "first"), 0)
+    head.agent_came(agent("b", "other"), 0)
+    head.agent_leaves("a", 1)
+    head.driver_came(pb.DriverHello(driver="d"), 1)
+    head.agent_leaves("b", 2)
+    names = NodeNames(head.names.counts, head.names.free(head.drivers))
+    following = HeadState("c", 2, TERMS, 3, names)
+    assert [following.agent_came(agent(host, "again"), 3)[0] for host in "ab"] == ["a", "b-2"], "d knows that b is lost"
 
 
 @pytest.mark.fault("F40")

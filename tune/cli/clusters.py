@@ -99,11 +99,12 @@ def _invitation(folder: Path, role: Role, host: str | None = None) -> Invitation
 
 
 def _stay(started: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Stay until one of the processes ends, or a signal ends them all."""
+    """Stay until one of the processes ends, or a signal ends them all: the node first, which says so to the head."""
 
     def end(*_: object) -> None:
         for process in reversed(started):
             process.terminate()
+            process.wait()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
@@ -259,6 +260,9 @@ def stop(name: str | None) -> None:
     """End a cluster: its nodes leave, its experiments lose their calls and can be resumed."""
     folder = _folder(name)
     client.ask(folder, "Stop", pb.StopRequest(), pb.StopReply)
+    until = time.monotonic() + _READY_S
+    while is_served(folder) and time.monotonic() < until:  # so that it may be started again at once
+        time.sleep(_LOOK_S)
     typer.echo(f"cluster {folder.name!r} was stopped")
 
 
