@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +28,7 @@ class Devices:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._free = dict.fromkeys(names, _UNIT)
+        self._withheld: frozenset[str] = frozenset()
 
     @classmethod
     def of_shares(cls, shares: Shares) -> Self:
@@ -40,11 +43,12 @@ class Devices:
         None when the devices that are free just now do not have it in these pieces.
         """
         whole, fraction = divmod(round(amount * _UNIT), _UNIT)
-        taken = [(name, _UNIT) for name, free in self._free.items() if free == _UNIT][:whole]
+        there = {name: free for name, free in self._free.items() if name not in self._withheld}
+        taken = [(name, _UNIT) for name, free in there.items() if free == _UNIT][:whole]
         if len(taken) < whole:
             return None
         if fraction:
-            rest = {name: free for name, free in self._free.items() if (name, _UNIT) not in taken and free >= fraction}
+            rest = {name: free for name, free in there.items() if (name, _UNIT) not in taken and free >= fraction}
             if not rest:
                 return None
             taken.append((min(rest, key=rest.__getitem__), fraction))
@@ -62,6 +66,15 @@ class Devices:
         for name, share in shares:
             self._free[name] += share
 
+    def withhold(self, names: Collection[str]) -> None:
+        """Give no part of these devices from now on, but of all others."""
+        self._withheld = frozenset(names)
+
+    @property
+    def withheld(self) -> float:
+        """How much is free, and is not given."""
+        return sum(free for name, free in self._free.items() if name in self._withheld) / _UNIT
+
 
 def names(count: float | None) -> tuple[str, ...]:
     """The names of `count` gpus, of all there are by default; more than there are count on, for tests without any."""
@@ -78,22 +91,64 @@ def discover(device_files: Path = Path("/dev")) -> tuple[str, ...]:
     Those that have fallen off the bus or need a reset are left out with a warning, and so are all when the driver
     does not answer.
     """
-    if not (device_files / "nvidiactl").exists():
-        return ()
-    there = sum(file.name[6:].isdigit() for file in device_files.glob("nvidia*"))
+    there = _visible(sum(file.name[6:].isdigit() for file in device_files.glob("nvidia*")))
     try:
-        import pynvml  # nvidia-ml-py; the device files say nearly as much without it
+        with _nvml(device_files) as pynvml:
+            if pynvml is None:
+                return there
+            found = {name: _why_lost(pynvml, name) for name in _visible(int(pynvml.nvmlDeviceGetCount()))}
+    except _UnansweredError as error:
+        _log.warning("no gpu is used: NVIDIA's driver does not answer: %s", error)
+        return ()
+    for name, why in found.items():
+        if why:
+            _log.warning("gpu %s is not used: %s", name, why)
+    return tuple(name for name, why in found.items() if not why)
+
+
+def lost(names: Sequence[str], device_files: Path = Path("/dev"), within_s: float = 10.0) -> dict[str, str]:
+    """Those of these gpus that cannot be used just now, and why. All, when the driver says nothing `within_s`."""
+    told: list[dict[str, str]] = []
+    # A driver in trouble may never answer: whoever asked it is then left behind.
+    asking = threading.Thread(target=lambda: told.append(_lost(names, device_files)), name="audition-nvml", daemon=True)
+    asking.start()
+    asking.join(within_s)
+    return told[0] if told else dict.fromkeys(names, f"NVIDIA's driver did not answer within {within_s:g} s")
+
+
+def _lost(names: Sequence[str], device_files: Path) -> dict[str, str]:
+    try:
+        with _nvml(device_files) as pynvml:
+            found = {} if pynvml is None else {name: _why_lost(pynvml, name) for name in names}
+    except _UnansweredError as error:
+        return dict.fromkeys(names, f"NVIDIA's driver does not answer: {error}")
+    return {name: why for name, why in found.items() if why}
+
+
+class _UnansweredError(Exception):
+    """NVIDIA's driver is there, and does not answer."""
+
+
+@contextmanager
+def _nvml(device_files: Path) -> Iterator[Any]:
+    """The binding of the driver's own library; None where there is none, as the device files say nearly as much."""
+    if not (device_files / "nvidiactl").exists():
+        yield None
+        return
+    try:
+        import pynvml  # nvidia-ml-py
     except ImportError:
-        return _visible(there)
+        yield None
+        return
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        if error.value == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND:  # as in containers that are only given what computes
-            return _visible(there)
-        _log.warning("no gpu is used: NVIDIA's driver does not answer: %s", error)
-        return ()
+        if error.value != pynvml.NVML_ERROR_LIBRARY_NOT_FOUND:
+            raise _UnansweredError(str(error)) from None
+        yield None  # as in containers that are only given what computes
+        return
     try:
-        return tuple(name for name in _visible(int(pynvml.nvmlDeviceGetCount())) if not _is_lost(pynvml, name))
+        yield pynvml
     finally:
         pynvml.nvmlShutdown()
 
@@ -105,15 +160,12 @@ def _visible(count: int) -> tuple[str, ...]:
     return tuple(name.strip() for name in visible.split(",") if name.strip() not in ("", "-1"))[:count]
 
 
-def _is_lost(pynvml: Any, name: str) -> bool:
-    """Whether the driver says so; of a name that it does not know, as a shortened one, it says nothing."""
+def _why_lost(pynvml: Any, name: str) -> str:
+    """Why the driver says so, if it does; of a name that it does not know, as a shortened one, it says nothing."""
     try:
         by_index, by_uuid = pynvml.nvmlDeviceGetHandleByIndex, pynvml.nvmlDeviceGetHandleByUUID
         device = by_index(int(name)) if name.isdigit() else by_uuid(name)
         pynvml.nvmlDeviceGetMemoryInfo(device)
     except pynvml.NVMLError as error:
-        lost: bool = error.value in (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED)
-        if lost:
-            _log.warning("gpu %s is not used: %s", name, error)
-        return lost
-    return False
+        return str(error) if error.value in (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED) else ""
+    return ""

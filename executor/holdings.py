@@ -42,6 +42,7 @@ class Holdings:
         self._nodes = {node.name: node for node in nodes}
         self._room = Room(nodes)
         self._devices = {name: Devices(names) for name, names in (gpus or {}).items() if names}
+        self._withheld: dict[str, float] = {}
         self._numbers = itertools.count(first)
 
     def nodes(self) -> tuple[Node, ...]:
@@ -60,6 +61,7 @@ class Holdings:
         del self._nodes[name]
         self._room.remove(name)
         self._devices.pop(name, None)
+        self._withheld.pop(name, None)
 
     def free(self) -> dict[str, Resources]:
         """What is free on each node."""
@@ -92,14 +94,32 @@ class Holdings:
         reservation = holding.reservation
         for bundle, name, shares in zip(reservation.request.bundles, reservation.nodes, holding.gpus, strict=True):
             if name == node:
-                self._room.take(Request((bundle,)), (name,))
                 if shares and name in self._devices:
                     self._devices[name].take_these(shares)
+                    self._settle(name)
+                self._room.take(Request((bundle,)), (name,))
 
     def give_back(self, holding: Holding) -> None:
-        """Free what was held."""
+        """Free what was held, but for what is withheld."""
         self._room.give_back(holding.reservation.request, holding.reservation.nodes)
         self._give_gpus_back(holding.reservation.nodes, holding.gpus)
+        for name in set(holding.reservation.nodes):
+            self._settle(name)
+
+    def withhold(self, node: str, gpus: Collection[str]) -> None:
+        """Give no part of these gpus of a node from now on, but of all its others. What is held of them stays so."""
+        if devices := self._devices.get(node):
+            devices.withhold(gpus)
+            self._settle(node)
+
+    def _settle(self, node: str) -> None:
+        """Have what is free of gpus that are not given no longer count as room."""
+        devices = self._devices.get(node)
+        if devices is None or devices.withheld == self._withheld.get(node, 0.0):
+            return
+        before = self._withheld.get(node, 0.0)
+        self._withheld[node] = min(devices.withheld, before + self._room.free()[node]["gpu"])
+        self._room.withhold(node, Resources.of(gpu=self._withheld[node]), Resources.of(gpu=before))
 
     def _take_gpus(self, request: Request, nodes: Sequence[str]) -> tuple[Shares | None, ...] | None:
         taken: list[Shares | None] = []

@@ -104,6 +104,13 @@ class Room:
         for candidates in self._candidates.values():
             candidates.add(nodes)
 
+    def withhold(self, node: str, less: Resources, more: Resources) -> None:
+        """Have `less` of a node's free room to give from now on than just now, and `more`, though nobody holds it."""
+        self._free[node] = self._free[node] + more - less
+        self._refused.clear()
+        for candidates in self._candidates.values():
+            candidates.add((node,))
+
     def _check_feasible(self, request: Request) -> None:
         if assign(request, self._capacity) is None:
             raise InfeasibleRequestError(why_infeasible(request, self._capacity))

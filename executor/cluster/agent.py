@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -118,6 +118,7 @@ class Agent:
         self._lock = threading.RLock()
         self._served: dict[str, Served] = {}
         self._lease = Lease(_FIRST_LEASE_S, clock.now())
+        self._gpus_lost: Mapping[str, str] = {}
         self._drain: pb.Drain | None = None
         self._drain_since = 0.0
         self._line: Line[pb.FromAgent, pb.ToAgent] = Line(
@@ -141,6 +142,18 @@ class Agent:
     def name(self) -> str:
         """Our node's name; empty until the head has given us one."""
         return self._name
+
+    def miss(self, gpus: Mapping[str, str]) -> None:
+        """Say which of our gpus cannot be used now, and why: the head gives none of them until they can."""
+        with self._lock:
+            fresh, self._gpus_lost = gpus.keys() ^ self._gpus_lost.keys(), dict(gpus)
+            if fresh:
+                self._tell_of_gpus()
+        for name in sorted(fresh):
+            _log.warning("gpu %s is %s", name, f"not used: {gpus[name]}" if name in gpus else "used again")
+
+    def _tell_of_gpus(self) -> None:
+        self._line.send(pb.FromAgent(gpus_lost=pb.GpusLost(gpus=self._gpus_lost)))
 
     def _hello(self) -> pb.FromAgent:
         with self._lock:
@@ -191,6 +204,8 @@ class Agent:
             self._succeeds = ""
             self._lease.renew(welcome.lease_s, clock.now())
             self._line.set_beat(welcome.beat_s)
+            if self._machine.gpus:
+                self._tell_of_gpus()
             served = list(self._served.values())
         _log.info("node %s of cluster %s", welcome.name, welcome.cluster)
         for one in served:

@@ -186,6 +186,8 @@ class Head:
                 outbox.put_nowait(pb.ToAgent(beat=message.beat))
             case "ended":
                 self._send(self._state.session_ended(name, message.ended.driver))
+            case "gpus_lost":
+                self._send(self._state.gpus_lost(name, message.gpus_lost.gpus, clock.now()))
             case "leaving":
                 self._send(self._state.agent_leaves(name, clock.now()))
                 outbox.put_nowait(None)

@@ -18,6 +18,8 @@ class Agent:
     gpus: tuple[str, ...]
     heard_at: float
     host: str = ""
+    gpus_lost: tuple[str, ...] = ()
+    """Those that cannot be used now."""
     draining: bool = False
     ends_calls_at: float | None = None
     """When what still runs on a draining node is ended, if at all."""

@@ -48,6 +48,7 @@ def _node(state: HeadState, agent: Agent, now: float, free: Resources | None, co
         free=None if free is None else wire.resources(without(free)),
         silent_s=now - agent.heard_at,
         reservations=state.reservations_on(agent.name),
+        gpus_lost=agent.gpus_lost,
     )
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,6 +49,7 @@ _MARK = "AUDITION_AGENT"
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 _LOOK_S = 0.02
 _TELL_S = 3.0
+_GPUS_LOOK_S = 5.0
 _NEXT_KEEPER_S = 1.0
 _RESPAWN_S, _LONGEST_RESPAWN_S = 0.05, 10.0
 _QUICK_S = 5.0
@@ -205,12 +206,22 @@ def serve_agent(folder: Path, offer: Offer, incarnation: str, succeeds: str) -> 
     dial = dialer(place.address, lambda: Credentials.load(folder, Role.AGENT))
     for number in _ENDING:
         signal.signal(number, lambda *_: codes.append(0))
-    agent = Agent(dial, offer.machine(place.host, place.port), incarnation, succeeds=succeeds, gone=gone)
+    machine = offer.machine(place.host, place.port)
+    agent = Agent(dial, machine, incarnation, succeeds=succeeds, gone=gone)
+    if machine.gpus:
+        threading.Thread(target=_watch_gpus, args=(agent, machine.gpus), name="audition-gpus", daemon=True).start()
     while not codes:
         renew(folder, Role.AGENT)
         waiting.poll(_RENEW_LOOK_S)
     agent.close()
     return codes[0]
+
+
+def _watch_gpus(agent: Agent, gpus: Sequence[str]) -> None:
+    """Have an agent know which of its gpus are lost; apart, since a driver in trouble may never answer."""
+    while True:
+        agent.miss(devices.lost(gpus))
+        time.sleep(_GPUS_LOOK_S)
 
 
 NO_MORE = 3

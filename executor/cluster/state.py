@@ -130,6 +130,14 @@ class HeadState:
         """Anything was heard of it."""
         self.agents[name].heard_at = now
 
+    def gpus_lost(self, name: str, gpus: Iterable[str], now: float) -> list[Sending]:
+        """Which gpus of a node cannot be used now: nothing of them is given until they can."""
+        agent = self.agents[name]
+        agent.gpus_lost = tuple(gpus)
+        self.holdings.withhold(name, agent.gpus_lost)
+        lost = ", ".join(agent.gpus_lost)
+        return [Noted(f"node {name}: gpus lost: {lost or 'none any more'}"), *self._offer(now)]
+
     def session_ended(self, name: str, driver: str) -> list[Sending]:
         """A node has nothing any more of a driver that was to leave."""
         found = self.drivers.get(driver)

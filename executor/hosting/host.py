@@ -9,9 +9,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from executor import devices
 from executor.framing import keep_sealed, pack_sealed
 from executor.hosting.keeper import Keeper
 from executor.hosting.messages import (
@@ -48,7 +49,7 @@ from executor.hosting.packages import PackageCache
 from executor.hosting.prints import Prints
 from executor.hosting.staff import Staff
 from executor.hosting.stock import Stock
-from executor.messages import DeathCause, Died, Emitted, Event, NodeDraining, RoomAdded, RoomFreed
+from executor.messages import DeathCause, Died, Emitted, Event, NodeDraining, Raised, Returned, RoomAdded, RoomFreed
 from executor.platform import here
 from executor.processes.link import Link
 from executor.processes.meeting import MeetingPoints, variables
@@ -65,7 +66,7 @@ class Host:
     """Runs what one caller orders. `take` may be called from any thread and never waits.
 
     Reports are delivered in order, from a thread of the host's own. `address` is where this machine can be reached by
-    those that run the other workers of a gang.
+    those that run the other workers of a gang. `lost` says which of some gpus are lost, and why.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Host:
         address: str = "127.0.0.1",
         log_cap_bytes: int = LOG_CAP_BYTES,
         cache: PackageCache | None = None,
+        lost: Callable[[Sequence[str]], Mapping[str, str]] = devices.lost,
     ) -> None:
         self._deliver = deliver
         self._address = address
@@ -91,6 +93,8 @@ class Host:
         self._pool = self._site.pool
         self._sources: dict[str, Source] = {}
         self._held: dict[int, dict[int, Seat]] = {}
+        self._lost = lost
+        self._gpus: dict[str, list[str]] = {}
         self._reports: list[Report] = []
         self._prints = Prints(self._folder)
         self._stock = Stock(self._folder / "packages", self._tell_stocked, cache)
@@ -161,6 +165,8 @@ class Host:
             return
         log_path = self._prints.follow(order.call_id, link.number)
         start = Start(order.call_id, order.seed, order.fresh, log_path, environment, order.rank)
+        if seat.devices:
+            self._gpus[order.call_id] = seat.devices.split(",")
         self._site.begin(seat, link, start, pack_sealed(order.argument, ARGUMENT))
 
     def _load_of(self, order: Prepare) -> Load:
@@ -215,7 +221,7 @@ class Host:
                     self._reports += self._prints.fresh()
                 reports = self._taken()
             if reports:
-                self._deliver(reports)
+                self._deliver([self._blamed(report) for report in reports])
 
     def _taken(self) -> list[Report]:
         """What is to be reported now: of each call what it printed comes before its end."""
@@ -228,6 +234,19 @@ class Host:
     def _told(self, event: Event) -> list[Report]:
         assert not isinstance(event, RoomFreed | RoomAdded | NodeDraining)
         return [event] if isinstance(event, Emitted) else [*self._prints.fresh_of(event.call_id), event]
+
+    def _blamed(self, report: Report) -> Report:
+        """What a call that failed on a gpu which is lost died of: its code saw some error of CUDA's."""
+        if not isinstance(report, Returned | Raised | Died):
+            return report
+        gpus = self._gpus.pop(report.call_id, None)
+        if gpus is None or isinstance(report, Returned) or (isinstance(report, Died) and report.cause.killed):
+            return report
+        if not (lost := self._lost(gpus)):
+            return report
+        told = "; ".join(f"gpu {name} of {socket.gethostname()} is lost: {why}" for name, why in lost.items())
+        log_tail = report.error.log_tail if isinstance(report, Raised) else report.cause.log_tail
+        return Died(report.call_id, DeathCause(lost=told, log_tail=log_tail))
 
     def close(self) -> None:
         """End all processes; nothing is reported any more."""

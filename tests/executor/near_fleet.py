@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from executor import devices
 from executor.hosting.booked import BookedFleet
 from executor.hosting.host import Host
 from executor.hosting.messages import Order, Report
@@ -23,10 +24,13 @@ class NearFleet(BookedFleet):
         gpus: Mapping[str, Sequence[str]] | None = None,
         caches: Mapping[str, PackageCache] | None = None,
         address: str = "127.0.0.1",
+        lost: Callable[[Sequence[str]], Mapping[str, str]] = devices.lost,
     ) -> None:
         super().__init__(nodes, gpus)
         self._hosts = {
-            node.name: Host(partial(self._reports, node.name), address=address, cache=(caches or {}).get(node.name))
+            node.name: Host(
+                partial(self._reports, node.name), address=address, cache=(caches or {}).get(node.name), lost=lost
+            )
             for node in nodes
         }
 

@@ -184,6 +184,32 @@ def test_a_node_that_joins_later_is_waited_for(rig: Rig) -> None:
         assert talk.returned_by(talk.start(programs.Answer(), 2, on=reservation)) == 2
 
 
+@pytest.mark.fault("F27")
+def test_a_gpu_that_an_agent_misses_is_not_given_also_by_the_next_head_until_it_is_there_again(
+    rig: Rig, talk: Conversation
+) -> None:
+    agent, one = rig.join("a", {"cpu": 2, "gpu": 1}), Request((Resources.of(gpu=1),))
+    joined(talk, "a")
+    agent.miss({"0": "it needs a reset"})
+    free_gpus(talk, 0)
+    assert talk.executor.reserve(one) is None
+    rig.stop_head()
+    rig.start_head()
+    reserved(talk)
+    free_gpus(talk, 0)
+    agent.miss({})
+    free_gpus(talk, 1)
+    reserved(talk, one)
+
+
+def free_gpus(talk: Conversation, count: int) -> None:
+    """Wait until so many gpus are free, as the head says."""
+    fleet, until = talk.executor._fleet, talk.executor.clock() + DEADLINE_S
+    while fleet.free()["gpu"] != count:
+        assert talk.executor.clock() < until
+        talk.executor.events(talk.executor.clock() + 0.05)
+
+
 def test_what_no_node_can_hold_is_refused_once_patience_ends(rig: Rig, talk: Conversation) -> None:
     rig.join("a", {"cpu": 1})
     joined(talk, "a")

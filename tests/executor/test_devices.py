@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
-from executor.devices import Devices, discover
+from executor.devices import Devices, discover, lost
 
 
 class Nvml:
@@ -89,6 +90,42 @@ def test_without_the_drivers_library_the_device_files_are_counted(dev: Path, mon
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,-1")
     assert discover(dev) == ("2",)
     assert discover(dev / "elsewhere") == ()
+
+
+@pytest.mark.fault("F27")
+def test_gpus_that_are_lost_while_they_are_used_are_told_with_why(dev: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", Nvml(lost=["GPU-11"], worn=["GPU-22"]))
+    assert lost(["0", "1", "GPU-22"], dev) == {"1": "error 15", "GPU-22": "error 16"}
+    monkeypatch.setitem(sys.modules, "pynvml", Nvml())
+    assert lost(["0", "1"], dev) == {}
+    monkeypatch.setitem(sys.modules, "pynvml", Nvml(broken=Nvml.NVML_ERROR_DRIVER_NOT_LOADED))
+    assert lost(["0"], dev) == {"0": "NVIDIA's driver does not answer: error 9"}
+    assert lost(["0"], dev / "elsewhere") == {}, "nobody says so where there is no driver"
+
+
+@pytest.mark.fault("F27")
+def test_a_driver_that_never_answers_holds_nobody_up(dev: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+
+    class Wedged(Nvml):
+        def nvmlInit(self) -> None:
+            answers.wait()
+
+    monkeypatch.setitem(sys.modules, "pynvml", Wedged())
+    assert lost(["0"], dev, within_s=0.05) == {"0": "NVIDIA's driver did not answer within 0.05 s"}
+    answers.set()
+
+
+def test_nothing_is_given_of_a_device_that_is_withheld_until_it_no_longer_is() -> None:
+    devices = Devices(["0", "1"])
+    held = devices.take(0.5)
+    assert held is not None
+    devices.withhold(["0"])
+    assert (devices.withheld, names(devices.take(0.5)), devices.take(1)) == (0.5, ["1"], None)
+    devices.give_back(held)
+    assert (devices.withheld, devices.take(1)) == (1, None)
+    devices.withhold([])
+    assert (devices.withheld, names(devices.take(1))) == (0, ["0"])
 
 
 def names(shares: tuple[tuple[str, int], ...] | None) -> list[str] | None:

@@ -27,8 +27,9 @@ def a_head(epoch: int = 1, now: float = 0.0) -> HeadState:
     return HeadState("c", epoch, TERMS, now)
 
 
-def agent(host: str, incarnation: str, cpus: float = 2, **more: object) -> pb.AgentHello:
-    return pb.AgentHello(host=host, incarnation=incarnation, capacity=wire.resources(Resources.of(cpu=cpus)), **more)
+def agent(host: str, incarnation: str, cpus: float = 2, gpu: float = 0, **more: object) -> pb.AgentHello:
+    capacity = wire.resources(Resources.of(cpu=cpus, gpu=gpu))
+    return pb.AgentHello(host=host, incarnation=incarnation, capacity=capacity, **more)
 
 
 def granted(sendings: Iterable[Sending]) -> Holding | None:
@@ -353,6 +354,49 @@ def test_the_next_head_gives_names_again_that_nobody_knows_any_more() -> None:
     names = NodeNames(head.names.counts, head.names.free(head.drivers))
     following = HeadState("c", 2, TERMS, 3, names)
     assert [following.agent_came(agent(host, "again"), 3)[0] for host in "ab"] == ["a", "b-2"], "d knows that b is lost"
+
+
+@pytest.mark.fault("F27")
+def test_a_gpu_that_is_lost_is_not_given_again_until_it_is_there_and_others_are() -> None:
+    head, one = a_head(), Request((Resources.of(gpu=1),))
+    head.driver_came(pb.DriverHello(driver="d"), 0)
+    for name in ("a", "b"):
+        head.agent_came(agent(name, name, gpus=["0", "1"], gpu=2), 0)
+    first = granted(head.asked("d", 1, one, 0))
+    assert first is not None
+    (node,) = first.reservation.nodes
+    head.gpus_lost(node, ["0", "1"], 1)
+    assert head.holdings.free()[node]["gpu"] == 0
+    others = [granted(head.asked("d", number, one, 1)) for number in (2, 3)]
+    assert [node in other.reservation.nodes for other in others if other] == [False, False]
+    head.given_back("d", first.reservation.reservation_id, 2)
+    assert granted(head.asked("d", 4, one, 2)) is None, "what comes back of it is not given either"
+    assert kinds(head.gpus_lost(node, ["1"], 3)) == ["freed"]
+    again = granted(head.asked("d", 5, one, 3))
+    assert again is not None
+    assert (again.reservation.nodes, again.gpus) == ((node,), ((("0", 10_000),),))
+    head.gpus_lost(node, [], 4)
+    for holding in [again, *others]:
+        assert holding is not None
+        head.given_back("d", holding.reservation.reservation_id, 5)
+    assert head.holdings.free() == {name: Resources.of(cpu=2, gpu=2) for name in ("a", "b")}
+
+
+@pytest.mark.fault("F27")
+def test_a_new_head_takes_back_who_holds_a_gpu_that_is_lost_meanwhile() -> None:
+    head, one = a_head(), Request((Resources.of(gpu=1),))
+    head.driver_came(pb.DriverHello(driver="d"), 0)
+    head.agent_came(agent("a", "i", gpus=["0"], gpu=1), 0)
+    held = granted(head.asked("d", 1, one, 0))
+    assert held is not None
+    following = a_head(epoch=2)
+    following.agent_came(agent("a", "i", name="a", drivers=["d"], gpus=["0"], gpu=1), 1)
+    following.gpus_lost("a", ["0"], 1)
+    following.driver_came(pb.DriverHello(driver="d", holdings=[wire.holding(held)], nodes=["a"]), 2)
+    following.given_back("d", held.reservation.reservation_id, 3)
+    assert granted(following.asked("d", 2, one, 3)) is None
+    following.gpus_lost("a", [], 4)
+    assert granted(following.asked("d", 3, one, 4)) is not None
 
 
 @pytest.mark.fault("F40")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from executor.holdings import Holding
 from executor.hosting.executor import RemoteExecutor
 from executor.hosting.messages import Order, Prepare
 from executor.interface import Channel
-from executor.messages import DeathCause, Died, Emitted, Returned
+from executor.messages import DeathCause, Died, Emitted, Raised, Returned
 from executor.resources import Node, Request, Resources
 from tests.executor import programs
 from tests.executor.conversation import Conversation
@@ -45,6 +46,27 @@ def fleet() -> WatchedFleet:
 def talk(fleet: WatchedFleet) -> Iterator[Conversation]:
     with RemoteExecutor(fleet) as executor, Conversation(executor) as conversation:
         yield conversation
+
+
+@pytest.mark.fault("F27")
+def test_what_fails_on_a_gpu_that_is_lost_has_died_of_that_and_nothing_else_has() -> None:
+    gone = {"1": "GPU is lost"}
+    fleet = NearFleet(
+        [Node("a", Resources.of(cpu=4, gpu=3))],
+        {"a": ["0", "1", "2"]},
+        lost=lambda gpus: {name: gone[name] for name in gpus if name in gone},
+    )
+    with RemoteExecutor(fleet) as executor, Conversation(executor) as talk:
+        fine, two, none = (talk.reserve(Request((Resources.of(cpu=1, gpu=gpus),))) for gpus in (1, 2, 0))
+        died = talk.end_of(talk.start(programs.Exit(), 3, on=two))
+        assert isinstance(died, Died)
+        assert str(died.cause) == f"gpu 1 of {socket.gethostname()} is lost: GPU is lost"
+        raised = talk.end_of(talk.start(programs.Fail(), on=two))
+        assert isinstance(raised, Died)
+        assert (raised.cause.exit_code, raised.cause.lost) == (None, died.cause.lost)
+        assert talk.returned_by(talk.start(programs.Answer(), 3, on=two)) == 3
+        for room in (fine, none):
+            assert isinstance(talk.end_of(talk.start(programs.Fail(), on=room)), Raised)
 
 
 class BrokenFleet(NearFleet):

@@ -150,7 +150,8 @@ def show_status(name: str | None, *, as_json: bool) -> None:
         typer.echo("no nodes: `audition cluster invite` prints the line by which one joins")
     else:
         rows = [
-            [node.name, node.state, node.reservations, _shown(node.capacity), _shown(node.free)] for node in found.nodes
+            [node.name, _state_of(node), node.reservations, _shown(node.capacity), _shown(node.free)]
+            for node in found.nodes
         ]
         print_table(("node", "state", "reservations", "has", "free"), rows)
     if found.drivers:
@@ -178,6 +179,10 @@ def show_status(name: str | None, *, as_json: bool) -> None:
         print_table(("detached", "owner", "state", "directory, beside the head"), rows)
 
 
+def _state_of(node: pb.NodeStatus) -> str:
+    return f"{node.state}, without gpu {', '.join(node.gpus_lost)}" if node.gpus_lost else node.state
+
+
 def _shown(amounts: pb.Resources) -> str:
     return str(wire.resources_of(amounts))
 
@@ -195,6 +200,7 @@ def _as_data(found: pb.StatusReply) -> dict[str, Any]:
                 "free": wire.resources_of(node.free).as_dict(),
                 "silent_s": node.silent_s,
                 "reservations": node.reservations,
+                "gpus_lost": list(node.gpus_lost),
             }
             for node in found.nodes
         ],

@@ -12,6 +12,7 @@ a report that nobody could take                        the trial, with all it ha
 SIGKILL, SIGTERM and others from outside               infrastructure
 a process that is gone, or could not be started        infrastructure
 the deadline by which its node was to be empty         infrastructure
+a gpu of its that its node found to be lost            infrastructure
 a kill of ours, on order                               nobody
 a death after it was told to leave                     nobody
 whatever happens while it leaves for an interrupt      nobody

@@ -188,18 +188,20 @@ class AgentHears(_message.Message):
     def __init__(self, messages: _Optional[_Iterable[_Union[ToAgent, _Mapping]]] = ...) -> None: ...
 
 class FromAgent(_message.Message):
-    __slots__ = ("hello", "beat", "parcel", "ended", "leaving")
+    __slots__ = ("hello", "beat", "parcel", "ended", "leaving", "gpus_lost")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     BEAT_FIELD_NUMBER: _ClassVar[int]
     PARCEL_FIELD_NUMBER: _ClassVar[int]
     ENDED_FIELD_NUMBER: _ClassVar[int]
     LEAVING_FIELD_NUMBER: _ClassVar[int]
+    GPUS_LOST_FIELD_NUMBER: _ClassVar[int]
     hello: AgentHello
     beat: Beat
     parcel: Parcel
     ended: SessionEnded
     leaving: Leaving
-    def __init__(self, hello: _Optional[_Union[AgentHello, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., parcel: _Optional[_Union[Parcel, _Mapping]] = ..., ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., leaving: _Optional[_Union[Leaving, _Mapping]] = ...) -> None: ...
+    gpus_lost: GpusLost
+    def __init__(self, hello: _Optional[_Union[AgentHello, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., parcel: _Optional[_Union[Parcel, _Mapping]] = ..., ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., leaving: _Optional[_Union[Leaving, _Mapping]] = ..., gpus_lost: _Optional[_Union[GpusLost, _Mapping]] = ...) -> None: ...
 
 class AgentHello(_message.Message):
     __slots__ = ("cluster", "host", "incarnation", "name", "succeeds", "capacity", "gpus", "versions", "drivers", "highest_epoch", "drain")
@@ -226,6 +228,12 @@ class AgentHello(_message.Message):
     highest_epoch: int
     drain: Drain
     def __init__(self, cluster: _Optional[str] = ..., host: _Optional[str] = ..., incarnation: _Optional[str] = ..., name: _Optional[str] = ..., succeeds: _Optional[str] = ..., capacity: _Optional[_Union[Resources, _Mapping]] = ..., gpus: _Optional[_Iterable[str]] = ..., versions: _Optional[_Union[Versions, _Mapping]] = ..., drivers: _Optional[_Iterable[str]] = ..., highest_epoch: _Optional[int] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ...) -> None: ...
+
+class GpusLost(_message.Message):
+    __slots__ = ("gpus",)
+    GPUS_FIELD_NUMBER: _ClassVar[int]
+    gpus: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, gpus: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Leaving(_message.Message):
     __slots__ = ()
@@ -1002,20 +1010,22 @@ class ControllerStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., state: _Optional[str] = ..., why: _Optional[str] = ..., place: _Optional[str] = ..., created: _Optional[float] = ..., pid: _Optional[int] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("name", "state", "capacity", "free", "silent_s", "reservations")
+    __slots__ = ("name", "state", "capacity", "free", "silent_s", "reservations", "gpus_lost")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     CAPACITY_FIELD_NUMBER: _ClassVar[int]
     FREE_FIELD_NUMBER: _ClassVar[int]
     SILENT_S_FIELD_NUMBER: _ClassVar[int]
     RESERVATIONS_FIELD_NUMBER: _ClassVar[int]
+    GPUS_LOST_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: str
     capacity: Resources
     free: Resources
     silent_s: float
     reservations: int
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., capacity: _Optional[_Union[Resources, _Mapping]] = ..., free: _Optional[_Union[Resources, _Mapping]] = ..., silent_s: _Optional[float] = ..., reservations: _Optional[int] = ...) -> None: ...
+    gpus_lost: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., capacity: _Optional[_Union[Resources, _Mapping]] = ..., free: _Optional[_Union[Resources, _Mapping]] = ..., silent_s: _Optional[float] = ..., reservations: _Optional[int] = ..., gpus_lost: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DriverStatus(_message.Message):
     __slots__ = ("driver", "owner", "experiment", "priority", "reservations", "holds", "connected", "waits_for")
