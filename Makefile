@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 BENCH  ?= .venv-bench
 ARGS   ?=
 
-BENCHMARKS := $(filter-out benchmarks/common.py benchmarks/peers.py benchmarks/engines.py benchmarks/record_curves.py,$(wildcard benchmarks/*.py))
+BENCHMARKS := $(filter-out benchmarks/agents.py benchmarks/common.py benchmarks/peers.py benchmarks/engines.py benchmarks/record_curves.py,$(wildcard benchmarks/*.py))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

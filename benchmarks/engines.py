@@ -27,6 +27,26 @@ def ours() -> Iterator[Any]:
 
 
 @contextmanager
+def ray_nodes(nodes: int) -> Iterator[Any]:
+    """Ray on so many nodes of one cpu each, beside the driver's own, which runs nothing."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+    from ray.cluster_utils import Cluster
+
+    room = {"object_store_memory": 2 * 10**9}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **room})
+    try:
+        for _ in range(nodes):
+            cluster.add_node(num_cpus=1, **room)
+        cluster.wait_for_nodes()
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        yield ray
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+@contextmanager
 def dask(workers: int = 2) -> Iterator[Any]:
     """A client of Dask's cluster on this machine, each worker a process with one thread."""
     import logging

@@ -7,86 +7,30 @@ reservation among them.
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from time import perf_counter
 
+import agents
 import psutil
 from common import Figures, Part, compare, storage
 
 from executor.cluster import wire
-from executor.cluster.client import ask, status
-from executor.cluster.home import PLACE, Place
 from executor.cluster.membership import Terms
 from executor.cluster.protos import cluster as pb
-from executor.cluster.security.knocking import knock
-from executor.cluster.security.roles import Role
-from executor.cluster.security.tokens import Invitation
-from executor.cluster.serving import this_python
 from executor.cluster.state import HeadState
 from executor.resources import Request, Resources
 
 REAL, SIMULATED = 100, 1_000
 PORT = 47_177
-AT_ONCE = 8
 WATCHED_S = 30.0
 SIMULATED_S = 60
 ROUNDS = 2_000
 
 
-@contextmanager
-def running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process, until it is not needed any more."""
-    with log.open("ab") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def ours() -> Figures:
-    with storage() as path:
-        home = path / "clusters" / "c"
-        home.mkdir(parents=True, mode=0o700)
-        options = {"host": "127.0.0.1", "port": PORT, "terms": {}}
-        with running(this_python("head", str(home), json.dumps(options)), path / "head.log") as head:
-            while not (home / PLACE).exists():
-                time.sleep(0.05)
-            agents = join(home, path)
-            try:
-                measured = watched(psutil.Process(head.pid))
-            finally:
-                for one in agents:
-                    one.terminate()
-                for one in agents:
-                    one.wait()
+    with storage() as path, agents.cluster(path, PORT, REAL) as head:
+        measured = watched(psutil.Process(head.pid))
     return {**measured, **simulated()}
-
-
-def join(home: Path, path: Path) -> list[subprocess.Popen[bytes]]:
-    """Have all agents, a few starting at a time; they share a certificate, and each has a name."""
-    reply = ask(home, "Invite", pb.InviteRequest(role=Role.AGENT), pb.InviteReply)
-    credentials, certified = knock(Invitation("127.0.0.1", reply.port, reply.pin, reply.token))
-    credentials.save(path / "agent", Role.AGENT)
-    Place("127.0.0.1", certified.port).save(path / "agent")
-    agents: list[subprocess.Popen[bytes]] = []
-    with (path / "agents.log").open("ab") as out:
-        while len(agents) < REAL:
-            for _ in range(AT_ONCE):
-                offer = json.dumps({"cpus": 1, "gpus": 0, "host": f"n{len(agents)}"})
-                command = this_python("agent", str(path / "agent"), offer, secrets.token_hex(8), "")
-                agents.append(subprocess.Popen(command, stdout=out, stderr=out))
-            while len(status(home).nodes) < len(agents):
-                time.sleep(0.2)
-    return agents
 
 
 def watched(head: psutil.Process) -> Figures:
@@ -131,5 +75,4 @@ def simulated() -> Figures:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONPATH", str(Path(__file__).parents[1]))
     compare("idle agents", Part(ours, rounds=1), {}, unit="% of a core, the head of 100 agents", at_most=5)
