@@ -7,11 +7,27 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from executor.depot.store import Place, Store
-from executor.depot.transfer import Listener, Peer, Secret, Wish, fill, get, is_out_of_reach, pour, put, thank
+from executor.depot.transfer import (
+    Listener,
+    Peer,
+    Secret,
+    Wish,
+    borrow,
+    fill,
+    get,
+    is_out_of_reach,
+    lend,
+    listening_at,
+    pour,
+    put,
+    thank,
+)
 from executor.errors import ObjectStoreFullError
+from executor.platform import here
 
 _log = logging.getLogger(__name__)
 
@@ -37,18 +53,19 @@ Holders = Callable[[Key], Sequence[str]]
 """The depots that have an object, in the order in which they are to be asked."""
 
 
+_NOWHERE = Place(0, "", 0)
+
+
 @dataclass(slots=True, eq=False)
 class _Copy:
-    place: Place
     size: int
+    place: Place = _NOWHERE
     waiting: list[Then] = field(default_factory=list)
     is_whole: bool = False
     is_unwanted: bool = False
     """Whether nobody needs it any more: its memory is given back once nobody writes to it."""
     writers: int = 1
     """How many threads fill it just now; the first of them is the one that brings it."""
-    why: str = ""
-    """Why there is none."""
 
 
 def _where_it_was_made(key: Key) -> Sequence[str]:
@@ -58,8 +75,9 @@ def _where_it_was_made(key: Key) -> Sequence[str]:
 class Depot:
     """Keeps objects in `store`, and brings those of others: once, whoever asks for it.
 
-    It brings them itself from the depots that it was told to `meet`. What it cannot it asks for by `want`, and then it
-    is handed over a connection, or `take` is given it piece by piece, or `give_up` says that there is none.
+    What is on the same machine, in a depot that will `lend`, is used where it lies. The rest it brings from the depots
+    that it was told to `meet`. What it cannot bring it asks for by `want`, and then it is handed over a connection, or
+    `take` is given it piece by piece, or `give_up` says that there is none.
     """
 
     def __init__(
@@ -80,12 +98,28 @@ class Depot:
         self._peers: dict[str, Peer] = {}
         self._shunned: dict[str, float] = {}
         self._copies: dict[Key, _Copy] = {}
-        self._listener: Listener | None = None
+        self._listeners: list[Listener] = []
+        self._port = 0
 
     def listen(self, address: str) -> Peer:
         """Serve others at that address, from now on."""
-        self._listener = Listener(address, self._secret, self._serve)
-        return self._listener.peer
+        at = listening_at((address, 0))
+        address, self._port = at.getsockname()[:2]
+        self._listeners.append(Listener(at, self._secret, self._serve))
+        return address, self._port
+
+    def lend(self) -> None:
+        """Let others on this machine, where that can be, use what is here in the very memory in which it lies.
+
+        One that listens does so first: it is called after its port.
+        """
+        name = here.neighbourly(self._secret.name_of(self._name, self._port))
+        if name is None:
+            return
+        try:
+            self._listeners.append(Listener(listening_at(name), self._secret, self._serve))
+        except OSError as error:  # forbidden by a sandbox: all are sent what is here
+            _log.info("objects of %s are not lent: %s", self._name or "the driver", error)
 
     def meet(self, name: str, peer: Peer) -> None:
         """Another depot is to be reached there."""
@@ -105,23 +139,23 @@ class Depot:
         with self._lock:
             copy = self._copies.get(key)
             if copy is None:
-                copy = self._begin(key, size)
+                copy = self._copies[key] = _Copy(size)
+                threading.Thread(target=self._bring, args=(key, copy), daemon=True).start()
             if not copy.is_whole:
                 copy.waiting.append(then)
                 return
-        then(copy.place.path, copy.why)
+        then(copy.place.path, "")
 
-    def _begin(self, key: Key, size: int) -> _Copy:
-        try:
-            copy = _Copy(self.store.allocate(size), size)
-        except ObjectStoreFullError as error:
-            return _Copy(Place(0, "", 0), size, is_whole=True, why=str(error))
-        self._copies[key] = copy
-        memory = self.store.memory_of(copy.place)[:size]  # now: the store may be closed before the thread has begun
-        threading.Thread(target=self._bring, args=(key, copy, memory), daemon=True).start()
-        return copy
-
-    def _bring(self, key: Key, copy: _Copy, memory: memoryview) -> None:
+    def _bring(self, key: Key, copy: _Copy) -> None:
+        if (place := self._borrowed(key, copy.size)) is not None:
+            with self._lock:
+                copy.place, copy.is_whole = place, True  # at once: what is another's is not to be filled
+            self._is_there(copy)
+            return
+        memory = self._room_for(key, copy)
+        if memory is None:
+            self._end_writing(copy)
+            return
         with memory:
             why = self._why_not_brought(key, copy, memory)
         if not why:
@@ -129,13 +163,39 @@ class Depot:
         elif self._end_writing(copy):
             self._want(key, copy.size, why)
 
+    def _borrowed(self, key: Key, size: int) -> Place | None:
+        """Where an object lies on this machine, if it does."""
+        for name in self._holders(key):
+            _, port = self._peers.get(name, ("", 0))
+            peer = here.neighbourly(self._secret.name_of(name, port))
+            if peer is None:
+                return None
+            with suppress(OSError):  # it is on another machine, or one cannot see the other's processes
+                return borrow(peer, self._context, Wish("lend", key.home, key.segment, size), self.store)
+        return None
+
+    def _room_for(self, key: Key, copy: _Copy) -> memoryview | None:
+        """The memory to fill; none when there is no room, or nobody needs it any more, as when the store was closed."""
+        try:
+            with self._lock:
+                if copy.is_unwanted:
+                    return None
+                copy.place = self.store.allocate(copy.size)
+                return self.store.memory_of(copy.place)[: copy.size]
+        except ObjectStoreFullError as error:
+            self.give_up(key, str(error))
+            return None
+
     def _why_not_brought(self, key: Key, copy: _Copy, memory: memoryview) -> str:
         """Fill a copy from whoever has the object; empty when all of it has come."""
         why = f"nobody knows where {key.home or 'the driver'} is to be reached"
         for name in self._holders(key):
+            peer = self._peer(name)
+            if peer is None:
+                continue
             for _ in range(_TRIES):
-                if copy.is_unwanted or (peer := self._peer(name)) is None:
-                    break
+                if copy.is_unwanted:
+                    return "nobody needs it any more"
                 try:
                     get(peer, self._context, Wish("get", key.home, key.segment, copy.size), memory)
                 except OSError as error:
@@ -146,10 +206,10 @@ class Depot:
         return why
 
     def _begin_writing(self, key: Key) -> _Copy | None:
-        """What is to be filled; None when it is not wanted any more, or is whole."""
+        """What is to be filled; None when it is not wanted any more, is whole, or was not asked for so far."""
         with self._lock:
             copy = self._copies.get(key)
-            if copy is None or copy.is_whole:
+            if copy is None or copy.is_whole or copy.place is _NOWHERE:
                 return None
             copy.writers += 1
             return copy
@@ -255,15 +315,23 @@ class Depot:
             self._shunned[name] = time.monotonic() + _SHUNNED_S
 
     def _memory_of(self, key: Key) -> memoryview:
-        if key.home == self._name:
-            return self.store.memory_of(Place(key.segment, "", 0))
-        return self.store.memory_of(self._copies[key].place)
+        return self.store.memory_of(Place(self._segment_of(key), "", 0))
+
+    def _segment_of(self, key: Key) -> int:
+        """Where an object is that is here.
+
+        Raises:
+            KeyError: it is not.
+        """
+        return key.segment if key.home == self._name else self._copies[key].place.segment
 
     def _serve(self, wish: Wish, connection: ssl.SSLSocket) -> None:
         key = Key(wish.home, wish.segment)
         if wish.verb == "get":
             with self._memory_of(key) as memory:
                 pour(connection, memory[: wish.size])
+        elif wish.verb == "lend":
+            lend(connection, self.store.lend(self._segment_of(key)))
         elif wish.verb == "put" and (copy := self._begin_writing(key)) is not None:
             self._fill(copy, connection)
 
@@ -293,8 +361,8 @@ class Depot:
 
     def close(self) -> None:
         """Let go of everything."""
-        if self._listener is not None:
-            self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         for key in list(self._copies):
             self.give_up(key, "its executor was shut down")
         self.store.close()

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import mmap
 import os
+import socket
 import threading
 import time
 from dataclasses import dataclass
+from enum import Enum
 from typing import NamedTuple
 
 from executor.errors import ObjectStoreFullError
@@ -33,6 +35,26 @@ class Place(NamedTuple):
     home: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """What another process of this machine needs to open an object here: its descriptor, and which file that is."""
+
+    fd: int
+    device: int
+    inode: int
+
+    def is_for(self, fd: int, size: int) -> bool:
+        """Whether a descriptor of ours is of that file, and it has so many bytes."""
+        found = os.fstat(fd)
+        return (found.st_dev, found.st_ino) == (self.device, self.inode) and found.st_size >= size
+
+
+class _Kind(Enum):
+    MEMORY = "memory"
+    DISK = "disk"
+    BORROWED = "another process's"
+
+
 @dataclass(slots=True)
 class _Segment:
     """One piece of memory or of disk; `memory` is our own way into it, kept while it may be filled again."""
@@ -41,7 +63,7 @@ class _Segment:
     fd: int
     path: str
     size: int
-    on_disk: bool
+    kind: _Kind
     memory: mmap.mmap | None = None
     freed_at: float = 0.0
 
@@ -82,18 +104,41 @@ class Store:
         """
         size = -(-size // _PAGE) * _PAGE
         with self._lock:
-            segment = self._used_again(size) or self._new(size)
-            self._count += 1
-            segment.number = self._count
-            self._used[segment.number] = segment
-            return Place(segment.number, segment.path, segment.size)
+            return self._in_use(self._used_again(size) or self._new(size))
+
+    def lend(self, number: int) -> Loan:
+        """What is at a place, for another process to `borrow`; it may outlive the place, and is not written to."""
+        with self._lock:
+            fd = self._used[number].fd
+            status = os.fstat(fd)
+        return Loan(fd, status.st_dev, status.st_ino)
+
+    def borrow(self, connection: socket.socket, loan: Loan, size: int) -> Place:
+        """A place for what the process at the other end of a unix socket lends; it takes no memory of ours.
+
+        Raises:
+            OSError: it cannot be opened from here.
+        """
+        fd, path = here.open_across(connection, loan.fd)
+        if not loan.is_for(fd, size):
+            os.close(fd)
+            raise FileNotFoundError(f"{path} is not what is lent: {size} bytes, {loan}")
+        with self._lock:
+            return self._in_use(_Segment(0, fd, path, size, _Kind.BORROWED))
+
+    def _in_use(self, segment: _Segment) -> Place:
+        self._count += 1
+        segment.number = self._count
+        self._used[segment.number] = segment
+        return Place(segment.number, segment.path, segment.size)
 
     def memory_of(self, place: Place) -> memoryview:
-        """This process's way into a place, to fill it."""
+        """This process's way into a place, to fill it; only to read it where it is borrowed."""
         with self._lock:
             segment = self._used[place.segment]
             if segment.memory is None:
-                segment.memory = mmap.mmap(segment.fd, segment.size)
+                access = mmap.ACCESS_READ if segment.kind is _Kind.BORROWED else mmap.ACCESS_WRITE
+                segment.memory = mmap.mmap(segment.fd, segment.size, access=access)
             return memoryview(segment.memory)
 
     def give_back(self, number: int) -> None:
@@ -102,7 +147,7 @@ class Store:
             segment = self._used.pop(number, None)
             if segment is None:
                 return
-            if segment.on_disk or not here.can_tell_unused():
+            if segment.kind is not _Kind.MEMORY or not here.can_tell_unused():
                 self._drop(segment)
             else:
                 segment.freed_at = time.monotonic()
@@ -149,7 +194,7 @@ class Store:
             self._disk_bytes += size
         else:
             self._memory_bytes += size
-        return _Segment(0, fd, path, size, on_disk)
+        return _Segment(0, fd, path, size, _Kind.DISK if on_disk else _Kind.MEMORY)
 
     def _why_full(self, size: int, error: OSError) -> str:
         objects = f"{len(self._used)} objects hold {shown('memory', self._memory_bytes)} of memory"
@@ -166,8 +211,11 @@ class Store:
             except BufferError:
                 pass  # a thread still fills it: then it goes with that thread's view
         os.close(segment.fd)
+        match segment.kind:
+            case _Kind.MEMORY:
+                self._memory_bytes -= segment.size
+            case _Kind.DISK:
+                self._disk_bytes -= segment.size
+            case _Kind.BORROWED:
+                return  # the other process's to remove
         here.remove_shared(segment.path)
-        if segment.on_disk:
-            self._disk_bytes -= segment.size
-        else:
-            self._memory_bytes -= segment.size

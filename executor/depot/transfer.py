@@ -6,6 +6,7 @@ Every record is sealed (AES-GCM), so a flipped byte, as an end before the end, b
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import logging
 import socket
@@ -14,7 +15,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from struct import Struct
@@ -24,9 +25,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from executor.depot.store import Loan, Place, Store
+
 _log = logging.getLogger(__name__)
 
 _LENGTH = Struct("<H")
+_LOAN = Struct("<iQQ")
 _SLICE = 1 << 20
 _SILENT_S = 20.0
 _CONNECT_S = 3.0
@@ -69,6 +73,10 @@ class Secret:
             ),
         )
 
+    def name_of(self, depot: str, port: int) -> str:
+        """How a depot is called among the unix sockets of its machine: by what tells nothing, and no two have."""
+        return f"audition-{hashlib.sha256(self.certificate + f'{depot}:{port}'.encode()).hexdigest()}"
+
     def context(self, *, server: bool) -> ssl.SSLContext:
         """How one end takes the other for one of us: by nothing but this very certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
@@ -84,7 +92,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a connection is for: to ``get`` an object, or to ``put`` one that its receiver has asked for."""
+    """What a connection is for: to ``get`` an object, ``put`` one that is asked for, or ask to ``lend`` one."""
 
     verb: str
     home: str
@@ -95,13 +103,12 @@ class Wish:
 class Listener:
     """Serves those who show the secret: `serve` is handed what they wish, and the connection to do it on."""
 
-    def __init__(self, address: str, secret: Secret, serve: Callable[[Wish, ssl.SSLSocket], None]) -> None:
+    def __init__(self, at: socket.socket, secret: Secret, serve: Callable[[Wish, ssl.SSLSocket], None]) -> None:
         self._serve = serve
         self._context = secret.context(server=True)
-        self._socket = socket.create_server((address, 0))
+        self._socket = at
         self._room = threading.Semaphore(_MOST_AT_ONCE)
         self._closed = threading.Event()
-        self.peer: Peer = self._socket.getsockname()[:2]
         threading.Thread(target=self._accept, name="audition-objects", daemon=True).start()
 
     def _accept(self) -> None:
@@ -138,6 +145,20 @@ class Listener:
         self._socket.close()
 
 
+def listening_at(peer: Peer | str) -> socket.socket:
+    """A socket that others can dial there: an address and a port, or the name of a unix socket."""
+    if isinstance(peer, tuple):
+        return socket.create_server(peer)
+    at = socket.socket(socket.AF_UNIX)
+    try:
+        at.bind(peer)
+        at.listen()
+    except OSError:
+        at.close()
+        raise
+    return at
+
+
 def get(peer: Peer, context: ssl.SSLContext, wish: Wish, memory: memoryview) -> None:
     """Fill `memory` with an object that `peer` has.
 
@@ -164,15 +185,43 @@ def is_out_of_reach(error: OSError) -> bool:
     return isinstance(error, TimeoutError | ConnectionRefusedError | socket.gaierror) or error.errno in _OUT_OF_REACH
 
 
-def _dialled(peer: Peer, context: ssl.SSLContext, wish: Wish) -> ssl.SSLSocket:
+def borrow(peer: str, context: ssl.SSLContext, wish: Wish, store: Store) -> Place:
+    """An object of another process of this machine, in the very memory in which it lies there.
+
+    Raises:
+        OSError: nobody is there, it is not one of us, does not have it, or cannot share it with us.
+    """
+    with _dialled(peer, context, wish) as connection:
+        return store.borrow(connection, Loan(*_LOAN.unpack(_received(connection, _LOAN.size))), wish.size)
+
+
+def _dialled(peer: Peer | str, context: ssl.SSLContext, wish: Wish) -> ssl.SSLSocket:
     with ExitStack() as stack:
-        connection = stack.enter_context(socket.create_connection(peer, timeout=_CONNECT_S))
+        connection = stack.enter_context(_connected(peer))
         connection.settimeout(_SILENT_S)
         secured = stack.enter_context(context.wrap_socket(connection))
         head = json.dumps(asdict(wish)).encode()
         secured.sendall(_LENGTH.pack(len(head)) + head)
         stack.pop_all()  # from now on the caller's to close
     return secured
+
+
+def _connected(peer: Peer | str) -> socket.socket:
+    if isinstance(peer, tuple):
+        return socket.create_connection(peer, timeout=_CONNECT_S)
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(_CONNECT_S)
+    try:
+        connection.connect(peer)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def lend(connection: ssl.SSLSocket, loan: Loan) -> None:
+    """Tell the other end where it finds an object on this machine."""
+    connection.sendall(_LOAN.pack(*astuple(loan)))
 
 
 def pour(connection: ssl.SSLSocket, memory: memoryview) -> None:

@@ -80,6 +80,7 @@ class Keeper:
         except OSError as error:
             _log.warning("objects cannot be served at %s, so they go through the head: %s", self._address, error)
             peer = ("", 0)
+        self._depot.lend()
         self._report(DepotOpened(*peer))
 
     def _fill(self, key: Key, offset: int, content: bytes) -> None:

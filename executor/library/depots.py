@@ -5,6 +5,8 @@ TLS with a certificate that is made for this driver and known to its nodes alone
 What a node cannot fetch from another one the driver fetches, from where it was made or from a node with a copy, and
 hands on. A node that the driver cannot reach, as one behind a firewall, is sent objects in pieces by their session,
 through the head, and sends them so: it takes longer.
+
+On one machine an object stays where it is, and all read it in the memory in which it lies.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ class Depots:
         self._store_bytes = store_bytes
         self._secret = Secret.new()
         self._own = Depot("", store, self._secret, self._cannot, self._holders)
+        self._own.lend()
         self._nodes: dict[str, Peer | None] = {}
         self._copies: dict[Key, set[str]] = {}
         """Of each object that somebody may need, the nodes that have a copy."""

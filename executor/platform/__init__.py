@@ -116,6 +116,21 @@ class Platform(Protocol):
     def file_system(self, path: str) -> str:
         """The kind of file system that an absolute path without links is on, such as ``ext4`` or ``nfs4``."""
 
+    def neighbourly(self, name: str) -> str | None:
+        """The address of a unix socket of that name, which leads nowhere but to this machine; None without such names.
+
+        Nothing of it is left once it is closed.
+        """
+
+    def open_across(self, connection: socket.socket, number: int) -> tuple[int, str]:
+        """Open for reading what the process at the other end of a unix socket has open by that number.
+
+        As from `shared_file`, a descriptor and the path by which other processes open it.
+
+        Raises:
+            OSError: it is not to be seen from here, or another user's.
+        """
+
     def user_across(self, connection: socket.socket) -> int | None:
         """The user whose process is at the other end of a unix socket; None where the system does not tell."""
 

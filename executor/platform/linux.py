@@ -82,10 +82,16 @@ def shared_file(folder: str, size: int, *, on_disk: bool) -> tuple[int, str]:
         else:
             os.ftruncate(made, size)
         # Opened again, because the kernel counts writers only of what was opened; see `is_unused`.
-        fd = os.open(f"/proc/self/fd/{made}", os.O_RDWR | os.O_CLOEXEC)
+        fd, path = _opened(f"/proc/self/fd/{made}", os.O_RDWR)
     finally:
         os.close(made)
     fcntl.fcntl(fd, _F_SETSIG, signal.SIGURG)
+    return fd, path
+
+
+def _opened(path: str, flags: int) -> tuple[int, str]:
+    """A descriptor, and the path by which other processes open it."""
+    fd = os.open(path, flags | os.O_CLOEXEC)
     return fd, f"/proc/{os.getpid()}/fd/{fd}"
 
 
@@ -257,9 +263,27 @@ def file_system(path: str) -> str:
     return kind_of_mount(path, ((_unescaped(where), kind) for _, where, kind, _ in fields))
 
 
+def neighbourly(name: str) -> str | None:
+    return f"\0{name}"
+
+
+def open_across(connection: socket.socket, number: int) -> tuple[int, str]:
+    # Opened anew, not sent over the socket: the kernel counts it as one more reader then; see `is_unused`.
+    process, _ = _process_across(connection)  # 0 for one that has no number among ours
+    return _opened(f"/proc/{process}/fd/{number}", os.O_RDONLY)
+
+
 def user_across(connection: socket.socket) -> int | None:
-    _, user, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return int(user)
+    _, user = _process_across(connection)
+    return user
+
+
+def _process_across(connection: socket.socket) -> tuple[int, int]:
+    """The process at the other end of a unix socket, and its user."""
+    process, user, _ = _CREDENTIALS.unpack(
+        connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    )
+    return process, user
 
 
 def _unescaped(where: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import select
@@ -176,6 +177,14 @@ def file_system(path: str) -> str:
 
     mounts = psutil.disk_partitions(all=True)
     return kind_of_mount(path, ((one.mountpoint, one.fstype) for one in mounts))
+
+
+def neighbourly(_name: str) -> str | None:
+    return None
+
+
+def open_across(_connection: socket.socket, _number: int) -> tuple[int, str]:
+    raise OSError(errno.ENOSYS, "this system has no way to what other processes have open")
 
 
 def user_across(_connection: socket.socket) -> int | None:

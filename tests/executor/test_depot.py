@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,16 @@ import pytest
 
 from executor.depot.depot import Depot, Key
 from executor.depot.store import Store
-from executor.depot.transfer import Secret, Wish, get
+from executor.depot.transfer import Secret, Wish, borrow, get
+from executor.platform import here, is_linux
 from tests.executor.cable import Cable
 from tests.executor.library.events import holds
 
 MIB = 2**20
 SIZE = 3 * MIB + 5
 DEADLINE_S = 20.0
+
+linux = pytest.mark.skipif(not is_linux(), reason="only there one process opens what another one has open")
 
 
 class NoisyCable(Cable):
@@ -65,14 +69,19 @@ class Depots:
         place = self.far.store.allocate(SIZE)
         with self.far.store.memory_of(place) as memory:
             memory[:SIZE] = self.content
+        self.path = place.path
         self.key = Key("far", place.segment)
 
     def fetched(self) -> tuple[bytes, str]:
         """What the near one has of it in the end, and otherwise why not."""
+        path, why = self.fetched_to()
+        return (Path(path).read_bytes()[:SIZE] if path else b""), why
+
+    def fetched_to(self) -> tuple[str, str]:
+        """Where the near one has it in the end, and otherwise why not."""
         found: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self.near.fetch(self.key, SIZE, lambda path, why: found.put((path, why)))
-        path, why = found.get(timeout=DEADLINE_S)
-        return (Path(path).read_bytes()[:SIZE] if path else b""), why
+        return found.get(timeout=DEADLINE_S)
 
 
 @pytest.fixture
@@ -161,6 +170,7 @@ def test_what_nobody_needs_any_more_while_it_is_on_its_way_is_given_back_once_it
     depots.near.meet("far", ("127.0.0.1", cable.port))
     found: queue.SimpleQueue[str] = queue.SimpleQueue()
     depots.near.fetch(depots.key, SIZE, lambda path, why: found.put(path))
+    holds(lambda: depots.near.store.use().objects == 1, "there is room for it")
     depots.near.discard(depots.key)
     assert depots.near.store.use().objects == 1  # its memory is still written to
     cable.heal()
@@ -177,6 +187,7 @@ def test_memory_that_is_still_written_to_is_not_given_out_again_when_its_object_
     depots.near.meet("far", ("127.0.0.1", cable.port))
     found: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
     depots.near.fetch(depots.key, SIZE, lambda path, why: found.put((path, why)))
+    holds(lambda: depots.near.store.use().objects == 1, "there is room for it")
     depots.near.give_up(depots.key, "far is gone")
     assert found.get(timeout=DEADLINE_S) == ("", "far is gone")
     assert depots.near.store.use().objects == 1
@@ -221,6 +232,73 @@ def test_a_connection_that_cannot_be_taken_does_not_end_the_service(
             holds(lambda: "cannot be taken just now" in caplog.text, "it has failed to")
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    depots.near.meet("far", depots.far_peer)
+    assert depots.fetched() == (depots.content, "")
+
+
+@linux
+def test_an_object_on_the_same_machine_is_used_where_it_lies_and_outlives_its_depot(depots: Depots) -> None:
+    depots.near.meet("far", depots.far_peer)
+    depots.far.lend()
+    path, _ = depots.fetched_to()
+    assert Path(path).samefile(depots.path)
+    assert depots.near.store.use().memory_bytes == 0
+    depots.far.close()
+    assert Path(path).read_bytes()[:SIZE] == depots.content
+    assert depots.near.piece(depots.key, SIZE - 5) == depots.content[-5:]
+
+
+@linux
+def test_what_another_has_borrowed_is_not_written_over_once_it_is_given_back(depots: Depots) -> None:
+    depots.near.meet("far", depots.far_peer)
+    depots.far.lend()
+    path, _ = depots.fetched_to()
+    depots.far.discard(depots.key)
+    assert not Path(path).samefile(depots.far.store.allocate(SIZE).path)
+    depots.near.discard(depots.key)
+    assert depots.near.store.use().objects == 0
+    again = depots.near.store.allocate(SIZE)  # what was borrowed is not given out as one's own
+    with depots.near.store.memory_of(again) as memory:
+        assert not any(memory[:SIZE])
+
+
+@linux
+def test_who_cannot_show_the_secret_is_lent_nothing(depots: Depots, tmp_path: Path) -> None:
+    depots.far.lend()
+    name = here.neighbourly(depots.secret.name_of("far", depots.far_peer[1]))
+    assert name is not None
+    wish = Wish("lend", "far", depots.key.segment, SIZE)
+    store = Store(MIB, str(tmp_path), str(tmp_path))
+    with pytest.raises(OSError, match=r"(?i)certificate|unknown ca|alert|EOF|ended|reset"):
+        borrow(name, Secret.new().context(server=False), wish, store)
+    assert store.use().objects == 0
+
+
+@linux
+@pytest.mark.parametrize("wrong", [{"inode": 1}, {"device": 1 << 40}, {"fd": 1 << 20}])
+def test_what_is_not_found_as_it_was_lent_is_not_borrowed(depots: Depots, wrong: dict[str, int]) -> None:
+    loan = replace(depots.far.store.lend(depots.key.segment), **wrong)
+    ours, its = socket.socketpair()
+    with ours, its, pytest.raises(FileNotFoundError):
+        depots.near.store.borrow(ours, loan, SIZE)
+    assert depots.near.store.use().objects == 0
+
+
+@linux
+def test_what_is_shorter_than_was_said_is_not_borrowed(depots: Depots) -> None:
+    ours, its = socket.socketpair()
+    with ours, its, pytest.raises(FileNotFoundError, match="not what is lent"):
+        depots.near.store.borrow(ours, depots.far.store.lend(depots.key.segment), 2 * SIZE)
+
+
+def test_a_depot_that_could_not_be_reached_before_it_was_met_is_tried_once_it_is(depots: Depots) -> None:
+    def give_up() -> None:
+        depots.near.give_up(*depots.wants.told.get(timeout=DEADLINE_S)[::2])
+
+    giving = threading.Thread(target=give_up)
+    giving.start()
+    assert depots.fetched() == (b"", "nobody knows where far is to be reached")
+    giving.join()
     depots.near.meet("far", depots.far_peer)
     assert depots.fetched() == (depots.content, "")
 

@@ -13,12 +13,14 @@ import executor
 from executor.cluster.fleet import ClusterFleet
 from executor.errors import ActorDiedError, InfeasibleRequestError, WorkerCrashedError
 from executor.library.runtime import existing
+from executor.platform import is_linux
 from executor.resources import Request, Resources
 from tests.executor.cluster_rig import Rig
 from tests.executor.library.events import Signal, holds
 from tests.executor.library.two_nodes import (
     MIB,
     Resident,
+    depots,
     kept,
     look,
     make,
@@ -157,6 +159,16 @@ def test_an_object_goes_to_who_needs_it_and_is_let_go_of_everywhere(standing: Ri
     assert kept(standing) == {"a": 2, "b": 2}
     del made, own
     holds(lambda: kept(standing) == {"a": 0, "b": 0} and executor.status().store.objects == 0, "nobody keeps them")
+
+
+@pytest.mark.skipif(not is_linux(), reason="elsewhere it is sent")
+def test_nodes_of_the_drivers_machine_read_its_objects_where_they_lie(standing: Rig) -> None:
+    own = executor.put(numpy.full(5 * MIB, 9, dtype=numpy.uint8))
+    assert executor.get([on(look, zone).remote(own) for zone in "xy"]) == [("a", 9, False), ("b", 9, False)]
+    assert kept(standing) == {"a": 1, "b": 1}
+    assert not any(depot.store.use().memory_bytes for its in depots(standing).values() for depot in its)
+    del own
+    holds(lambda: kept(standing) == {"a": 0, "b": 0}, "nobody keeps it")
 
 
 def test_what_a_worker_has_allocated_goes_with_it(standing: Rig) -> None:

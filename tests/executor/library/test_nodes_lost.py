@@ -12,9 +12,16 @@ import executor
 from executor.errors import ActorDiedError, InfeasibleRequestError, ObjectLostError, WorkerCrashedError
 from executor.hosting.messages import Neighbour
 from executor.library.runtime import existing
+from executor.platform import here
 from tests.executor.cluster_rig import Rig
 from tests.executor.library.events import DEADLINE_S, Signal, holds
 from tests.executor.library.two_nodes import MIB, Resident, look, make, node, on, two_nodes, where
+
+
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if each node were a machine of its own: what one has lies nowhere that another one could look."""
+    monkeypatch.setattr(here, "neighbourly", lambda name: None)
 
 
 @pytest.fixture
@@ -164,6 +171,16 @@ def test_children_of_what_runs_on_an_emptied_node_find_room_in_what_their_parent
     assert executor.get(ref, timeout=DEADLINE_S) == "b"
 
 
+@pytest.mark.usefixtures("apart", "rig")
+def test_objects_go_to_the_nodes_of_other_machines_and_back() -> None:
+    made, own = on(make, "x").remote(9 * MIB), executor.put(numpy.full(9 * MIB, 9, dtype=numpy.uint8))
+    assert executor.get([on(look, "y").remote(made), on(look, "y").remote(own), on(look, "x").remote(own)]) == [
+        ("b", 7, False), ("b", 9, False), ("a", 9, False),
+    ]  # fmt: skip
+    assert bool((executor.get(made) == 7).all())
+
+
+@pytest.mark.usefixtures("apart")
 def test_objects_go_through_the_head_where_nobody_reaches_a_node(rig: Rig) -> None:
     assert sorted(executor.get([on(where, zone).remote() for zone in "xy"])) == ["a", "b"]
     backend = existing().backend  # type: ignore[union-attr]
@@ -179,6 +196,7 @@ def test_objects_go_through_the_head_where_nobody_reaches_a_node(rig: Rig) -> No
     assert bool((executor.get(made) == 7).all())
 
 
+@pytest.mark.usefixtures("apart")
 def test_a_future_of_a_large_value_comes_where_the_driver_cannot_reach_its_node(rig: Rig) -> None:
     assert executor.get(on(where, "x").remote()) == "a"
     depots = existing().backend._depots  # type: ignore[union-attr]
@@ -201,6 +219,7 @@ def test_an_object_that_was_only_on_a_lost_node_is_lost_and_one_of_which_the_dri
     assert executor.get(copied)[-1] == 7
 
 
+@pytest.mark.usefixtures("apart")
 def test_an_object_of_a_lost_node_is_had_from_a_node_with_a_copy(rig: Rig) -> None:
     rig.join("c", {"cpu": 2}, {"zone": "z"})
     holds(lambda: len(executor.nodes()) == 3, "the third node has joined")

@@ -11,6 +11,7 @@ import numpy
 
 import executor
 from executor.cluster.fleet import ClusterFleet
+from executor.depot.depot import Depot
 from tests.executor.cluster_rig import Rig
 from tests.executor.library.events import Signal, holds
 
@@ -76,6 +77,10 @@ def on(function: Any, zone: str) -> Any:
 
 def kept(rig: Rig) -> dict[str, int]:
     """How many objects each node keeps, its own and copies."""
+    return {name: sum(depot.store.use().objects for depot in its) for name, its in depots(rig).items()}
+
+
+def depots(rig: Rig) -> dict[str, list[Depot]]:
+    """What each node keeps objects in, for each driver."""
     hosts = {name: [one._host for one in agent._served.values()] for name, agent in rig.agents.items()}
-    depots = {name: [host._keeper._depot for host in its if host._keeper._depot] for name, its in hosts.items()}
-    return {name: sum(depot.store.use().objects for depot in its) for name, its in depots.items()}
+    return {name: [host._keeper._depot for host in its if host._keeper._depot] for name, its in hosts.items()}
