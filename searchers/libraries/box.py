@@ -51,6 +51,9 @@ class LibrarySearch(Searcher):
     was; what breaks a constraint is not run either. When the library insists, what is near its proposal, or a draw at
     random, takes its place, and the library learns from that.
 
+    A trial counts by its last value, also when it was stopped early, and one that is paused by the value that it had
+    then, for good. One that failed is dropped.
+
     Args:
         metric: What to optimise, when the run does not say.
         mode: ``min`` or ``max``.
@@ -86,6 +89,7 @@ class LibrarySearch(Searcher):
         self.skip_duplicate = skip_duplicate
         self._proposals: dict[str, Proposal] = {}
         self._added: set[str] = set()
+        self._last: dict[str, dict[str, Any]] = {}
         self._asked = 0
 
     @property
@@ -184,16 +188,28 @@ class LibrarySearch(Searcher):
             self._proposals.pop(trial_id, None)
             logger.warning("trial %s is outside the search space and will not be learned from: %s", trial_id, error)
 
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        self._last[trial_id] = result
+
+    def on_trial_pause(self, trial_id: str) -> None:
+        if trial_id in self._last:
+            self._end(trial_id, self._last[trial_id])
+
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        self._last.pop(trial_id, None)
+        self._end(trial_id, None if error else result)
+
+    def _end(self, trial_id: str, result: Mapping[str, Any] | None) -> None:
+        """Tell the library what became of its proposal, once: with each value a trial would be another one."""
         proposal = self._proposals.pop(trial_id, None)
         if proposal is None:
             return
-        found = None if error or result is None else finite_values(result, self.context.metrics)
-        if found is None:
+        values = finite_values(result or {}, self.context.metrics)
+        if values is None:
             self._drop(proposal)
             return
         with self._seeded():
-            self.tell(proposal, found[0] if self.context.modes[0] == "min" else -found[0])
+            self.tell(proposal, values[0] if self.context.modes[0] == "min" else -values[0])
 
     def _proposal(self, trial_id: str) -> Proposal | None:
         """What the library proposes for a trial: one that may be tried, if that is among its first."""

@@ -69,10 +69,10 @@ class HyperOptSearch(LibrarySearch):
 
     def tell(self, proposal: Proposal, loss: float) -> None:
         key = self._insert_point(proposal.vector) if proposal.key is None else proposal.key
-        self._end(key, {"loss": loss, "status": "ok"})
+        self._close(key, {"loss": loss, "status": "ok"})
 
     def drop(self, proposal: Proposal) -> None:
-        self._end(proposal.key, {"status": "fail"})
+        self._close(proposal.key, {"status": "fail"})
 
     def _insert(self, document: dict[str, Any]) -> None:
         self._trials.insert_trial_doc(document)
@@ -91,7 +91,7 @@ class HyperOptSearch(LibrarySearch):
         self._insert(self._trials.new_trial_docs([key], [None], [{"status": "new"}], [misc])[0])
         return int(key)
 
-    def _end(self, key: int, result: dict[str, Any]) -> None:
+    def _close(self, key: int, result: dict[str, Any]) -> None:
         from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
 
         document = next(each for each in reversed(self._trials._dynamic_trials) if each["tid"] == key)  # noqa: SLF001

@@ -190,6 +190,20 @@ def test_a_library_hears_of_each_of_its_proposals_what_became_of_it() -> None:
     assert len(searcher.told) == 8
 
 
+def test_a_paused_trial_counts_with_the_value_that_it_had_then() -> None:
+    searcher = insistent(SPACE)
+    history = History(searcher)
+    for _ in range(3):
+        history.start()
+    history.report(0)
+    for name in ("t0", "t1"):  # t1 has none
+        searcher.on_trial_pause(name)
+    assert (searcher.told, searcher.dropped) == ([1], [])
+    for _ in range(3):
+        history.end(0, failed=len(history.running) == 3)
+    assert (searcher.told, searcher.dropped) == ([1, 2, 3], [])
+
+
 def test_a_library_is_told_what_is_known_and_asked_for_nothing() -> None:
     searcher = insistent(FINITE)
     searcher.on_evaluated("known0", {"depth": 3, "optimizer": "sgd", "epochs": 3}, {"loss": 1.0})
