@@ -10,53 +10,17 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, assert_never
 
 from executor import messages
 from executor.interface import TrialExecutor
 from executor.resources import Resources
-from searchers.domain import Domain
 from tune.asking import Asking, AskingInline
 from tune.crew import Crew
-from tune.errors import NotReportableError, StorageNotSharedError
+from tune.hearing import Hearing
 from tune.launching import Launching
-from tune.machine.events import (
-    Begun,
-    CheckpointRefused,
-    Closing,
-    Command,
-    Ended,
-    Entry,
-    Event,
-    Evicted,
-    Failed,
-    Failure,
-    HeldUp,
-    Opened,
-    ParameterGiven,
-    Reply,
-    Reported,
-    SaveBegun,
-    Saved,
-    SaveFailed,
-    Take,
-)
+from tune.machine.events import Closing, Command, Entry, Event, HeldUp, Opened
 from tune.machine.experiment import Experiment
 from tune.storage.journal import Journal
-from tune.worker.messages import (
-    Arrived,
-    Ask,
-    Begin,
-    Bring,
-    Outcome,
-    Piece,
-    Refuse,
-    Report,
-    Save,
-    Stage,
-    Unsaved,
-    Want,
-)
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +31,6 @@ Amending = Callable[[Experiment], Iterator[Event]]
 _PATIENCE_S = 0.2
 _STANDSTILL_S = 1.0
 _HELD_UP_S = 0.25
-_FINAL = frozenset(error.__name__ for error in (NotReportableError, StorageNotSharedError))
-"""What a trial cannot do better by trying again."""
 
 
 class Loop:
@@ -88,6 +50,7 @@ class Loop:
         self._journal = journal
         self._crew = crew
         self._asking = asking or AskingInline(experiment.policies)
+        self._hearing = Hearing(experiment, crew, self._asking, self._handle, self._order)
         self._launching = Launching(experiment, crew, self._asking, self._handle, self._give_up)
         self._observers = list(observers)
         self._commands: list[Command] = []
@@ -147,7 +110,7 @@ class Loop:
         # While the journal is far behind, nothing more is taken in: then trials wait, and time goes on.
         if self._journal.catch_up(_PATIENCE_S):
             for event in self._next_events():
-                self._take(event)
+                self._hearing.take(event)
                 if self._observers:  # who are to see each trial as this event left it
                     self._commit()
         self._asking.deliver()
@@ -241,94 +204,8 @@ class Loop:
     def _handle(self, event: Event) -> None:
         self._commands += self._experiment.handle(event, self._now(), self._executor.wall_clock())
 
-    def _take(self, event: messages.Event) -> None:
-        if isinstance(event, messages.RoomFreed | messages.RoomAdded | messages.NodeDraining):
-            self._take_of_room(event)
-            return
-        known = self._crew.attempt_of(event.call_id)
-        if known is None:
-            return
-        trial_id, attempt = known
-        match event:
-            case messages.Emitted():
-                if self._experiment.current(trial_id, attempt):
-                    self._take_emission(trial_id, attempt, event)
-                return
-            case messages.Returned(value=Outcome(by_order, metrics, seconds, process)):
-                following: Event = Ended(trial_id, attempt, by_order, metrics, seconds, *(process or ()))
-            case messages.Returned():
-                following = Ended(trial_id, attempt)
-            case messages.Raised(error=error):
-                kind = "refused" if error.type_name in _FINAL else "raised"
-                failure = Failure(kind, str(error), error.traceback, error.where, error.log_tail)
-                following = Failed(trial_id, attempt, failure)
-            case messages.Died(cause=cause):
-                following = Failed(trial_id, attempt, self._death(event.call_id, cause))
-            case _:
-                assert_never(event)
-        self._crew.move_out(event.call_id, in_order=isinstance(event, messages.Returned))
-        self._handle(following)
-
-    def _take_of_room(self, event: messages.RoomFreed | messages.RoomAdded | messages.NodeDraining) -> None:
-        match event:
-            case messages.RoomFreed():
-                self._crew.room_freed()
-            case messages.RoomAdded():
-                pass  # who waits for room asks again after every event
-            case messages.NodeDraining(node, why):
-                for trial_id, attempt in self._crew.leave_node(node):
-                    self._handle(Evicted(trial_id, attempt, why))
-            case _:
-                assert_never(event)
-
-    def _death(self, call_id: str, cause: messages.DeathCause) -> Failure:
-        return Failure(
-            "killed" if cause.killed else "died",
-            str(cause),
-            traceback=self._crew.stacks_of(call_id),
-            log_tail=cause.log_tail,
-            exit_code=cause.exit_code,
-            signal=cause.signal or "",
-            out_of_memory=cause.memory is not None,
-        )
-
-    def _take_emission(self, trial_id: str, attempt: int, event: messages.Emitted) -> None:
-        seq = event.seq if event.waits else 0
-        match event.payload:
-            case Report(metrics, seconds, checkpoint, offers, process, saves):
-                pid, host = process or (None, "")
-                self._handle(Reported(trial_id, attempt, seq, metrics, seconds, checkpoint, offers, pid, host, saves))
-            case Begin():
-                self._handle(Begun(trial_id, attempt, seq))
-            case Stage() | Bring():
-                self._handle(SaveBegun(trial_id, attempt, seq))
-            case Unsaved(why):
-                log.warning("%s could not save a checkpoint: %s", trial_id, why)
-                self._handle(SaveFailed(trial_id, attempt, seq, why))
-            case Save(checkpoint):
-                self._handle(Saved(trial_id, attempt, seq, checkpoint))
-            case Ask(name, domain):
-                self._answer(trial_id, attempt, seq, name, domain)
-            case Piece() | Arrived() | Want():
-                self._crew.carry(event.call_id, event.seq, event.payload)
-            case Refuse(checkpoint, why):
-                log.warning("%s: a damaged checkpoint is passed over: %s", trial_id, why)
-                self._handle(CheckpointRefused(trial_id, attempt, seq, checkpoint, why))
-            case _:
-                raise TypeError(f"{trial_id} sent {event.payload!r}")
-
-    def _answer(self, trial_id: str, attempt: int, seq: int, name: str, domain: Domain) -> None:
-        """Give a define-by-run trial its parameter: as before when it was given, else as the searcher says."""
-        config = self._experiment.trials[trial_id].config
-        if name in config:
-            self._commands.append(Reply(trial_id, attempt, seq, Take(config[name])))
-            return
-
-        def give(value: Any) -> None:
-            if self._experiment.current(trial_id, attempt):
-                self._handle(ParameterGiven(trial_id, attempt, seq, name, domain, value))
-
-        self._asking.parameter(trial_id, name, domain, give)
+    def _order(self, command: Command) -> None:
+        self._commands.append(command)
 
     def _take_posted(self) -> None:
         while not self._posted.empty():
