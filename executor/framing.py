@@ -10,6 +10,7 @@ import pickle
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -149,16 +150,12 @@ class FrameReader:
         chunk = self._sock.recv(_CHUNK)
         if not chunk:
             raise EOFError
-        if not self._rest and len(chunk) >= _HEAD.size:
-            length, buffers, kind, number = _HEAD.unpack_from(chunk)
-            if not buffers and len(chunk) == _HEAD.size + length:
-                return [Frame(kind, number, [memoryview(chunk)[_HEAD.size :]])]
-        self._rest += chunk
-        frames = []
-        for frame in self._cut():
-            frames.append(frame)
-            if len(frames) == limit:
-                break
+        frames, begin = ([], 0) if self._rest else _whole(chunk, limit)
+        if begin == len(chunk):
+            return frames
+        self._rest += chunk[begin:]
+        if len(frames) != limit:
+            frames += islice(self._cut(), None if limit is None else limit - len(frames))
         return frames
 
     def _fill(self) -> list[Frame]:
@@ -203,3 +200,20 @@ class FrameReader:
             return []
         starts = range(_HEAD.size, _HEAD.size + _LENGTH.size * count, _LENGTH.size)
         return [length, *(_LENGTH.unpack_from(self._rest, start)[0] for start in starts)]
+
+
+def _whole(chunk: bytes, limit: int | None) -> tuple[list[Frame], int]:
+    """The frames without buffers at the beginning of `chunk`, which they share, and where they end.
+
+    Most frames are such, and many come at once from who waits for no answers.
+    """
+    frames: list[Frame] = []
+    view, begin = memoryview(chunk), 0
+    while len(frames) != limit and begin + _HEAD.size <= len(chunk):
+        length, buffers, kind, number = _HEAD.unpack_from(chunk, begin)
+        end = begin + _HEAD.size + length
+        if buffers or end > len(chunk):
+            break
+        frames.append(Frame(kind, number, [view[begin + _HEAD.size : end]]))
+        begin = end
+    return frames, begin

@@ -206,8 +206,9 @@ class LocalExecutor(TrialExecutor):
         pool = self._pool
         pool.check_open()
         if not pool.events:
-            with pool.lock:
-                until = self._gangs.until(until)
+            if self._gangs:
+                with pool.lock:
+                    until = self._gangs.until(until)
             pool.turn(None if until is None else max(0.0, until - time.monotonic()))
         # New events are only ever appended, so that nothing is lost between these two lines, nor to an interrupt.
         taken = pool.events[:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from executor.resources import Request, shown
 
@@ -52,8 +52,7 @@ class Call:
     grace_s: float = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Emitted:
+class Emitted(NamedTuple):
     """The program sent `payload`; `seq` counts from 1 within the call. `waits` when it stands still until answered."""
 
     call_id: str

@@ -7,7 +7,7 @@ import math
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from executor.errors import DeadlockError, ExecutorClosedError
 from executor.gang import Gangs, ranks_of
@@ -277,7 +277,7 @@ class SimulatedExecutor(TrialExecutor):
             self._go_on(running, None)
             return event
         running.unanswered = event.seq
-        return event if event.waits else replace(event, waits=True)
+        return event if event.waits else event._replace(waits=True)
 
     def _end(self, running: RunningCall) -> None:
         del self._calls[running.call_id]

@@ -384,7 +384,7 @@ class RemoteExecutor(TrialExecutor):
             yield self._ended(Raised(event.call_id, RemoteError(type(error).__name__, text, text)))
             return
         if isinstance(event, Emitted):
-            yield replace(event, payload=value)
+            yield event._replace(payload=value)
         else:
             yield self._ended(replace(event, value=value))
 

@@ -7,7 +7,7 @@ the entries, in order, gives the experiment's state: nothing else is kept.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from schedulers.base import Continue, Decision
 from searchers.domain import Domain
@@ -418,27 +418,23 @@ class Start:
     free_until: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class GoOn:
+class GoOn(NamedTuple):
     """Answer: carry on, and wait for no answer to results before iteration `free_until`."""
 
     free_until: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SaveNow:
+class SaveNow(NamedTuple):
     """Answer: save the checkpoint you offered, tell, and wait for the next answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Leave:
+class Leave(NamedTuple):
     """Answer: end now; `why` is shown to nobody but the logs."""
 
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Take:
+class Take(NamedTuple):
     """Answer: the value asked for."""
 
     value: Any
@@ -447,8 +443,7 @@ class Take:
 Answer = GoOn | SaveNow | Leave | Take
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """Answer emission `seq` of an attempt."""
 
     trial_id: str

@@ -114,9 +114,11 @@ class Experiment(Prospects):
         return replace(event, failure=failure, final=final)
 
     def _result_of(self, event: Event, wall: float) -> dict[str, Any] | None:
-        if not isinstance(event, Reported | Ended) or event.metrics is None:
-            return None
-        trial = self.trials[event.trial_id]
+        match event:
+            case Reported() | Ended() if event.metrics is not None:
+                trial = self.trials[event.trial_id]
+            case _:
+                return None
         result = trial.result(event.metrics, event.seconds, wall)
         if event.pid is not None:
             result["pid"], result["hostname"] = event.pid, event.hostname
@@ -129,12 +131,14 @@ class Experiment(Prospects):
         if result is not None:
             assert isinstance(event, Reported | Ended)
             return self.trials[event.trial_id].totals.iteration + 1
-        if isinstance(event, CheckpointRefused):  # where it goes on instead
-            earlier = self.trials[event.trial_id].checkpoint_before(event.checkpoint)
-            return earlier.iteration if earlier else None
-        if isinstance(event, Launched | Saved | Exploited) and event.checkpoint:
-            return event.checkpoint.iteration
-        return None
+        match event:
+            case CheckpointRefused():  # where it goes on instead
+                earlier = self.trials[event.trial_id].checkpoint_before(event.checkpoint)
+                return earlier.iteration if earlier else None
+            case Launched() | Saved() | Exploited() if event.checkpoint:
+                return event.checkpoint.iteration
+            case _:
+                return None
 
     def _state(self, event: Event) -> str | None:
         trial_id = getattr(event, "trial_id", None)
@@ -276,9 +280,11 @@ class Experiment(Prospects):
 
     def _copies_following(self, event: Event) -> list[Event]:
         """What becomes of planned copies by what happened to a trial or to its donor."""
+        if not self.copying:
+            return []
         changes = isinstance(event, Reported | Saved | Decided | Ended | Failed | Interrupted | Dismissed)
         taken_up = isinstance(event, Opened) and not self.live  # otherwise when those are known to be interrupted
-        due = self.copies_due() if (changes or taken_up) and self.copying else []
+        due = self.copies_due() if changes or taken_up else []
         for dropped in due:
             if isinstance(dropped, ExploitDropped):
                 self._warn_of_copying(dropped.trial_id, dropped.donor)
@@ -298,16 +304,17 @@ class Experiment(Prospects):
 
     def _tell(self, event: Event) -> Decisions:
         """Tell the policies what became of trials; what they decide on that about others."""
-        if isinstance(event, Opened):
-            self.policies.opened(event.resources)
-        elif isinstance(event, Suggested | Reopened):
-            self.policies.added(self.trials[event.trial_id])
-        elif isinstance(event, Launched):
-            self.policies.launched(self.trials[event.trial_id])
-        elif isinstance(event, ParameterGiven):
-            self.policies.given(event)
-        elif isinstance(event, Ended | Failed | Interrupted):
-            self._tell_of_ending(event)
+        match event:
+            case Opened():
+                self.policies.opened(event.resources)
+            case Suggested() | Reopened():
+                self.policies.added(self.trials[event.trial_id])
+            case Launched():
+                self.policies.launched(self.trials[event.trial_id])
+            case ParameterGiven():
+                self.policies.given(event)
+            case Ended() | Failed() | Interrupted():
+                self._tell_of_ending(event)
         return self._tell_of_the_ended()
 
     def _tell_of_ending(self, event: Ended | Failed | Interrupted) -> None:

@@ -55,11 +55,12 @@ class Plan:
     grace_s: float = 10.0
     suspend_s: float = 30.0
     outcome_constraints: tuple[OutcomeConstraint, ...] = ()
+    decisive: tuple[str, ...] = field(init=False)
+    """The metrics that a trial is compared by, and those that constraints are on."""
 
-    @property
-    def decisive(self) -> tuple[str, ...]:
-        """The metrics that a trial is compared by, and those that constraints are on."""
-        return tuple(dict.fromkeys((*self.metrics, *(one.metric for one in self.outcome_constraints))))
+    def __post_init__(self) -> None:
+        names = dict.fromkeys((*self.metrics, *(one.metric for one in self.outcome_constraints)))
+        object.__setattr__(self, "decisive", tuple(names))
 
     def request_for(self, config: Mapping[str, Any]) -> Request:
         """What a trial with `config` needs."""

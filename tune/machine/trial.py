@@ -137,11 +137,13 @@ class Totals:
 
 
 def _plus(total: float | None, more: Any) -> float | None:
-    return (total or 0) + more if is_finite(more) else total
+    return (total or 0) + more if more is not None and is_finite(more) else total
 
 
 def is_finite(value: Any) -> TypeGuard[float]:
-    """Whether `value` is a number that can be compared and fed to a model."""
+    """Whether `value` is a number that can be compared and fed to a model. Hot: several times for each report."""
+    if type(value) is float:
+        return math.isfinite(value)
     try:
         return isinstance(value, int | float) and math.isfinite(value)
     except OverflowError:  # a whole number beyond every float

@@ -45,6 +45,8 @@ def dumps(value: Any) -> str:
 def to_text(value: Any) -> str:
     """JSON values (such as `encode` makes) as one line of strict JSON, which can always be written as UTF-8."""
     text = _strict.encode(value)
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:  # half a surrogate pair: a file name that is no UTF-8, read by os.listdir
@@ -92,15 +94,17 @@ def _encode_scalar(value: bool | str | float | None) -> Any:
 
 
 def _is_json(value: Any) -> bool:
-    """Whether `value` is its own encoding: most are, and need no copy."""
+    """Whether `value` is its own encoding: most are, and need no copy. Hot: for every value in every row."""
     kind = type(value)
     if kind is float:
         return math.isfinite(value)
     if kind is dict:
-        return all(type(key) is str and key not in _TAGS and _is_json(one) for key, one in value.items())
-    if kind is list:
-        return all(map(_is_json, value))
-    return kind in _PLAIN
+        return all(map(_is_name, value)) and all(map(_is_json, value.values()))
+    return kind in _PLAIN or (kind is list and all(map(_is_json, value)))
+
+
+def _is_name(key: Any) -> bool:
+    return type(key) is str and key not in _TAGS
 
 
 def _encode_mapping(value: Mapping[Any, Any]) -> Any:
