@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -168,6 +169,13 @@ class TrialExecutor(ABC):
         Raises:
             TypeError: `answer` cannot be sent to a worker process; the emission still waits.
         """
+
+    def together(self) -> AbstractContextManager[object]:
+        """Let all that calls are told within it be on its way at the end of it: many answers at a time cost less so.
+
+        Nothing is to wait within it.
+        """
+        return nullcontext()
 
     @abstractmethod
     def cancel(self, call_id: str) -> None:

@@ -6,6 +6,7 @@ import socket
 import time
 import weakref
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -180,6 +181,9 @@ class LocalExecutor(TrialExecutor):
     def reply(self, call_id: str, seq: int, answer: object) -> None:
         if not self._pool.is_closed():
             self._pool.reply(call_id, seq, answer)
+
+    def together(self) -> AbstractContextManager[object]:
+        return self._pool.lock  # taken once, and not in turns with who listens
 
     def cancel(self, call_id: str) -> None:
         if not self._pool.is_closed():

@@ -164,11 +164,12 @@ class Crew:
 
     def carry_out(self, commands: Sequence[Command]) -> None:
         """Do what the machine wants done. Runs on the journal's thread, after the commit."""
-        for command in commands:
-            try:
-                self._carry_out(command)
-            except Exception:
-                log.exception("%r could not be carried out", command)
+        with self._executor.together():
+            for command in commands:
+                try:
+                    self._carry_out(command)
+                except Exception:
+                    log.exception("%r could not be carried out", command)
 
     def _carry_out(self, command: Command) -> None:
         match command:

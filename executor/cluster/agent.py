@@ -56,8 +56,7 @@ class Served:
             items = self._session.take(stretch)
             self._flow()
             self._room.notify_all()
-        for item in items:
-            self._host.take(wire.decode_order(item))
+        self._host.take(*map(wire.decode_order, items))
         with self._room:
             if (owed := self._session.acknowledgement()) is not None:
                 self._send(owed)

@@ -7,7 +7,8 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -223,6 +224,11 @@ class ClusterFleet(Fleet):
         with self._lock:
             if node in self._nodes or node in self._draining or node in self._talks:
                 self._talks.send(node, order)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        with self._lock, self._talks.together():
+            yield
 
     def _hear(self, parcel: pb.Parcel) -> None:
         arrivals: list[Arrival] = []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from executor.cluster import wire
@@ -27,6 +28,7 @@ class Talks:
         self._driver = driver
         self._post = post
         self._talks: dict[str, _Talk] = {}
+        self._gathered: dict[str, list[bytes]] | None = None
 
     def __contains__(self, node: str) -> bool:
         return node in self._talks
@@ -37,10 +39,28 @@ class Talks:
 
     def send(self, node: str, order: Order) -> None:
         """Say something to a node."""
+        item = wire.encode_order(order)
+        if self._gathered is not None:
+            self._gathered.setdefault(node, []).append(item)
+        else:
+            self._say(node, [item])
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Have all that is said within it go out at the end of it, a parcel for each node."""
+        gathered = self._gathered = {}
+        try:
+            yield
+        finally:
+            self._gathered = None
+            for node, items in gathered.items():
+                self._say(node, items)
+
+    def _say(self, node: str, items: list[bytes]) -> None:
         talk = self._talks.get(node)
         if talk is None:
             talk = self._talks[node] = _Talk()
-        self._carry(node, talk, talk.session.send([wire.encode_order(order)]))
+        self._carry(node, talk, talk.session.send(items))
 
     def hear(self, parcel: pb.Parcel) -> list[Report]:
         """What a node says that is new. That of one that was lost does not count any more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -223,6 +224,11 @@ class RemoteExecutor(TrialExecutor):
             if not self._closed and (member := self._members.get(call_id)):
                 self._shipping.send(member.node, Answer(call_id, seq, sealed))
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        with self._lock, self._fleet.together():
+            yield
+
     def cancel(self, call_id: str) -> None:
         with self._lock:
             if not self._closed:
@@ -268,8 +274,9 @@ class RemoteExecutor(TrialExecutor):
     def events(self, until: float | None) -> list[Event]:
         self._check_open()
         if not self._arrived:
-            with self._lock:
-                until = self._gangs.until(until)
+            if self._gangs:
+                with self._lock:
+                    until = self._gangs.until(until)
             self._poller.poll(None if until is None else max(0.0, until - time.monotonic()))
         # New arrivals are only ever appended, so that nothing is lost between these two lines.
         taken = self._arrived[:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from executor.devices import Shares
@@ -78,6 +79,10 @@ class Fleet(ABC):
     @abstractmethod
     def send(self, node: str, order: Order) -> None:
         """Send an order; one to a node that is lost goes nowhere."""
+
+    def together(self) -> AbstractContextManager[object]:
+        """Let what is sent within it go out at the end of it, where orders to one node can go as one."""
+        return nullcontext()
 
     @abstractmethod
     def close(self) -> None:

@@ -104,27 +104,30 @@ class Host:
         self._thread = threading.Thread(target=self._serve, name="audition-host", daemon=True)
         self._thread.start()
 
-    def take(self, order: Order) -> None:
-        """Obey."""
+    def take(self, *orders: Order) -> None:
+        """Obey, one order after the other."""
         with self._pool.lock:
-            if self._pool.is_closed():
-                return
-            match order:
-                case Answer() | Begin() | Cancel() | Kill():
-                    self._conduct(order)
-                case Prepare():
-                    self._sources[order.digest] = self._pool.prepare_load(self._load_of(order))
-                case Hold():
-                    seats = {one.number: Seat(one.resources, one.devices) for one in order.bundles}
-                    self._held[order.reservation_id] = seats
-                case Free():
-                    self._free(order.reservation_id)
-                case Employ() | Post() | Nudge() | Dismiss() | Preload():
-                    self._staff.take(order)
-                case OpenDepot() | Neighbour() | Discard() | Missing() | Fill() | Send():
-                    self._keeper.take(order)
-                case _:
-                    self._attend(order)
+            if not self._pool.is_closed():
+                for order in orders:
+                    self._take(order)
+
+    def _take(self, order: Order) -> None:
+        match order:
+            case Answer() | Begin() | Cancel() | Kill():
+                self._conduct(order)
+            case Prepare():
+                self._sources[order.digest] = self._pool.prepare_load(self._load_of(order))
+            case Hold():
+                seats = {one.number: Seat(one.resources, one.devices) for one in order.bundles}
+                self._held[order.reservation_id] = seats
+            case Free():
+                self._free(order.reservation_id)
+            case Employ() | Post() | Nudge() | Dismiss() | Preload():
+                self._staff.take(order)
+            case OpenDepot() | Neighbour() | Discard() | Missing() | Fill() | Send():
+                self._keeper.take(order)
+            case _:
+                self._attend(order)
 
     def _attend(self, order: AskStacks | AskMeeting | AskPackages | Ship) -> None:
         match order:

@@ -103,6 +103,19 @@ class CallContract(Bound):
         assert isinstance(event, Died)
         assert event.cause.killed == "enough"
 
+    def test_answers_given_together_reach_each_program(self, talk: Conversation) -> None:
+        asked = [talk.emission_of(talk.start(programs.Echo(), [name])) for name in "abc"]
+        with talk.executor.together():
+            talk.answer(asked[0], 1)
+            with pytest.raises(TypeError, match="lock"):
+                talk.answer(asked[1], threading.Lock())
+            talk.answer(asked[2], 3)
+        assert [talk.next_of(asked[at].call_id) for at in (0, 2)] == [
+            Returned(asked[0].call_id, [1]),
+            Returned(asked[2].call_id, [3]),
+        ]
+        assert talk.returned_by_from(asked[1], 2) == [2]
+
     def test_each_answer_reaches_the_program_before_its_next_emission(self, talk: Conversation) -> None:
         call = talk.start(programs.Follow(0))
         for number in range(100):

@@ -7,7 +7,10 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from executor.cluster.protos import cluster as pb
 from executor.cluster.session import Session, Stretch
+from executor.cluster.talks import Talks
+from executor.hosting.messages import Cancel
 
 
 class Connection:
@@ -88,3 +91,15 @@ def test_an_end_that_has_missed_something_waits_until_it_is_said_again() -> None
     assert session.take(Stretch(3, 0, (b"\0third",))) == []
     assert session.take(Stretch(1, 0, (b"\0first", b"\0second", b"\0third"))) == [b"first", b"second", b"third"]
     assert session.take(Stretch(2, 0, (b"\0second", b"\0third", b"\0fourth"))) == [b"fourth"]
+
+
+def test_what_is_said_together_goes_out_as_one_parcel_to_each_node() -> None:
+    posted: list[pb.Parcel] = []
+    talks = Talks("driver", posted.append)
+    with talks.together():
+        for node, call in (("a", "t0.1"), ("b", "t1.1"), ("a", "t2.1")):
+            talks.send(node, Cancel(call))
+        assert not posted
+    talks.send("a", Cancel("t3.1"))
+    told = [(parcel.node, parcel.first, len(parcel.items)) for parcel in posted]
+    assert told == [("a", 1, 2), ("b", 1, 1), ("a", 3, 1)]
