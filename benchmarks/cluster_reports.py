@@ -19,7 +19,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from common import Figures, Part, compare, journal_times, rate, storage
+from common import Figures, Part, compare, journal_times, steady_rate, storage
 
 import tune
 
@@ -95,7 +95,7 @@ def ours() -> Figures:
         figures |= {"attached p50 ms": attached["p50_ms"], "attached p99 ms": attached["p99_ms"]}
         for name, options in (("waiting", {"stop": never}), ("free", {})):
             tune.run(many, name=name, num_samples=TRIALS, **options, **common)
-            figures[f"{name} reports/s"] = rate(journal_times(path / name, "reported"))
+            figures[f"{name} reports/s"] = steady_rate(journal_times(path / name, "reported"))
         return {**figures, "killed agent to trial running again s": killed(path, common)}
 
 

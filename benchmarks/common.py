@@ -149,3 +149,9 @@ def journal_times(experiment: Path, kind: str) -> list[float]:
 def rate(times: list[float]) -> float:
     """Events a second, from the first to the last of them."""
     return (len(times) - 1) / (times[-1] - times[0])
+
+
+def steady_rate(times: list[float]) -> float:
+    """Events a second while all run: without the first tenth, when processes are still started, and the last."""
+    tenth = len(times) // 10
+    return rate(times[tenth : len(times) - tenth])
