@@ -107,7 +107,6 @@ def test_no_secret_is_in_a_command_line_or_a_log(cluster: Cluster, tmp_path: Pat
     assert not any(secret in text for text in shown for secret in (token, token.partition(".")[2], "PRIVATE KEY"))
 
 
-@pytest.mark.fault("F41")
 def test_a_drained_node_is_left_by_its_trials_which_go_on_elsewhere(cluster: Cluster, tmp_path: Path) -> None:
     cluster.join("a", cpus=2)
     driver = on(cluster, tmp_path)
@@ -125,7 +124,7 @@ def test_a_trial_that_never_reports_is_ended_at_the_deadline_of_its_drained_node
     cluster: Cluster, tmp_path: Path
 ) -> None:
     cluster.join("a")
-    settings = {"num_samples": 1, "executor": cluster.address, "max_infra_failures": 1}
+    settings = {"num_samples": 1, "executor": cluster.address, "max_infra_failures": 0}
     driver = Driver(tmp_path, "stubborn", config={}, **settings)
     driver.wait_for(["t0-waits"])
     cluster.join("b")
@@ -134,7 +133,7 @@ def test_a_trial_that_never_reports_is_ended_at_the_deadline_of_its_drained_node
     found = as_json(cluster.run("status", "--json"))
     assert [(node["state"], node["reservations"]) for node in found["nodes"]] == [("draining", 1), ("ready", 0)]
     assert cluster.run("drain", "a", "--deadline-s", "0.3").splitlines()[-1] == "node a is empty"
-    driver.wait_for(["t0-waits"])  # on the other node
+    driver.wait_for(["t0-waits"])  # on the other node, and nobody was charged
     driver.kill()
 
 

@@ -79,7 +79,6 @@ class Orders(Standing):
                 return []
             case Evicted():
                 self._move(trial, Turn.TOLD_TO_SUSPEND)
-                trial.evicted = True
                 trial.reason = trial.reason or event.why
                 return [Nudge(trial.trial_id, trial.attempt)]
             case _:

@@ -11,7 +11,6 @@ a report, start or trial timeout                       the trial
 a report that nobody could take                        the trial, with all it has
 SIGKILL, SIGTERM and others from outside               infrastructure
 a process that is gone, or could not be started        infrastructure
-the deadline by which its node was to be empty         infrastructure
 a gpu of its that its node found to be lost            infrastructure
 a kill of ours, on order                               nobody
 a death after it was told to leave                     nobody
@@ -51,12 +50,11 @@ def payer_of(trial: Trial, failure: Failure) -> Payer:
 
     A death on the way out is nobody's, but what it raises there is its own until it was let go: it comes from saving
     the checkpoint that it was asked for. Not so when the user interrupts the run: he will go on, when there is room on
-    his disk again. Who is to leave a node that is emptied trains on until he reports, and that is as before.
+    his disk again.
     """
     if trial.interrupted:
         return Payer.NOBODY
-    trains_on = trial.state is TrialState.SUSPENDING and trial.evicted and not trial.told_to_leave
-    if trial.state is not TrialState.RUNNING and not trains_on:
+    if trial.state is not TrialState.RUNNING:
         own = failure.kind in ("raised", "refused") and not trial.told_to_leave
         return Payer.TRIAL if own else Payer.NOBODY
     match failure.kind:

@@ -195,8 +195,7 @@ class State(Orders):
 
     def _launch(self, trial: Trial, event: Launched) -> list[Command]:
         trial.attempt = event.attempt
-        trial.reason, trial.cut_short, trial.pid = "", False, None
-        trial.evicted = trial.told_to_leave = False
+        trial.reason, trial.cut_short, trial.told_to_leave, trial.pid = "", False, False, None
         trial.is_saving = trial.has_begun = trial.time_is_spent = False
         trial.aside = None
         trial.timed_out, trial.launched_at = "", self.time

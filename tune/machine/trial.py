@@ -182,7 +182,7 @@ class Trial:
     process since it last came to something new. Of an attempt that runs, `launched_at` and `heard_at` are seconds of
     the experiment's life; `lived_s` is how long the attempts before it ran. `aside` is about a checkpoint that it saves
     while it goes on. `save_due` is the iteration from which on it is to save, whatever the plan says, until it has (0:
-    none is); `owed` is how it was told to leave then. An `evicted` trial is to leave its node at its next report.
+    none is); `owed` is how it was told to leave then.
     """
 
     number: int
@@ -213,7 +213,6 @@ class Trial:
     aside: Aside | None = None
     timed_out: str = ""
     time_is_spent: bool = False
-    evicted: bool = False
     told_to_leave: bool = False
     owed: Pause | Stop | None = None
     displaced: bool = False
