@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,12 +124,18 @@ class Cluster:
     def close(self) -> None:
         for what in ("node", "agent", "head"):
             for pid in self.processes(what):
-                os.kill(pid, signal.SIGTERM)
+                _end(pid, signal.SIGTERM)
         self.wait_for_none("head")
         for pid in self.processes("tune.detached"):  # which no head starts again
-            os.kill(pid, signal.SIGKILL)
+            _end(pid, signal.SIGKILL)
         self.wait_for_none("agent", "tune.detached")
         del os.environ["AUDITION_STATE"]
+
+
+def _end(pid: int, by: signal.Signals) -> None:
+    """Send the signal, unless the process has just ended by itself."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, by)
 
 
 def _parent(pid: int) -> int:
