@@ -112,9 +112,11 @@ def test_a_run_that_another_machine_took_over_ends_and_publishes_nothing_any_mor
     monkeypatch.setitem(Claim.__init__.__kwdefaults__, "beat_s", 0.05 if waits else 3600.0)
 
     def train(_config):
-        remote.write(f"{home.address}/.owner", json.dumps({"token": "other", "pid": 7, "host": "elsewhere"}).encode())
-        while waits:
+        other = json.dumps({"token": "other", "pid": 7, "host": "elsewhere"}).encode()
+        remote.write(f"{home.address}/.owner", other)
+        while waits:  # again and again: ours may write between what it reads and what we write
             time.sleep(0.01)
+            remote.write(f"{home.address}/.owner", other)
         tune.report(score=1)
 
     with pytest.raises(tune.ExperimentBusyError, match="taken up by process 7 on elsewhere"):
