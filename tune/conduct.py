@@ -97,6 +97,7 @@ def conduct(
             program = executor.prepare(played, environment=variables)
             _check_feasible(executor, experiment.plan.request)
             if resume:
+                journal.fence(job.home.live)
                 _read_back(job, experiment, held)
                 _restate(job)
             else:

@@ -19,7 +19,7 @@ import pytest
 
 from schedulers.base import Stop
 from searchers.space import uniform
-from tune.errors import ExperimentBusyError, JournalCorruptError, NotAnExperimentError
+from tune.errors import ExperimentBusyError, JournalCorruptError, JournalLostError, NotAnExperimentError
 from tune.machine.events import (
     CheckpointRef,
     CheckpointRefused,
@@ -455,3 +455,16 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     with contextlib.closing(SqliteJournal(tmp_path)) as written:
         written.append([entry(Opened("again"))])
     assert len(read(tmp_path)) == len(numbers) + 1
+
+
+def test_who_had_the_journal_open_when_another_took_it_up_writes_nothing_more(tmp_path: Path) -> None:
+    journal.create(tmp_path, {})
+    with contextlib.closing(SqliteJournal(tmp_path)) as before:
+        before.append([entry(Suggested("t0", {}))])
+        journal.fence(tmp_path)
+        with pytest.raises(JournalLostError, match="is written by another run now"):
+            before.append([entry(Suggested("t1", {}))])
+        with contextlib.closing(SqliteJournal(tmp_path)) as written:
+            written.append([entry(Suggested("t2", {}))])
+    with journal.reading(tmp_path) as connection:
+        assert [one.event.trial_id for _, one in journal.entries(connection, code=True)] == ["t0", "t2"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -88,6 +89,7 @@ CREATE VIEW checkpoints AS
 """
 _INSERT = "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?)"
 _ROWS = "SELECT position,time,wall,kind,trial,attempt,iteration,state,data FROM events ORDER BY position"
+_WRITER = "CREATE TABLE IF NOT EXISTS writer (token TEXT NOT NULL)"  # one row: who may write
 _TIMEOUT_S = 60
 _CHECKSUM = "checksum"  # of the other facts, among them
 _VERSION_WITH_CHECKSUM = 2
@@ -124,13 +126,17 @@ class Journal(ABC):
 
 
 class SqliteJournal(Journal):
-    """Commits in the calling thread. `WriterJournal` moves this to a thread of its own."""
+    """Commits in the calling thread. `WriterJournal` moves this to a thread of its own.
+
+    Who opens the journal is its only writer from then on.
+    """
 
     def __init__(self, directory: Path, *, durability: str = "process") -> None:
         self._path = directory / DATABASE
         self._connection = connect(self._path, durability)
         found = self._path.stat()
         self._identity = (found.st_dev, found.st_ino)
+        self._token = _take_over(self._connection)
         self._position, self._checksum = chain.last(self._connection)
         self._mark = Mark(directory)
         self._set_mark()
@@ -159,6 +165,7 @@ class SqliteJournal(Journal):
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
+            self._check_right()
             connection.executemany(_INSERT, chained)
             connection.execute("COMMIT")
         except BaseException:
@@ -180,6 +187,15 @@ class SqliteJournal(Journal):
             raise JournalLostError(f"{self._path} is gone: it was removed or moved while the run went on") from error
         if (found.st_dev, found.st_ino) != self._identity:
             raise JournalLostError(f"{self._path} is not the journal of this run any more: another took its place")
+
+    def _check_right(self) -> None:
+        """Whether nobody else has taken the journal over, asked where nobody can meanwhile.
+
+        Raises:
+            JournalLostError: somebody has.
+        """
+        if self._connection.execute("SELECT token FROM writer").fetchone() != (self._token,):
+            raise JournalLostError(f"{self._path} is written by another run now: nothing more of this one is kept")
 
     def _set_mark(self) -> None:
         if self._position:
@@ -206,6 +222,26 @@ def create(directory: Path, facts: dict[str, Any]) -> None:
         connection.execute("COMMIT")
     (directory / mark.NAME).unlink(missing_ok=True)  # of another journal that was here
     unfinished.rename(directory / DATABASE)
+
+
+def fence(directory: Path) -> None:
+    """Refuse what anybody who has the journal open has yet to write.
+
+    Of a run that was interrupted for good a thread may still wait for the file when the next one begins to read.
+    """
+    with contextlib.closing(connect(directory / DATABASE)) as connection:
+        _take_over(connection)
+
+
+def _take_over(connection: sqlite3.Connection) -> str:
+    """Make a journal one's own; the token that says so."""
+    token = secrets.token_hex(8)
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(_WRITER)
+    connection.execute("DELETE FROM writer")
+    connection.execute("INSERT INTO writer VALUES (?)", (token,))
+    connection.execute("COMMIT")
+    return token
 
 
 def restate(directory: Path, facts: dict[str, Any]) -> None:
