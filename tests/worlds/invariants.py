@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tests.worlds.ledger import FINAL, LIVE, Account, Ledger
+from tests.worlds.ledger import FINAL, LIVE, Ledger
 from tune.machine.events import (
     CheckpointRefused,
     Ended,
@@ -32,60 +32,60 @@ if TYPE_CHECKING:
 class BrokenInvariantError(AssertionError):
     """An invariant does not hold: its number, its sentence, and what was seen."""
 
-    def __init__(self, number: str, sentence: str, seen: str) -> None:
-        super().__init__(f"{number} is broken: {sentence}\n  {seen}")
+    def __init__(self, number: str, sentence: str, *seen: object) -> None:
+        super().__init__("\n  ".join((f"{number} is broken: {sentence}", *map(str, seen))))
         self.number = number
-
-
-def _check(holds: bool, number: str, sentence: str, *seen: object) -> None:
-    if not holds:
-        raise BrokenInvariantError(number, sentence, "\n  ".join(map(str, seen)))
 
 
 # Of each entry.
 
 
 def one_writer(ledger: Ledger, entry: Entry) -> None:
-    event = entry.event
-    if isinstance(event, Launched):
-        account = ledger.accounts[event.trial_id]
-        follows = event.attempt == account.attempt + 1 and account.state not in LIVE
-        _check(follows, "I1", "an attempt begins when the one before it is over, under the next number", event, account)
-    elif isinstance(event, Reported | SaveBegun | Saved | SaveFailed | Ended | Failed | CheckpointRefused):
-        account = ledger.accounts[event.trial_id]
-        heard = event.attempt == account.attempt and account.state in LIVE
-        _check(heard, "I1", "only the attempt that was launched last is heard, while it runs", event, account)
+    match event := entry.event:
+        case Launched():
+            account = ledger.accounts[event.trial_id]
+            if event.attempt != account.attempt + 1 or account.state in LIVE:
+                sentence = "an attempt begins when the one before it is over, under the next number"
+                raise BrokenInvariantError("I1", sentence, event, account)
+        case Reported() | SaveBegun() | Saved() | SaveFailed() | Ended() | Failed() | CheckpointRefused():
+            account = ledger.accounts[event.trial_id]
+            if event.attempt != account.attempt or account.state not in LIVE:
+                sentence = "only the attempt that was launched last is heard, while it runs"
+                raise BrokenInvariantError("I1", sentence, event, account)
 
 
 def no_gap_and_no_double(ledger: Ledger, entry: Entry) -> None:
-    event = entry.event
-    if isinstance(event, Reported | Ended) and entry.iteration is not None:
-        account = ledger.accounts[event.trial_id]
-        follows = entry.iteration == account.reached + 1 and (event.attempt, entry.iteration) not in account.accepted
-        _check(follows, "I2", "a result is its trial's next iteration, and none is taken twice", event, account)
+    match event := entry.event:
+        case Reported() | Ended() if entry.iteration is not None:
+            account = ledger.accounts[event.trial_id]
+            if entry.iteration != account.reached + 1 or (event.attempt, entry.iteration) in account.accepted:
+                sentence = "a result is its trial's next iteration, and none is taken twice"
+                raise BrokenInvariantError("I2", sentence, event, account)
 
 
 def starts_where_it_was_saved(ledger: Ledger, entry: Entry) -> None:
-    event = entry.event
-    if isinstance(event, Launched):
-        saved = ledger.accounts[event.trial_id].saved
-        latest = event.checkpoint == (saved[-1] if saved else None)
-        _check(latest, "I3", "an attempt starts from the latest checkpoint that its trial saved", event, saved)
-    elif isinstance(event, CheckpointRefused):
-        saved = ledger.accounts[event.trial_id].saved
-        earlier = {one.iteration for one in saved if one.path != event.checkpoint.path}
-        found = (entry.iteration or 0) in {0, *earlier}
-        _check(found, "I3", "a damaged checkpoint gives way to an earlier one, or the beginning", entry, saved)
-    elif isinstance(event, Exploited):
-        been = event.checkpoint.iteration <= ledger.furthest
-        _check(been, "I3", "a copy starts where somebody has been", event, ledger.furthest)
+    match event := entry.event:
+        case Launched():
+            saved = ledger.accounts[event.trial_id].saved
+            if event.checkpoint != (saved[-1] if saved else None):
+                sentence = "an attempt starts from the latest checkpoint that its trial saved"
+                raise BrokenInvariantError("I3", sentence, event, saved)
+        case CheckpointRefused():
+            saved = ledger.accounts[event.trial_id].saved
+            earlier = {one.iteration for one in saved if one.path != event.checkpoint.path}
+            if (entry.iteration or 0) not in {0, *earlier}:
+                sentence = "a damaged checkpoint gives way to an earlier one, or the beginning"
+                raise BrokenInvariantError("I3", sentence, entry, saved)
+        case Exploited():
+            if event.checkpoint.iteration > ledger.furthest:
+                raise BrokenInvariantError("I3", "a copy starts where somebody has been", event, ledger.furthest)
 
 
 def final_is_final(ledger: Ledger, entry: Entry) -> None:
     event = entry.event
     account = ledger.accounts.get(getattr(event, "trial_id", ""))
-    if account is not None and account.state in FINAL:
-        _check(isinstance(event, Reopened), "I5", "what is over is over, unless the user reopens it", event, account)
+    if account is not None and account.state in FINAL and not isinstance(event, Reopened):
+        raise BrokenInvariantError("I5", "what is over is over, unless the user reopens it", event, account)
 
 
 OF_ENTRIES = (one_writer, no_gap_and_no_double, starts_where_it_was_saved, final_is_final)
@@ -96,25 +96,28 @@ OF_ENTRIES = (one_writer, no_gap_and_no_double, starts_where_it_was_saved, final
 
 def resources_are_kept_to(play: Play) -> None:
     for node, held in play.ground.held.items():
-        has = play.capacity[node].units()["cpu"]
-        _check(0 <= held <= has, "I4", "no more is held on a node than it has", f"{held} of {has} on {node}")
+        has = play.capacity[node]
+        if not 0 <= held <= has:
+            raise BrokenInvariantError("I4", "no more is held on a node than it has", f"{held} of {has} on {node}")
 
 
 def each_pays_for_his_own(play: Play) -> None:
-    plan = play.world.plan
+    plan, trials = play.world.plan, play.experiment.trials
     for name, account in play.ledger.accounts.items():
-        trial = play.experiment.trials[name]
-        own = trial.failures <= account.own and trial.infra_failures <= account.foreign
-        _check(own, "I7", "a trial pays for its own failures, and not for those of others", trial, account)
+        trial = trials[name]
+        if trial.failures > account.own or trial.infra_failures > account.foreign:
+            sentence = "a trial pays for its own failures, and not for those of others"
+            raise BrokenInvariantError("I7", sentence, trial, account)
         allowed = plan.attempts_left(trial.failures) and trial.infra_failures <= plan.max_infra_failures
-        goes_on = not trial.state.final
-        _check(allowed or not goes_on, "I7", "no trial goes on that has failed more often than it may", trial, plan)
+        if not allowed and not trial.state.final:
+            raise BrokenInvariantError("I7", "no trial goes on that has failed more often than it may", trial, plan)
 
 
 def checkpoints_are_there(play: Play) -> None:
     there = play.disk.whole
     for kept in play.experiment.kept_checkpoints:
-        _check(kept.path in there, "I8", "what a trial may start from is there", kept, there)
+        if kept.path not in there:
+            raise BrokenInvariantError("I8", "what a trial may start from is there", kept, there)
 
 
 OF_COMMITS = (resources_are_kept_to, each_pays_for_his_own, checkpoints_are_there)
@@ -124,17 +127,20 @@ OF_COMMITS = (resources_are_kept_to, each_pays_for_his_own, checkpoints_are_ther
 
 
 def all_is_given_back(play: Play) -> None:
-    _check(not any(play.ground.held.values()), "I4", "nothing is held when the run is over", play.ground.held)
-    _check(not play.ground.running, "I4", "nothing runs when the run is over", play.ground.running)
+    if any(play.ground.held.values()):
+        raise BrokenInvariantError("I4", "nothing is held when the run is over", play.ground.held)
+    if play.ground.running:
+        raise BrokenInvariantError("I4", "nothing runs when the run is over", play.ground.running)
 
 
 def the_searcher_is_told_once(play: Play) -> None:
     for name, trial in play.experiment.trials.items():
         reopened = play.ledger.accounts[name].reopened
         ended, added = play.witness.ended.get(name, 0), play.witness.added.get(name, 0)
-        once = ended == trial.state.final + reopened and added == 1 + reopened
-        seen = f"{name}: added {added} times, ended {ended} times, reopened {reopened} times, {trial.state}"
-        _check(once, "I6", "the search algorithm is told of each trial once, and once of its end", seen)
+        if ended != trial.state.final + reopened or added != 1 + reopened:
+            sentence = "the search algorithm is told of each trial once, and once of its end"
+            seen = f"{name}: added {added} times, ended {ended} times, reopened {reopened} times, {trial.state}"
+            raise BrokenInvariantError("I6", sentence, seen)
 
 
 OF_ENDS = (all_is_given_back, the_searcher_is_told_once)
@@ -145,31 +151,35 @@ OF_ENDS = (all_is_given_back, the_searcher_is_told_once)
 
 def starts_alone(ledger: Ledger, call_id: str, running: Iterable[str]) -> None:
     trial_id, _, attempt = call_id.partition(".")
-    account = ledger.accounts.get(trial_id, Account())
-    committed = account.attempt == int(attempt)
-    _check(committed, "I1", "an attempt starts once its launch is committed", call_id, account)
-    beside = [one for one in running if one.startswith(f"{trial_id}.")]
-    _check(not beside, "I1", "no two attempts of a trial run at the same time", call_id, beside)
+    account = ledger.accounts.get(trial_id)
+    if account is None or account.attempt != int(attempt):
+        raise BrokenInvariantError("I1", "an attempt starts once its launch is committed", call_id, account)
+    if beside := [one for one in running if one.startswith(f"{trial_id}.")]:
+        raise BrokenInvariantError("I1", "no two attempts of a trial run at the same time", call_id, beside)
 
 
 def acknowledged_is_committed(ledger: Ledger, trial_id: str, attempt: int, iteration: int) -> None:
-    account = ledger.accounts.get(trial_id, Account())
-    kept = (attempt, iteration) in account.accepted
-    _check(kept, "I3", "no result is acknowledged before it is kept", f"{trial_id}.{attempt} at {iteration}", account)
+    account = ledger.accounts.get(trial_id)
+    if account is None or (attempt, iteration) not in account.accepted:
+        seen = f"{trial_id}.{attempt} at {iteration}"
+        raise BrokenInvariantError("I3", "no result is acknowledged before it is kept", seen, account)
 
 
-def ends_in_time(holds: bool, turns: int) -> None:
-    _check(holds, "I9", "every experiment ends", f"not in {turns} turns of the loop")
+def ends_in_time(turns: int, most: int) -> None:
+    if turns >= most:
+        raise BrokenInvariantError("I9", "every experiment ends", f"not in {most} turns of the loop")
 
 
 def all_ends(play: Play, *, something_went_wrong: bool) -> None:
     """A run has ended in good order, and some trials have not."""
-    sentence = "once nothing goes wrong any more, the experiment ends and all its trials with it"
-    _check(something_went_wrong, "I9", sentence, play.unfinished, play.experiment.closing)
+    if not something_went_wrong:
+        sentence = "once nothing goes wrong any more, the experiment ends and all its trials with it"
+        raise BrokenInvariantError("I9", sentence, play.unfinished, play.experiment.closing)
 
 
 def nothing_raises(said: Collection[str]) -> None:
-    _check(not said, "I9", "nothing raises, nor is refused, whose user has not made it raise", *said)
+    if said:
+        raise BrokenInvariantError("I9", "nothing raises, nor is refused, whose user has not made it raise", *said)
 
 
 _OF_THE_PROCESS = frozenset(("plan", "policies", "searcher_waits", "_fresh", "_said"))
@@ -179,20 +189,19 @@ def stands_where_it_stood(before: Experiment, after: Experiment) -> None:
     """The journal, folded by another process, comes to the same."""
     for name in vars(before).keys() - _OF_THE_PROCESS:
         one, other = getattr(before, name), getattr(after, name)
-        same = one == other or repr(one) == repr(other)  # not a number is no equal of itself
-        _check(same, "I10", "a resumed experiment stands where it stood", name, repr(one), repr(other))
+        if one != other and repr(one) != repr(other):  # not a number is no equal of itself
+            raise BrokenInvariantError("I10", "a resumed experiment stands where it stood", name, one, other)
 
 
 def leads_where_it_led(entry: Entry, after: Experiment) -> None:
     trial_id = getattr(entry.event, "trial_id", None)
-    same = trial_id is None or after.trials[trial_id].state == entry.state
-    _check(
-        same, "I10", "an entry read back leads its trial where it led it", entry, trial_id and after.trials[trial_id]
-    )
+    if trial_id is not None and after.trials[trial_id].state != entry.state:
+        sentence = "an entry read back leads its trial where it led it"
+        raise BrokenInvariantError("I10", sentence, entry, after.trials[trial_id])
 
 
 def comes_to_the_same(killed: Mapping[Any, Any], whole: Mapping[Any, Any]) -> None:
     """Trials ran one after the other, and nothing but the driver died."""
-    differing = [key for key in {**whole, **killed} if killed.get(key) != whole.get(key)]
-    seen = [f"{key}: {killed.get(key)} and not {whole.get(key)}" for key in differing]
-    _check(not differing, "I10", "an experiment whose driver died ends as it would have", *seen)
+    if differing := [key for key in {**whole, **killed} if killed.get(key) != whole.get(key)]:
+        seen = [f"{key}: {killed.get(key)} and not {whole.get(key)}" for key in differing]
+        raise BrokenInvariantError("I10", "an experiment whose driver died ends as it would have", *seen)
