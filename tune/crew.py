@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -13,6 +12,7 @@ from typing import assert_never
 from executor.interface import Prepared, TrialExecutor
 from executor.messages import Call, Died, Raised, Reservation, Returned
 from executor.resources import Request
+from tune.errands import Errands
 from tune.machine.events import (
     CheckpointRef,
     Command,
@@ -60,7 +60,7 @@ class Crew:
         self._program = program
         self._directory = directory
         self._keeper = keeper or DirectoryPlace(str(directory))
-        self._porter = porter or Porter(DirectoryPlace(str(directory)))
+        self._porter = porter or Porter(DirectoryPlace(str(directory)), aside=executor.real_time)
         self._reuse = reuse
         self._logs = str(directory / LOGS) if logs else None
         self._attempts: dict[str, tuple[str, int]] = {}
@@ -70,8 +70,8 @@ class Crew:
         self._releasing = 0
         self._disbanded = False
         self._stacks: dict[str, str] = {}
-        self._removing = ThreadPoolExecutor(1, "checkpoint-remover")
-        self._asking = ThreadPoolExecutor(_MOST_ASKED, "stack-reader")
+        self._removing = Errands(1, "checkpoint-remover", aside=executor.real_time)
+        self._asking = Errands(_MOST_ASKED, "stack-reader", aside=executor.real_time)
 
     # Rooms.
 
@@ -156,8 +156,8 @@ class Crew:
                     self.move_out(event.call_id, in_order=False)
         for room in [*self._rooms.values(), *self._idle]:
             self._executor.release(room)
-        self._asking.shutdown()
-        self._removing.shutdown()
+        self._asking.finish()
+        self._removing.finish()
         self._porter.close()
 
     # Commands.
@@ -183,13 +183,13 @@ class Crew:
             case Nudge(trial_id, attempt):
                 self._executor.cancel(_call_id(trial_id, attempt))
             case Kill(trial_id, attempt, reason, stacks=True):
-                self._do_aside(self._asking, self._ask_and_kill, _call_id(trial_id, attempt), reason)
+                self._asking.do(self._ask_and_kill, _call_id(trial_id, attempt), reason)
             case Kill(trial_id, attempt, reason):
                 self._executor.kill(_call_id(trial_id, attempt), reason)
             case DeleteCheckpoint(checkpoint):
-                self._do_aside(self._removing, self._keeper.delete, checkpoint)
+                self._removing.do(self._keeper.delete, checkpoint)
             case SetAside(checkpoint):
-                self._do_aside(self._removing, self._set_aside, checkpoint)
+                self._removing.do(self._set_aside, checkpoint)
             case _:
                 assert_never(command)
 
@@ -211,13 +211,6 @@ class Crew:
         log_path = f"{self._logs}/{start.trial_id}.log" if self._logs else None
         call = Call(call_id, task, seed=start.seed, fresh=not self._reuse, log_path=log_path)
         self._executor.start(self._program, room, call)
-
-    def _do_aside(self, threads: ThreadPoolExecutor, work: Callable[..., object], *arguments: object) -> None:
-        """Do what may take long on other threads; in virtual time nothing does, and all is to have one order."""
-        if self._executor.real_time:
-            threads.submit(work, *arguments)
-        else:
-            work(*arguments)
 
     def _set_aside(self, checkpoint: CheckpointRef) -> None:
         if where := self._keeper.set_aside(checkpoint):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tune.errands import Errands
 from tune.machine.events import Take
 from tune.storage import manifest
 from tune.storage.places import FOLDER, DirectoryPlace, Staged
@@ -24,28 +24,28 @@ Answer = Callable[[Take], None]
 
 
 class Porter:
-    """The checkpoints in `place`, for those who do not see it."""
+    """The checkpoints in `place`, for those who do not see it; `aside` unless time is virtual."""
 
-    def __init__(self, place: DirectoryPlace) -> None:
+    def __init__(self, place: DirectoryPlace, *, aside: bool = True) -> None:
         self._place = place
         self._carried: set[tuple[str, int]] = set()
         self._arriving: dict[tuple[str, int], Staged] = {}
-        self._thread = ThreadPoolExecutor(1, "porter")
+        self._errands = Errands(1, "porter", aside=aside)
 
     def take(self, trial_id: str, attempt: int, payload: Piece | Arrived | Want, answer: Answer) -> None:
         """Do what an attempt asks for, and answer it then."""
         self._carried.add((trial_id, attempt))
-        self._thread.submit(self._take, (trial_id, attempt), payload, answer)
+        self._errands.do(self._take, (trial_id, attempt), payload, answer)
 
     def forget(self, trial_id: str, attempt: int) -> None:
         """The attempt has ended: what of a checkpoint has arrived from it is of no use."""
         if (trial_id, attempt) in self._carried:
             self._carried.discard((trial_id, attempt))
-            self._thread.submit(self._forget, (trial_id, attempt))  # after the pieces that came before its end
+            self._errands.do(self._forget, (trial_id, attempt))  # after the pieces that came before its end
 
     def close(self) -> None:
         """Finish what was begun, and give up what is not whole."""
-        self._thread.shutdown()
+        self._errands.finish()
         for who in list(self._arriving):
             self._forget(who)
 
