@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
 import pytest
 
@@ -486,7 +485,7 @@ def test_a_journal_in_which_a_last_failure_on_the_way_to_other_resources_did_not
     assert bench.state("t0") == "ERROR"
     *before, failed = bench.experiment.take_entries()
     resumed = Experiment(bench.plan, bound({}, 4, searcher=Listening(), scheduler=Script()))
-    for entry in [*before, replace(failed, state="PENDING")]:
+    for entry in [*before, failed._replace(state="PENDING")]:
         resumed.replay(entry)
     assert resumed.trials["t0"].state == "PENDING"
     assert resumed.wanted().trial_id == "t0"

@@ -388,8 +388,7 @@ TrialEvent = (
 Event = ExperimentEvent | TrialEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One row of the journal: an event, the verdict on it, when (seconds of the experiment's life, and wall time).
 
     `iteration` is the trial's, for results, checkpoints and launches; `state` is where the trial then stands.

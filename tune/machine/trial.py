@@ -27,7 +27,7 @@ class TrialState(StrEnum):
     @property
     def final(self) -> bool:
         """Whether the trial will not run again of itself."""
-        return self in (TrialState.TERMINATED, TrialState.ERROR)
+        return self in _FINAL
 
     @property
     def live(self) -> bool:
@@ -53,7 +53,8 @@ class Turn(StrEnum):
 
 
 _S, _T = TrialState, Turn
-_LIVE = frozenset((_S.RUNNING, _S.PAUSING, _S.STOPPING, _S.SUSPENDING))
+_LIVE = (_S.RUNNING, _S.PAUSING, _S.STOPPING, _S.SUSPENDING)
+_FINAL = (_S.TERMINATED, _S.ERROR)
 
 # A decision taken stands, however the process then ends: a trial that was told to stop and crashed on its way out is
 # stopped, not failed; one that was told to pause and finished instead is finished. One that leaves to go on, as a copy
