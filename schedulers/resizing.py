@@ -95,6 +95,9 @@ class ResourceChangingScheduler(TrialScheduler):
         self._restarted.add(trial.trial_id)
         self._base.on_trial_start(trial)
 
+    def on_trial_pause(self, trial: Trial) -> None:
+        self._base.on_trial_pause(trial)
+
     def on_trial_result(self, trial: Trial, result: Mapping[str, Any]) -> Decision | Decisions:
         decision = self._base.on_trial_result(trial, result)
         self._learn(trial)

@@ -11,11 +11,13 @@ from schedulers import (
     Continue,
     DistributeResources,
     DistributeResourcesToTopJob,
+    Pause,
+    PopulationBasedTraining,
     Resize,
     ResourceChangingScheduler,
     Stop,
 )
-from tests.schedulers.driver import StubTrial, bound, report
+from tests.schedulers.driver import Standing, StubTrial, bound, report
 
 
 def opened(scheduler: Any, cpus: int, trials: int, total: int | None = None) -> tuple[Any, list[StubTrial]]:
@@ -76,6 +78,16 @@ def test_what_the_base_scheduler_decides_comes_first() -> None:
     assert isinstance(report(scheduler, members[0], 1, 0.5), Stop)
     assert scheduler.time_attr == "training_iteration"
     assert scheduler.metric == "accuracy"
+
+
+def test_the_base_scheduler_knows_who_has_paused_and_chooses_among_them() -> None:
+    base = PopulationBasedTraining("training_iteration", perturbation_interval=1, hyperparam_mutations={"x": [1, 2]})
+    scheduler, members = opened(ResourceChangingScheduler(base), cpus=2, trials=2, total=3)
+    for member, score in zip(members, (0.5, 0.6), strict=True):
+        assert isinstance(report(scheduler, member, 1, score), Pause)
+        scheduler.on_trial_pause(member)
+    paused = {one.trial_id: one for one in members}
+    assert scheduler.choose_trial_to_run(Standing(paused=paused)) == "t0"
 
 
 def test_mistakes_are_named() -> None:
