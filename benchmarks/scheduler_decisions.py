@@ -1,6 +1,7 @@
 """What one decision of each scheduler costs, in microseconds, when 100,000 trials have been there before.
 
-A population is of those that live, 32 here; PB2's mean holds the Gaussian process that it asks for each copy.
+A population is of those that live: 32, or in the cases "all live" every trial, of which all but 32 are paused and each
+pauses after every report. PB2's mean holds the Gaussian process that it asks for each copy.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "auto": ("auto", {"max_t": 81}),
     "pbt": ("pbt", {**POPULATION, "hyperparam_mutations": {"lr": [1, 2, 3, 4]}}),
     "pb2": ("pb2", {**POPULATION, "hyperparam_bounds": {"lr": [1, 4]}}),
+}
+LIVING: dict[str, tuple[str, dict[str, Any]]] = {
+    f"{name}, all live": (name, {**arguments, "perturbation_interval": 1})
+    for name, arguments in SCHEDULERS.values()
+    if name in ("pbt", "pb2")
 }
 TRENDS = {"level": 0.0, "improving": 1.0, "worsening": -1.0}
 """By how much each trial is better than the one before, beside chance."""
@@ -70,9 +76,18 @@ class Run:
         """Go on until so many trials have begun, and forget the times of before."""
         self.results, self.total_s = [], 0.0
         while self.number < trials:
-            while len(self.running) < SLOTS:
-                self.begin()
-            self.report(self.running.popleft())
+            self.go_on()
+
+    def for_results(self, count: int) -> None:
+        """Go on for so many results, and forget the times of before."""
+        self.results, self.total_s = [], 0.0
+        while len(self.results) < count:
+            self.go_on()
+
+    def go_on(self) -> None:
+        while len(self.running) < SLOTS:
+            self.begin()
+        self.report(self.running.popleft())
 
     def begin(self) -> None:
         chosen = self.call("choose_trial_to_run", self.standing)
@@ -94,10 +109,13 @@ class Run:
         self.carry_out(decisions)
         if isinstance(own, Exploit):
             trial.config = own.config
-            self.call("on_trial_start", trial)
-        if isinstance(own, Pause):
+        if isinstance(own, Pause) or (isinstance(own, Exploit) and own.pause):
             self.standing.paused[trial.trial_id] = trial
-        elif isinstance(own, Stop) or trial.iteration >= EPOCHS:
+            self.call("on_trial_pause", trial)
+            return
+        if isinstance(own, Exploit):
+            self.call("on_trial_start", trial)
+        if isinstance(own, Stop) or trial.iteration >= EPOCHS:
             self.end(trial)
         else:
             self.running.append(trial)
@@ -121,13 +139,16 @@ class Run:
         return answer
 
 
-def measure(name: str, arguments: dict[str, Any], trend: float, trials: int) -> dict[str, float]:
+def measure(name: str, arguments: dict[str, Any], trend: float, trials: int, *, all_live: bool) -> dict[str, float]:
     """During the last trials: the median of what a result costs, and the mean of all hooks for each result."""
     scheduler = create_scheduler(name, **arguments)
-    scheduler.bind(ScheduleContext("accuracy", "max", 0))
+    scheduler.bind(ScheduleContext("accuracy", "max", 0, trials if all_live else None))
     run = Run(scheduler, trend)
     run.until(trials)
-    run.until(trials + LAST)
+    if all_live:
+        run.for_results(LAST)
+    else:
+        run.until(trials + LAST)
     return {
         "result_us": round(median(run.results) * 1e6, 1),
         "all_hooks_mean_us": round(run.total_s / len(run.results) * 1e6, 1),
@@ -137,11 +158,12 @@ def measure(name: str, arguments: dict[str, Any], trend: float, trials: int) -> 
 def main() -> None:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=100_000)
-    parser.add_argument("--only", nargs="+", choices=SCHEDULERS, default=list(SCHEDULERS))
+    known = SCHEDULERS | LIVING
+    parser.add_argument("--only", nargs="+", choices=known, default=list(known))
     chosen = parser.parse_args()
     trials = chosen.trials
     cases = {
-        f"{title}/{name}": measure(*SCHEDULERS[title], trend, trials)
+        f"{title}/{name}": measure(*known[title], trend, trials, all_live=title in LIVING)
         for title in chosen.only
         for name, trend in TRENDS.items()
     }

@@ -120,10 +120,12 @@ class PB2(PopulationBasedTraining):
             self._bandit.see(member.t / self._interval, self._unit(member.trial.config), change)
             self._marks[name] = _Mark(member.t, score)
 
-    def _exploit(self, member: Member, ranked: list[Member]) -> Exploit | None:
-        exploit = super()._exploit(member, ranked)
-        if exploit is not None and (score := self._population.members[exploit.donor].score) is not None:
-            self._marks[member.trial_id] = _Mark(member.t, score)
+    def _exploit(self, member: Member, place: int | None) -> Exploit | None:
+        exploit = super()._exploit(member, place)
+        if exploit is not None:
+            donor = self._population.members[exploit.donor]
+            assert donor.score is not None  # it is one of the best
+            self._marks[member.trial_id] = _Mark(donor.t, donor.score)
             self._trying[member.trial_id] = self._unit(exploit.config)
         return exploit
 

@@ -113,6 +113,7 @@ class PopulationBasedTraining(TrialScheduler):
         self._objective: Objective = agree(type(self).__name__, self.metric, self.mode, context)
         self.metric, self.mode = self._objective.metric, self._objective.mode
         self._population = Population(context.total_trials)
+        self._arrived: set[str] = set()
 
     @property
     def changes_configs(self) -> bool:
@@ -128,6 +129,10 @@ class PopulationBasedTraining(TrialScheduler):
 
     def on_trial_start(self, trial: Trial) -> None:
         self._population.start(trial)
+        self._arrived.discard(trial.trial_id)
+
+    def on_trial_pause(self, trial: Trial) -> None:
+        self._population.queue(self._population.members[trial.trial_id])
 
     def on_trial_result(self, trial: Trial, result: Mapping[str, Any]) -> Decision | Decisions:
         t, score = number(result.get(self.time_attr)), self._objective.score(result)
@@ -142,12 +147,13 @@ class PopulationBasedTraining(TrialScheduler):
         member.t, member.due_from = t, min(member.due_from, t)
         self._observe(member, score)
         if t < self._due(member):
+            self._arrived.discard(trial.trial_id)
             return Continue()
-        member.score = score
+        place = self._population.rank(member, score)
         if self._synch:
             return self._arrive(member)
         member.due_from = t
-        return self._turn(member)
+        return self._turn(member, place)
 
     def free_until(self, trial: Trial, iteration: int) -> int:
         """Within an interval nothing is decided; known ahead only when time is counted in iterations."""
@@ -160,6 +166,7 @@ class PopulationBasedTraining(TrialScheduler):
 
     def on_trial_complete(self, trial: Trial, result: Mapping[str, Any] | None) -> Decisions | None:
         self._population.remove(trial)
+        self._arrived.discard(trial.trial_id)
         return self._meet() if self._synch else None
 
     def on_trial_error(self, trial: Trial) -> Decisions | None:
@@ -173,73 +180,88 @@ class PopulationBasedTraining(TrialScheduler):
         if trials.search_open and self._population.to_come:
             return None
         members = self._population.members
-        startable = [members[name] for name in (*trials.waiting, *trials.paused)]
-        free = [one for one in startable if not (self._synch and one.waits and one.t >= self._meeting)]
+        free = [members[name] for name in trials.waiting if name not in self._arrived]
+        paused = self._population.least_trained(trials.paused)
         # All wait for members that will never come, as when the search ended early: rather that than nothing.
-        if not free and len(trials.paused) == len(members):
-            free = startable
-        return min(free, key=lambda one: (one.t, one.started, one.number)).trial_id if free else None
+        if paused and (paused.trial_id not in self._arrived or len(trials.paused) == len(members)):
+            free.append(paused)
+        return min(free, key=lambda one: one.order).trial_id if free else None
 
     # Asynchronous: each at its own time.
 
     def _due(self, member: Member) -> float:
         return self._meeting if self._synch else max(self._burn_in, member.due_from + self._interval)
 
-    def _turn(self, member: Member) -> Decision:
-        crowded = self._population.is_crowded(but=member)
-        ranked = self._population.ranked()
-        if exploit := self._exploit(member, ranked):
-            member.waits = crowded
+    def _turn(self, member: Member, place: int | None) -> Decision:
+        population = self._population
+        crowded = population.is_crowded(but=member)
+        if exploit := self._exploit(member, place):
+            population.wait(member, waits=crowded)
+            self._become(member, exploit)
             return Exploit(exploit.donor, exploit.config, exploit.reason, pause=crowded)
         if crowded:
-            member.waits = True
+            population.wait(member, waits=True)
             return Pause(f"has trained for its interval ({self.time_attr} {member.t:.10g}): others go on")
-        best = ranked[: Population.quantile(ranked, self._fraction)]
-        return Save() if member in best else Continue()
+        is_best = place is not None and place < population.quantile(self._fraction)
+        return Save() if is_best else Continue()
 
     # Synchronous: all together.
 
     def _arrive(self, member: Member) -> Decision | Decisions:
-        member.waits = True
+        self._population.wait(member, waits=True)
+        self._arrived.add(member.trial_id)
         decisions = self._meet()
         if decisions is None:
             return Pause(f"waits for the others at {self.time_attr} {self._meeting:.10g}")
-        member.waits = False
+        self._population.wait(member, waits=False)
         return decisions
 
     def _meet(self) -> Decisions | None:
         """What all do when the last of them has arrived or ended; None as long as they wait for somebody."""
-        members = list(self._population.members.values())
-        arrived = [one for one in members if one.waits and one.t >= self._meeting]
-        if not members or len(arrived) < len(members) or self._population.to_come:
+        members = self._population.members
+        if not members or len(self._arrived) < len(members) or self._population.to_come:
             return None
-        self._meeting = max([self._meeting + self._interval, *(math.nextafter(one.t, math.inf) for one in members)])
-        ranked = self._population.ranked()
-        decisions: dict[str, Decision] = {}
-        for one in members:
-            if exploit := self._exploit(one, ranked):
-                decisions[one.trial_id] = exploit
-        return decisions
+        latest = max(one.t for one in members.values())
+        self._meeting = max(self._meeting + self._interval, math.nextafter(latest, math.inf))
+        self._arrived.clear()
+        exploits: dict[str, Exploit] = {}
+        for name, one in members.items():
+            if exploit := self._exploit(one, self._population.place(one)):
+                exploits[name] = exploit
+        for name, exploit in exploits.items():
+            self._become(members[name], exploit)
+        return exploits
 
     # Exploit and explore.
 
-    def _exploit(self, member: Member, ranked: list[Member]) -> Exploit | None:
-        """One of the worst copies one of the best; whose result is NaN does, too."""
+    def _exploit(self, member: Member, place: int | None) -> Exploit | None:
+        """One of the worst copies one of the best; whose result is NaN, and who has no place therefore, does, too."""
         member.turns += 1
-        count = Population.quantile(ranked, self._fraction)
-        best, worst = ranked[:count], ranked[len(ranked) - count :]
-        lost = member.score is not None and not math.isfinite(member.score)
-        if lost:
-            best = best or ranked[:1]
-        if not best or not (lost or member in worst):
+        population = self._population
+        best = worst = population.quantile(self._fraction)
+        if place is None:
+            best = best or min(population.ranked, 1)
+        elif place < population.ranked - worst:
+            return None
+        if not best:
             return None
         rng = Random(f"{self.context.seed}/{member.trial_id}/{member.turns}")
-        donor = rng.choice(best)
+        donor = population.at(rng.choice(range(best)))
         config = self._explore(member, donor, rng)
-        reason = self._reason(member, donor, ranked, config)
-        member.t = member.due_from = donor.t
-        member.score = None  # its own is not known yet, and its donor's would hold the donor back once that is worse
+        changed = ", ".join(mutation.changes(donor.trial.config, config, self._mutations)) or "as it is"
+        standing = "without a number" if place is None else f"{place + 1} of {population.ranked}"
+        reason = f"{standing} at {self.time_attr} {member.t:.10g}: copies {donor.trial_id}, {changed}"
         return Exploit(donor.trial_id, config, reason)
+
+    def _become(self, member: Member, exploit: Exploit) -> None:
+        """Let a member stand where its donor does.
+
+        Its own score is not known yet, and with its donor's it would hold the donor back once that is worse.
+        """
+        member.t = member.due_from = self._population.members[exploit.donor].t
+        self._population.rank(member, None)
+        if member.waits:
+            self._population.queue(member)
 
     def _explore(self, member: Member, donor: Member, rng: Random) -> dict[str, Any]:
         config = mutation.mutated(donor.trial.config, self._mutations, self._resample_probability, self._factors, rng)
@@ -247,11 +269,6 @@ class PopulationBasedTraining(TrialScheduler):
 
     def _observe(self, member: Member, score: float) -> None:
         """Learn from a result of `member`, which stands at its time already."""
-
-    def _reason(self, member: Member, donor: Member, ranked: list[Member], config: dict[str, Any]) -> str:
-        place = f"{ranked.index(member) + 1} of {len(ranked)}" if member in ranked else "without a number"
-        changed = ", ".join(mutation.changes(donor.trial.config, config, self._mutations)) or "as it is"
-        return f"{place} at {self.time_attr} {member.t:.10g}: copies {donor.trial_id}, {changed}"
 
 
 def _mistakes(mode: str | None, interval: float, burn_in: float, fraction: float) -> list[str]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from schedulers.base import Trial
+from schedulers.ranking import Entry, Ranking
 
 
 @dataclass(slots=True)
@@ -30,30 +33,63 @@ class Member:
     def trial_id(self) -> str:
         return self.trial.trial_id
 
+    @property
+    def order(self) -> tuple[float, int, int]:
+        """The least trained go first, of equals who has waited longest; new ones before all others."""
+        return self.t, self.started, self.number
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether it can be compared."""
+        return self.score is not None and math.isfinite(self.score)
+
 
 class Population:
-    """The members, in the order they came; `total` is how many there will have been, None when that is not known."""
+    """The members, in the order they came; `total` is how many there will have been, None when that is not known.
+
+    Nothing is looked for among all of them: there may be very many, of whom most are paused.
+    """
 
     def __init__(self, total: int | None) -> None:
         self.members: dict[str, Member] = {}
         self._total = total
         self._seen = 0
         self._starts = 0
+        self._ranking = Ranking()
+        self._without_room: set[str] = set()
+        self._queue: list[tuple[float, int, int, str]] = []
 
     def add(self, trial: Trial) -> None:
         """A trial exists."""
         self.members[trial.trial_id] = Member(trial, self._seen)
+        self._without_room.add(trial.trial_id)
         self._seen += 1
 
     def start(self, trial: Trial) -> None:
         """A member starts, for the first time or again."""
         self._starts += 1
         member = self.members[trial.trial_id]
-        member.trial, member.started, member.waits = trial, self._starts, False
+        member.trial, member.started = trial, self._starts
+        self.wait(member, waits=False)
+
+    def wait(self, member: Member, *, waits: bool) -> None:
+        """A member that runs is told to pause, or may go on after all."""
+        member.waits = waits
+        if waits:
+            self._without_room.add(member.trial_id)
+        else:
+            self._without_room.discard(member.trial_id)
+
+    def queue(self, member: Member) -> None:
+        """A member has paused, or stands elsewhere now than when it did."""
+        heappush(self._queue, (*member.order, member.trial_id))
 
     def remove(self, trial: Trial) -> None:
         """A trial is over: nobody is compared with it any more."""
-        self.members.pop(trial.trial_id, None)
+        if (member := self.members.get(trial.trial_id)) is not None:
+            self.rank(member, None)
+            self._without_room.discard(member.trial_id)
+            del self.members[member.trial_id]
 
     @property
     def to_come(self) -> int:
@@ -62,14 +98,47 @@ class Population:
 
     def is_crowded(self, but: Member) -> bool:
         """Whether any other than `but` has no room to run in just now."""
-        return self.to_come > 0 or any(one.waits or not one.started for one in self.members.values() if one is not but)
+        return self.to_come > 0 or len(self._without_room) > (but.trial_id in self._without_room)
 
-    def ranked(self) -> list[Member]:
-        """Those that can be compared, best first: of equals the one that came first. NaN counts as no score."""
-        scored = [one for one in self.members.values() if one.score is not None and math.isfinite(one.score)]
-        return sorted(scored, key=lambda one: -(one.score or 0.0))
+    def least_trained(self, paused: Container[str]) -> Member | None:
+        """Of those that have paused the first in order."""
+        current, found = [], None
+        while self._queue and found is None:
+            entry = heappop(self._queue)
+            member = self.members.get(entry[-1])
+            if member is not None and member.order == entry[:-1]:  # it has not started since
+                current.append(entry)
+                found = member if entry[-1] in paused else None  # else it still saves, or waits for its donor to
+        for entry in current:
+            heappush(self._queue, entry)
+        return found
 
-    @staticmethod
-    def quantile(ranked: list[Member], fraction: float) -> int:
+    # Who is better.
+
+    def rank(self, member: Member, score: float | None) -> int | None:
+        """Compare `member` by `score` from now on: its place, see `place`; NaN counts as no score."""
+        if member.is_ranked:
+            self._ranking.remove(_entry(member))
+        member.score = score
+        return self._ranking.add(_entry(member)) if member.is_ranked else None
+
+    @property
+    def ranked(self) -> int:
+        """How many can be compared."""
+        return len(self._ranking)
+
+    def place(self, member: Member) -> int | None:
+        """How many are better than `member`, of equals the one that came first; None when it cannot be compared."""
+        return self._ranking.before(_entry(member)) if member.is_ranked else None
+
+    def at(self, place: int) -> Member:
+        """Who is ranked there; the best is at 0."""
+        return self.members[self._ranking.at(place)[-1]]
+
+    def quantile(self, fraction: float) -> int:
         """How many the best, or the worst, `fraction` of the ranked are: rounded up, at most half of them."""
-        return min(math.ceil(len(ranked) * fraction), len(ranked) // 2)
+        return min(math.ceil(self.ranked * fraction), self.ranked // 2)
+
+
+def _entry(member: Member) -> Entry:
+    return -(member.score or 0.0), member.number, member.trial_id

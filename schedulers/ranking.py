@@ -1,4 +1,4 @@
-"""A sorted collection that only grows and knows places: how many of its entries sort before a given one."""
+"""A sorted collection that knows places: how many of its entries sort before a given one."""
 
 from __future__ import annotations
 
@@ -40,6 +40,19 @@ class Ranking:
             self._blocks.insert(index + 1, upper)
             self._lasts.insert(index, block[-1])
         return place
+
+    def remove(self, entry: Entry) -> None:
+        """Take `entry` out, which must be there."""
+        index = bisect_left(self._lasts, entry)
+        block = self._blocks[index]
+        del block[bisect_left(block, entry)]
+        self._size -= 1
+        if block:
+            self._lasts[index] = block[-1]
+            return
+        del self._lasts[index]
+        if self._lasts:
+            del self._blocks[index]
 
     def at(self, place: int) -> Entry:
         """The entry at `place`, counted from 0."""

@@ -147,13 +147,17 @@ class Driver:
             if luck < 0.05:
                 self._end(trial, "returned")
             else:
-                self.paused[trial.trial_id] = trial
+                self._pause(trial)
         elif luck < 0.03:
             self._fail(trial)
         elif luck < 0.05 or (self.length and self.iteration.get(trial.trial_id, 0) >= self.length):
             self._end(trial, "returned")
         else:
             self._report(trial)
+
+    def _pause(self, trial: StubTrial) -> None:
+        self.paused[trial.trial_id] = trial
+        self._tell("on_trial_pause", trial)
 
     def _fail(self, trial: StubTrial) -> None:
         del self.running[trial.trial_id]
@@ -203,7 +207,7 @@ class Driver:
                 group[name] = copy
         if name in self.running:
             if pause:
-                self.paused[name] = self.running.pop(name)
+                self._pause(self.running.pop(name))
             else:
                 self._tell("on_trial_start", copy)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from schedulers import Continue, Exploit, Pause, PopulationBasedTraining, Save
 from searchers.space import loguniform
 from tests.schedulers.driver import Driver, Standing, StubTrial, bound, report
+from tests.schedulers.plain_population import PlainPopulation
 
 MUTATIONS = {"lr": loguniform(1e-4, 0.1), "width": [8, 16, 32]}
 
@@ -33,6 +34,12 @@ def started(scheduler: Any, count: int = 4) -> list[StubTrial]:
 
 def report_all(scheduler: Any, members: list[StubTrial], t: int, *scores: float) -> list[Any]:
     return [report(scheduler, one, t, score) for one, score in zip(members, scores, strict=True)]
+
+
+def paused(scheduler: Any, *members: StubTrial) -> dict[str, StubTrial]:
+    for member in members:
+        scheduler.on_trial_pause(member)
+    return {one.trial_id: one for one in members}
 
 
 # Worked by hand: four trials, an interval of two, a quarter of them copies and is copied.
@@ -150,11 +157,11 @@ def test_with_more_trials_than_room_each_pauses_after_its_interval_and_the_least
     assert report(scheduler, members[0], 1, 0.5) == Continue()
     pause = report(scheduler, members[0], 2, 0.5)
     assert isinstance(pause, Pause)
-    standing = Standing(paused={"t0": members[0]}, search_open=True)
-    assert scheduler.choose_trial_to_run(standing) is None  # the third is to come
+    waits = paused(scheduler, members[0])
+    assert scheduler.choose_trial_to_run(Standing(paused=waits, search_open=True)) is None  # the third is to come
     third = StubTrial("t2")
     scheduler.on_trial_add(third)
-    assert scheduler.choose_trial_to_run(Standing({"t2": third}, {"t0": members[0]}, search_open=False)) == "t2"
+    assert scheduler.choose_trial_to_run(Standing({"t2": third}, waits, search_open=False)) == "t2"
     scheduler.on_trial_start(third)
     exploit = report(scheduler, third, 2, 0.1)
     assert (exploit.donor, exploit.pause) == ("t0", True)
@@ -165,7 +172,7 @@ def test_of_those_that_wait_the_least_trained_goes_on() -> None:
     members = started(scheduler, 3)
     for member, t in zip(members, (4, 2, 6), strict=True):
         report(scheduler, member, t, {4: 1.0, 2: 2.0, 6: 3.0}[t])
-    assert scheduler.choose_trial_to_run(Standing(paused={one.trial_id: one for one in members})) == "t1"
+    assert scheduler.choose_trial_to_run(Standing(paused=paused(scheduler, *members))) == "t1"
 
 
 def test_of_those_that_have_trained_as_much_who_has_waited_longest_goes_on() -> None:
@@ -175,7 +182,7 @@ def test_of_those_that_have_trained_as_much_who_has_waited_longest_goes_on() -> 
     report_all(scheduler, [first, second], 2, 0.5, 0.9)
     scheduler.on_trial_start(first)
     assert report(scheduler, first, 4, 0.1).donor == "t1"
-    assert scheduler.choose_trial_to_run(Standing(paused={"t0": first, "t1": second})) == "t1"
+    assert scheduler.choose_trial_to_run(Standing(paused=paused(scheduler, first, second))) == "t1"
 
 
 # All together.
@@ -186,12 +193,12 @@ def test_synchronous_trials_wait_for_the_last_and_then_the_worst_copies_the_best
     members = started(scheduler)
     waits = report_all(scheduler, members[:3], 2, 0.6, 0.2, 0.8)
     assert [type(one) for one in waits] == [Pause] * 3
-    paused = Standing(paused={one.trial_id: one for one in members[:3]})
-    assert scheduler.choose_trial_to_run(paused) is None
+    standing = Standing(paused=paused(scheduler, *members[:3]))
+    assert scheduler.choose_trial_to_run(standing) is None
     decisions = report(scheduler, members[3], 2, 0.7)
     assert list(decisions) == ["t1"]
     assert decisions["t1"].donor == "t2"
-    assert scheduler.choose_trial_to_run(paused) == "t0"
+    assert scheduler.choose_trial_to_run(standing) == "t0"
     assert scheduler.free_until(members[3], 2) == 4
 
 
@@ -203,14 +210,14 @@ def test_the_death_of_the_one_that_all_wait_for_lets_them_go_on(hook: str) -> No
     report_all(scheduler, members[:2], 3, 0.6, 0.2)
     decisions = getattr(scheduler, hook)(members[2], *([None] if hook == "on_trial_complete" else []))
     assert decisions["t1"].donor == "t0"
-    assert scheduler.choose_trial_to_run(Standing(paused={one.trial_id: one for one in members[:2]})) == "t0"
+    assert scheduler.choose_trial_to_run(Standing(paused=paused(scheduler, *members[:2]))) == "t0"
 
 
 def test_when_those_to_come_never_do_the_others_go_on_all_the_same() -> None:
     scheduler = pbt(5, synch=True)
     members = started(scheduler, 2)
     report_all(scheduler, members, 2, 0.1, 0.2)
-    assert scheduler.choose_trial_to_run(Standing(paused={one.trial_id: one for one in members})) == "t0"
+    assert scheduler.choose_trial_to_run(Standing(paused=paused(scheduler, *members))) == "t0"
 
 
 # Under whatever may happen.
@@ -243,6 +250,40 @@ def test_told_the_same_history_it_decides_the_same(synch: bool) -> None:
     again = pbt(6, synch=synch, perturbation_interval=3, require_attrs=False)
     for told in driver.history:
         assert getattr(again, told.hook)(*told.arguments) == told.answer
+
+
+@settings(max_examples=80)
+@given(
+    st.integers(0, 10_000),
+    st.booleans(),
+    st.integers(1, 14),
+    st.integers(1, 5),
+    st.integers(0, 2),
+    st.sampled_from([0, 0.1, 0.25, 0.5]),
+)
+def test_it_decides_as_one_that_looks_through_all_members(
+    seed: int, synch: bool, count: int, slots: int, never_come: int, fraction: float
+) -> None:
+    total = count + never_come
+    scheduler = pbt(total, synch=synch, quantile_fraction=fraction, require_attrs=False)
+
+    def score(name: str, t: int) -> float:
+        drawn = Random(f"{seed}/{name}/{t}").randint(0, 9)  # few, so that there are equals
+        return math.nan if drawn == 9 else drawn + t / 2
+
+    driver = Driver(scheduler, count, slots, score, Random(seed), length=20)
+    driver.run(20_000)
+    plain = PlainPopulation(total=total, interval=2, fraction=fraction, synch=synch)
+    for told in driver.history:
+        assert in_words(told.answer) == getattr(plain, told.hook)(*told.arguments)
+
+
+def in_words(answer: Any) -> Any:
+    if isinstance(answer, dict):
+        return {name: in_words(each) for name, each in answer.items()}
+    if answer is None or isinstance(answer, str):
+        return answer
+    return answer.donor if isinstance(answer, Exploit) else type(answer).__name__
 
 
 def test_what_lies_to_its_promise_of_free_reports_is_found() -> None:
