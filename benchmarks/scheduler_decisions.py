@@ -1,6 +1,6 @@
 """What one decision of each scheduler costs, in microseconds, when 100,000 trials have been there before.
 
-A population is of those that live: 32, or in the cases "all live" every trial, of which all but 32 are paused and each
+A population is of those that live: 32, or in the case "all live" every trial, of which all but 32 are paused and each
 pauses after every report. PB2's mean holds the Gaussian process that it asks for each copy.
 """
 
@@ -35,9 +35,7 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "pb2": ("pb2", {**POPULATION, "hyperparam_bounds": {"lr": [1, 4]}}),
 }
 LIVING: dict[str, tuple[str, dict[str, Any]]] = {
-    f"{name}, all live": (name, {**arguments, "perturbation_interval": 1})
-    for name, arguments in SCHEDULERS.values()
-    if name in ("pbt", "pb2")
+    "pbt, all live": ("pbt", {**SCHEDULERS["pbt"][1], "perturbation_interval": 1}),
 }
 TRENDS = {"level": 0.0, "improving": 1.0, "worsening": -1.0}
 """By how much each trial is better than the one before, beside chance."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 from typing import Any
 
@@ -20,6 +21,8 @@ from schedulers.pbt import Explore, PopulationBasedTraining
 from schedulers.population import Member
 
 _C1, _C2 = 0.2, 0.4
+
+_MOST_PENDING = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,9 @@ class PB2(PopulationBasedTraining):
 
     All that `PopulationBasedTraining` says of intervals, copies, pauses and checkpoints holds. The values are found by
     a Gaussian process of how fast the metric got better, with which values, at which time; what others try just now
-    counts as known, so that they do not all try the same. It keeps the last 200 intervals, and is fitted anew when a
-    tenth more were seen. A copy costs some 10 ms for it, an interval that is learned from 0.4 ms on average
-    (`benchmarks/scheduler_decisions.py`). Until there are 4, values are drawn evenly.
+    counts as known, so that they do not all try the same: of many, the 200 that started last. It keeps the last 200
+    intervals, and is fitted anew for a copy when a tenth more were seen. A copy costs some 10 ms for it, or 20 among
+    many, and nothing else does (`benchmarks/scheduler_decisions.py`). Until there are 4, values are drawn evenly.
 
     Args:
         time_attr: as in `PopulationBasedTraining`, like all others.
@@ -96,13 +99,17 @@ class PB2(PopulationBasedTraining):
         from schedulers.time_varying import Bandit  # numpy and scipy: only who searches pays for them
 
         super().bind(context)
-        self._bandit = Bandit(len(self._ranges))
+        self._bandit = Bandit()
         self._marks: dict[str, _Mark] = {}
         self._trying: dict[str, tuple[float, ...]] = {}
 
     def on_trial_add(self, trial: Trial) -> None:
         super().on_trial_add(trial)
         self._trying[trial.trial_id] = self._unit(trial.config)
+
+    def on_trial_start(self, trial: Trial) -> None:
+        super().on_trial_start(trial)
+        self._trying[trial.trial_id] = self._trying.pop(trial.trial_id)  # who started last comes last
 
     def on_trial_complete(self, trial: Trial, result: Mapping[str, Any] | None) -> Any:
         self._marks.pop(trial.trial_id, None)
@@ -142,7 +149,8 @@ class PB2(PopulationBasedTraining):
     def _most_promising(self, member: Member, donor: Member, rng: Random) -> list[float]:
         import numpy as np
 
-        others = [x for name, x in self._trying.items() if name != member.trial_id]
+        latest = (x for name, x in reversed(self._trying.items()) if name != member.trial_id)
+        others = list(islice(latest, _MOST_PENDING))
         pending = np.array(others).reshape(len(others), len(self._ranges))
         now = donor.t / self._interval
         beta = max(_C1 + math.log(max(_C2 * now, 1.0)), _C1)

@@ -8,6 +8,8 @@ Optimization", AISTATS 2016.
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,12 +50,13 @@ class Bandit:
     """Learns from one observation after the other, and says where the most is to be had.
 
     What it costs is bounded, and small enough for the loop that decides: `MOST` observations are kept, and the kernel's
-    parameters are sought on the latest of them whenever a tenth more has been seen, from where they were. They depend
-    on what was seen and on nothing else; one thread computes, since sums of several come out differently.
+    parameters are sought on the latest of them, from where they were, when it is asked and a tenth more has been seen.
+    They depend on what was seen and asked, and on nothing else; one thread computes, since sums of several come out
+    differently.
     """
 
-    def __init__(self, dimensions: int) -> None:
-        self._observed = Observed(np.empty(0), np.empty((0, dimensions)), np.empty(0))
+    def __init__(self) -> None:
+        self._latest: deque[tuple[float, Sequence[float], float]] = deque(maxlen=MOST)
         self._seen = self._fitted_at = 0
         self._parameters: Array = _START
         self._blas: Any = ThreadpoolController().select(user_api="blas")
@@ -63,20 +66,24 @@ class Bandit:
         """Whether enough was seen for an answer."""
         return self._seen >= _FEWEST
 
-    def see(self, t: float, x: Array, y: float) -> None:
+    @property
+    def observed(self) -> Observed:
+        """What it goes by."""
+        return Observed(*map(np.array, zip(*self._latest, strict=True)))
+
+    def see(self, t: float, x: Sequence[float], y: float) -> None:
         """At time `t`, in intervals, `y` was seen with `x`."""
-        t0, x0, y0 = self._observed
-        self._observed = Observed(np.append(t0, t), np.vstack([x0, x]), np.append(y0, y)).latest(MOST)
+        self._latest.append((t, x, y))
         self._seen += 1
-        if self.is_ready and self._seen > _GROWTH * self._fitted_at:
-            self._fitted_at = self._seen
-            with self._blas.limit(limits=1):
-                self._parameters = fitted(_standardised(self._observed).latest(_FITTED_ON), self._parameters)
 
     def best_point(self, pending: Array, now: float, beta: float, rng: Any) -> Array:
         """See `best_point`."""
+        standardised = _standardised(self.observed)
         with self._blas.limit(limits=1):
-            return best_point(_standardised(self._observed), self._parameters, pending, now, beta, rng)
+            if self._seen > _GROWTH * self._fitted_at:
+                self._fitted_at = self._seen
+                self._parameters = fitted(standardised.latest(_FITTED_ON), self._parameters)
+            return best_point(standardised, self._parameters, pending, now, beta, rng)
 
 
 def kernel(parameters: Array, a: Observed, b: Observed) -> Array:

@@ -59,13 +59,28 @@ def test_what_a_copy_gains_is_counted_from_what_it_copied() -> None:
     copy = StubTrial("t1", exploit.config)
     scheduler.on_trial_start(copy)
     report(scheduler, copy, 2, 1.0)
-    learned = scheduler._bandit._observed
+    learned = scheduler._bandit.observed
     assert learned.y.tolist() == pytest.approx([0.1])
     assert learned.x[0].tolist() == [exploit.config["lr"]]
 
 
 def test_told_the_same_history_it_proposes_the_same() -> None:
     assert played(pb2()) == played(pb2())
+
+
+def test_of_many_that_try_something_those_that_started_last_count() -> None:
+    def proposed(first: float, count: int) -> Any:
+        scheduler = pb2()
+        members = [StubTrial(f"t{at}", {"lr": first if at == 0 else at / count}) for at in range(count)]
+        for member in members:
+            scheduler.on_trial_add(member)
+            scheduler.on_trial_start(member)
+        for t in (1, 2, 3):
+            answers = [report(scheduler, member, t, t * at) for at, member in enumerate(reversed(members[-4:]))]
+        return [each.config["lr"] for each in answers if isinstance(each, Exploit)]
+
+    assert proposed(0.1, 210) == proposed(0.9, 210)
+    assert proposed(0.1, 5) != proposed(0.9, 5)
 
 
 def test_it_drives_a_population_through_accidents() -> None:
@@ -96,7 +111,7 @@ def test_the_gradient_of_the_likelihood_is_right() -> None:
 
 
 def test_a_bandit_keeps_the_latest_and_forgets_what_no_longer_holds() -> None:
-    bandit, generator = Bandit(1), np.random.default_rng(0)
+    bandit, generator = Bandit(), np.random.default_rng(0)
     for at in range(2 * MOST):
         x, best = generator.random(1), 0.2 if at < MOST else 0.8
         bandit.see(at / 8, x, -float(abs(x[0] - best)))
