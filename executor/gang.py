@@ -172,11 +172,15 @@ class Gangs:
 
     def until(self, limit: float | None = None) -> float | None:
         """How long to wait for events at most: until `limit`, or until `sift` is due even if there are none."""
+        if not self._gangs:
+            return limit
         times = [limit, *(gang.deadline for gang in self._gangs.values())]
         return min((time for time in times if time is not None), default=None)
 
     def sift(self, events: Iterable[Event], now: float) -> list[Event]:
         """What is told of `events`: of a gang rank 0's emissions, and one ending once every member has ended."""
+        if not self._gangs:
+            return list(events)
         told: list[Event] = []
         for event in events:
             if not isinstance(event, Ending) or event.call_id not in self._members:

@@ -77,7 +77,9 @@ class Experiment(Prospects):
         others = {**others, **self._tell(event)}
         commands += self._consequences(event, wall)
         commands += self._carry_out(others, event, wall)
-        return commands + [each for off in self.policies.take_switched_off() for each in self.handle(off, time, wall)]
+        for off in self.policies.take_switched_off():
+            commands += self.handle(off, time, wall)
+        return commands
 
     def replay(self, entry: Entry) -> None:
         """Take in an entry read back; the policies are told what they were told then, and their answers dropped."""
@@ -263,8 +265,10 @@ class Experiment(Prospects):
 
     def _consequences(self, event: Event, wall: float) -> list[Command]:
         """Handle the events that follow at once from `event`."""
-        following = [*self._following(event), *self._copies_following(event)]
-        return [command for each in following for command in self.handle(each, self.time, wall)]
+        commands: list[Command] = []
+        for each in self._following(event) + self._copies_following(event):
+            commands += self.handle(each, self.time, wall)
+        return commands
 
     def _following(self, event: Event) -> list[Event]:
         match event:
