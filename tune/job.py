@@ -59,6 +59,7 @@ class Job:
         plain = f"{self.trainable_name}_{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
         self.name = plain if self.run.name is None else self.run.name
         self.remarks: list[str] = []
+        self.picked: dict[str, str] = {}
         self._homes: dict[str, Home] = {}
         self.first_of_space = 0
         self.seed = int.from_bytes(os.urandom(4)) if self.tune.seed is None else self.tune.seed
@@ -146,9 +147,10 @@ class Job:
         own: tuple[str | None, str | None] = getattr(scheduler, "metric", None), getattr(scheduler, "mode", None)
         if not self.metrics and own[0] and own[1]:
             self.metrics, self.modes = (own[0],), (own[1],)
+        reasons = {"search": getattr(searcher, "why", None), "scheduler": getattr(scheduler, "why", None)}
+        self.picked = {name: why for name, why in reasons.items() if isinstance(why, str)}
         if self.run.verbose:
-            picked = {"search": searcher, "scheduler": scheduler}
-            self.remarks += [f"{name}: {why}" for name, each in picked.items() if (why := getattr(each, "why", ""))]
+            self.remarks += [f"{name}: {why}" for name, why in self.picked.items()]
         decisive = scheduler if not isinstance(scheduler, FIFOScheduler) else None
         constrained = tuple(dict.fromkeys(one.metric for one in self.outcome_constraints))
         time_attr = getattr(decisive, "time_attr", None)
@@ -197,6 +199,7 @@ class Job:
             "modes": list(self.modes),
             "outcome_constraints": [str(one) for one in self.outcome_constraints],
             "seed": self.seed,
+            "picked": self.picked,
             "recipe": {
                 "trainable": recipe.trainable_to_data(self.fitted.trainable),
                 "parameters": data.encode(self.fitted.parameters),

@@ -47,6 +47,7 @@ class Overview:
     front: Sequence[str] = ()
     holder: Mapping[str, Any] = field(default_factory=dict)
     switched_off: Sequence[SwitchedOff] = ()
+    picked: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
 
     @property
@@ -142,6 +143,7 @@ def _read(path: Path) -> Overview:
         front=[one.trial_id for one in grid.pareto_front()] if len(objectives.modes) > 1 else [],
         holder=holder or {},
         switched_off=grid.switched_off,
+        picked=grid.picked,
     )
 
 

@@ -66,6 +66,7 @@ def as_data(one: Overview) -> dict[str, Any]:
         "mode": one.mode,
         "best": best and {"trial_id": best.trial_id, "value": one.best_value, "config": best.config},
         "switched_off": [asdict(off) for off in one.switched_off],
+        "picked": dict(one.picked),
         "metrics": dict(one.objectives.modes),
         "outcome_constraints": [str(constraint) for constraint in one.objectives.constraints],
         "front": list(one.front),

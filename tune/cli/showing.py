@@ -90,8 +90,8 @@ def _facts(told: Overview) -> list[tuple[str, str]]:
         ("constraints", ", ".join(map(str, told.objectives.constraints))),
         ("best", best),
         ("front", _front(told.front)),
-        ("searcher", _policy(recipe, "search_alg")),
-        ("scheduler", _policy(recipe, "scheduler")),
+        ("searcher", _policy(recipe, "search_alg", told.picked.get("search"))),
+        ("scheduler", _policy(recipe, "scheduler", told.picked.get("scheduler"))),
         *(("without", switched_off_text(off)) for off in told.switched_off),
         ("seed", str(facts.get("seed", ""))),
         ("started", f"{duration_text(max(0.0, time.time() - told.created))} ago" if told.created else ""),
@@ -105,12 +105,13 @@ def _front(front: Sequence[str]) -> str:
     return ", ".join(front[:_MOST_OF_FRONT]) + more
 
 
-def _policy(recipe: dict[str, Any], key: str) -> str:
+def _policy(recipe: dict[str, Any], key: str, picked: str | None) -> str:
+    """What the user gave, and what was picked for him where that leaves something to pick."""
     given = recipe.get("tune", {}).get(key)
     if isinstance(given, dict) and "$object" in given:
         arguments = ", ".join(f"{name}={value}" for name, value in given.get("kwargs", {}).items())
-        return f"{given['$object'].rpartition(':')[2]}({arguments})"
-    return given if isinstance(given, str) else ""
+        given = f"{given['$object'].rpartition(':')[2]}({arguments})"
+    return ": ".join(part for part in (given, picked) if isinstance(part, str))
 
 
 def _print_trials(trials: Trials, ordered: Sequence[TrialRecord], wanted: Wanted) -> None:

@@ -214,6 +214,11 @@ class ResultGrid(ExperimentNames):
         return list(self._snapshot.switched_off)
 
     @property
+    def picked(self) -> dict[str, str]:
+        """What ``auto`` picked, and why, under ``search`` and ``scheduler``; empty when the user picked himself."""
+        return dict(self._snapshot.facts.get("picked", {}))
+
+    @property
     def num_errors(self) -> int:
         """How many trials failed for good."""
         return self._count(TrialState.ERROR)
