@@ -10,11 +10,13 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from executor.cluster import wire
 from executor.cluster.dialing import Dial, asked
 from executor.cluster.line import Line, Peer
+from executor.cluster.mail import ClusterMail
 from executor.cluster.nearby import NearChannel, Way
 from executor.cluster.protos import cluster as pb
 from executor.cluster.talks import Talks
@@ -22,7 +24,7 @@ from executor.cluster.versions import versions_here
 from executor.devices import Shares
 from executor.errors import ClusterError, ExecutorClosedError, InfeasibleRequestError
 from executor.hosting.bookings import Bookings, holds
-from executor.hosting.fleet import Arrival, Arrive, Fleet, NodeLost, Reported
+from executor.hosting.fleet import Arrival, Arrive, DriverGone, Fleet, NodeLost, Reported
 from executor.hosting.messages import Freed, Order
 from executor.hosting.questions import Questions
 from executor.messages import NodeDraining, Reservation, RoomAdded, RoomFreed
@@ -74,6 +76,14 @@ class ClusterFleet(Fleet):
         self._lock = threading.RLock()
         self._nodes: dict[str, Node] = {}
         self._talks = Talks(self._driver, lambda parcel: self._line.send(pb.FromDriver(parcel=parcel)))
+        self.mail = self._mail = ClusterMail(
+            self._driver,
+            lambda letter: self._line.send(pb.FromDriver(letter=letter)),
+            partial(asked, self._dial),
+            self._lock,
+            owner=owner(),
+            reads_all=bool(self._identity.controller),
+        )
         self._draining: set[str] = set()
         self._bookings = Bookings()
         self._asked: Questions[pb.Answered] = Questions()
@@ -128,6 +138,7 @@ class ClusterFleet(Fleet):
                 versions=versions_here(),
                 holdings=[wire.holding(holding) for holding in self._bookings.holdings()],
                 nodes=self._talks.nodes(),
+                peers=self._mail.sessions.names(),
             )
         return pb.FromDriver(hello=hello)
 
@@ -150,6 +161,21 @@ class ClusterFleet(Fleet):
                     self._talks.say_again(message.back.name)
             case "welcome":
                 self._take_welcome(message.welcome)
+            case _:
+                self._take_mail(message)
+
+    def _take_mail(self, message: pb.ToDriver) -> None:
+        match message.WhichOneof("what"):
+            case "letter":
+                with self._lock:
+                    written = self._mail.read(message.letter)
+                if written:
+                    self._arrive(written)
+            case "driver_back":
+                with self._lock:
+                    self._mail.sessions.say_again(message.driver_back.driver)
+            case "driver_left":
+                self._part(message.driver_left.driver)
 
     def _take_answer(self, answer: pb.Answered) -> None:
         """Book what we are given before anything else is heard: what we say to have is what the head says we have."""
@@ -170,6 +196,8 @@ class ClusterFleet(Fleet):
             self._nodes = {message.name: wire_node(message) for message in welcome.nodes}
             for name in self._talks.nodes():
                 self._talks.say_again(name)
+            for name in self._mail.sessions.names():
+                self._mail.sessions.say_again(name)
         self._leave(welcome.draining)
         self._welcomed.set()
         self._arrive([RoomAdded()])
@@ -186,11 +214,19 @@ class ClusterFleet(Fleet):
         if not first:
             for name in self._talks.nodes():
                 self._lose(name, self._refusal)
+            for name in self._mail.sessions.names():
+                self._part(name)
         threading.Thread(target=self._line.close, daemon=True).start()
 
     def _beat(self, number: int) -> None:
         with self._lock:
             self._talks.acknowledge()
+            self._mail.sessions.acknowledge()
+
+    def _part(self, driver: str) -> None:
+        with self._lock:
+            self._mail.sessions.end(driver)
+        self._arrive([DriverGone(driver)])
 
     # ----------------------------------------------------------------------------------------------------------- nodes
 

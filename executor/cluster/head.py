@@ -232,6 +232,10 @@ class Head:
                 agent = self._agents.get(message.parcel.node)
                 if agent is not None and message.parcel.driver == name:
                     agent.put_nowait(pb.ToAgent(parcel=message.parcel))
+            case "letter":
+                if message.letter.sender == name:
+                    self._state.wrote(name, message.letter.reader)
+                    _put(self._drivers, message.letter.reader, pb.ToDriver(letter=message.letter))
             case "beat":
                 outbox.put_nowait(pb.ToDriver(beat=message.beat))
             case "ask":

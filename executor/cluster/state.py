@@ -234,6 +234,7 @@ class HeadState:
             known = {one.reservation_id for one in hello.holdings}
             for number in [number for number in driver.holdings if number not in known]:
                 offers += self.given_back(driver.driver, number, now)
+        driver.peers.update(hello.peers)
         lost = [pb.NodeLost(name=name, why="it was lost while the driver was away") for name in gone]
         nodes = [wire.node(one.node, one.gpus) for one in self.agents.values() if one.node and one.takes_calls]
         draining = [_draining(one) for one in self.agents.values() if one.draining and one.name in driver.nodes]
@@ -251,6 +252,7 @@ class HeadState:
             ToDriver(driver.driver, pb.ToDriver(welcome=welcome)),
             *succession,
             *(ToAgent(name, back) for name in sorted(driver.nodes) if self._is_here(name)),
+            *self._tell_writers(driver.driver),
             *offers,
         ]
 
@@ -310,6 +312,26 @@ class HeadState:
         for holding in driver.holdings.values():
             self.holdings.give_back(holding)
         return self._to_drivers(pb.ToDriver(freed=pb.RoomFreed())) if driver.holdings else []
+
+    def wrote(self, driver: str, reader: str) -> None:
+        """A driver writes to another: it is told when that comes back, and when it is no more."""
+        self.drivers[driver].peers.add(reader)
+
+    def _tell_writers(self, reader: str) -> Iterator[Sending]:
+        """A driver is there, of whom others may have letters that it has not had."""
+        for driver in self.drivers.values():
+            if reader in driver.peers:
+                yield ToDriver(driver.driver, pb.ToDriver(driver_back=pb.DriverBack(driver=reader)))
+
+    def _tell_of_the_gone(self, now: float) -> Iterator[Sending]:
+        """Tell each driver which of those that it has written to are no more; after a restart, once all are back."""
+        if self._may_come_back(now):
+            return
+        here = {name for name, driver in self.drivers.items() if driver.leaving is None}
+        for driver in self.drivers.values():
+            for peer in sorted(driver.peers - here):
+                driver.peers.discard(peer)
+                yield ToDriver(driver.driver, pb.ToDriver(driver_left=pb.DriverLeft(driver=peer)))
 
     # --------------------------------------------------------------------------------------------------------- room
 
@@ -387,6 +409,7 @@ class HeadState:
             if driver.leaving is None and now - driver.heard_at > self.terms.driver_grace_s:
                 why = f"its driver was silent for {self.terms.driver_grace_s:g} s"
                 sendings += self.driver_leaves(driver.driver, why)
+        sendings += self._tell_of_the_gone(now)
         lapsed = [one for one in self.drivers.values() if 0 < one.claims_until < now]
         for one in lapsed:
             one.claims_until = 0.0

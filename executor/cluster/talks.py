@@ -5,20 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from executor.cluster import wire
 from executor.cluster.protos import cluster as pb
-from executor.cluster.session import Session, Stretch
+from executor.cluster.session import Stretch
+from executor.cluster.sessions import Sessions
 from executor.hosting.messages import Order, Report
-
-
-@dataclass(frozen=True, slots=True)
-class _Talk:
-    """A session with a node, and its name."""
-
-    session: Session = field(default_factory=Session)
-    name: str = field(default_factory=lambda: secrets.token_hex(4))
 
 
 class Talks:
@@ -27,15 +19,17 @@ class Talks:
     def __init__(self, driver: str, post: Callable[[pb.Parcel], None]) -> None:
         self._driver = driver
         self._post = post
-        self._talks: dict[str, _Talk] = {}
+        self._sessions = Sessions(self._carry)
+        self._names: dict[str, str] = {}
+        """What the session with each node is called: a node that was lost may still speak in the one before."""
         self._gathered: dict[str, list[bytes]] | None = None
 
     def __contains__(self, node: str) -> bool:
-        return node in self._talks
+        return node in self._sessions
 
     def nodes(self) -> list[str]:
         """The nodes with which there is a session."""
-        return list(self._talks)
+        return self._sessions.names()
 
     def send(self, node: str, order: Order) -> None:
         """Say something to a node."""
@@ -57,43 +51,39 @@ class Talks:
                 self._say(node, items)
 
     def _say(self, node: str, items: list[bytes]) -> None:
-        talk = self._talks.get(node)
-        if talk is None:
-            talk = self._talks[node] = _Talk()
-        self._carry(node, talk, talk.session.send(items))
+        if node not in self._sessions:
+            self._names[node] = secrets.token_hex(4)
+            self._sessions.begin(node)
+        self._sessions.send(node, items)
 
     def hear(self, parcel: pb.Parcel) -> list[Report]:
         """What a node says that is new. That of one that was lost does not count any more."""
-        talk = self._talks.get(parcel.node)
-        if talk is None or talk.name != parcel.session:
+        if self._names.get(parcel.node) != parcel.session:
             return []
-        items = talk.session.take(Stretch(parcel.first, parcel.seen, tuple(parcel.items)))
-        self._carry(parcel.node, talk, talk.session.flow() or talk.session.acknowledgement())
+        items = self._sessions.take(parcel.node, Stretch(parcel.first, parcel.seen, tuple(parcel.items)))
         return [wire.decode_report(item) for item in items]
 
     def say_again(self, node: str) -> None:
         """There is another connection to a node: what it may not have heard goes out once more."""
-        if (talk := self._talks.get(node)) is not None:
-            self._carry(node, talk, talk.session.again())
+        self._sessions.say_again(node)
 
     def acknowledge(self) -> None:
         """Tell every node how much was heard of it."""
-        for node, talk in self._talks.items():
-            self._carry(node, talk, talk.session.acknowledgement(now=True))
+        self._sessions.acknowledge()
 
     def end(self, node: str) -> bool:
         """Forget the session with a node that is lost; whether there was one."""
-        return self._talks.pop(node, None) is not None
+        self._names.pop(node, None)
+        return self._sessions.end(node)
 
-    def _carry(self, node: str, talk: _Talk, stretch: Stretch | None) -> None:
-        if stretch is not None:
-            self._post(
-                pb.Parcel(
-                    driver=self._driver,
-                    node=node,
-                    session=talk.name,
-                    first=stretch.first,
-                    seen=stretch.seen,
-                    items=stretch.items,
-                )
+    def _carry(self, node: str, stretch: Stretch) -> None:
+        self._post(
+            pb.Parcel(
+                driver=self._driver,
+                node=node,
+                session=self._names[node],
+                first=stretch.first,
+                seen=stretch.seen,
+                items=stretch.items,
             )
+        )

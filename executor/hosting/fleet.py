@@ -29,9 +29,48 @@ class NodeLost:
     why: str
 
 
-Arrival = Reported | NodeLost | NodeDraining | RoomFreed | RoomAdded
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Another driver has written to us."""
+
+    driver: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DriverGone:
+    """A driver that we have written to, or that has written to us, is no more, and reads nothing."""
+
+    driver: str
+
+
+Arrival = Reported | NodeLost | NodeDraining | RoomFreed | RoomAdded | Written | DriverGone
 
 Arrive = Callable[[Sequence[Arrival]], None]
+
+
+class Mail(ABC):
+    """The way to the other drivers of the same nodes. What they write arrives as `Written`, in order, each once."""
+
+    @abstractmethod
+    def find(self, controller: str) -> str | None:
+        """The driver that is this controller beside the head; None when none is just now.
+
+        Raises:
+            ClusterError: nobody can tell.
+        """
+
+    @abstractmethod
+    def have(self, controller: str, within_s: float) -> str:
+        """The driver that is this controller, which is started where there is none.
+
+        Raises:
+            ClusterError: it could not be had in time, or none is taken.
+        """
+
+    @abstractmethod
+    def write(self, driver: str, content: bytes) -> None:
+        """Write to a driver; to one that is no more it goes nowhere, and `DriverGone` arrives."""
 
 
 class Fleet(ABC):
@@ -43,6 +82,9 @@ class Fleet(ABC):
 
     waits_for_nodes = False
     """Whether a request that no node can hold is not refused at once."""
+
+    mail: Mail | None = None
+    """The way to other drivers, where there may be some."""
 
     @abstractmethod
     def open(self, arrive: Arrive) -> None:

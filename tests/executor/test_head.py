@@ -325,6 +325,31 @@ def test_so_it_does_when_the_head_was_started_again_too(agent_first: bool) -> No
     assert granted(head.asked("after@e", 2, ONE, 1)) is not None
 
 
+def test_who_wrote_to_a_driver_is_told_when_it_comes_back_and_when_it_is_no_more() -> None:
+    head = a_head()
+    for driver in ("d", "e"):
+        head.driver_came(pb.DriverHello(driver=driver), 0)
+    head.wrote("d", "e")
+    assert kinds(head.tick(1)) == []
+    back = [one for one in head.driver_came(pb.DriverHello(driver="e"), 2) if isinstance(one, ToDriver)]
+    assert [(one.driver, one.message.driver_back.driver) for one in back[1:]] == [("d", "e")]
+    head.driver_leaves("e", "it has left")
+    (left,) = head.tick(3)
+    assert isinstance(left, ToDriver)
+    assert (left.driver, left.message.driver_left.driver) == ("d", "e")
+    assert kinds(head.tick(4)) == []
+
+
+def test_a_new_head_says_that_a_driver_is_no_more_only_once_it_could_have_come_back() -> None:
+    head = a_head(epoch=2)
+    head.driver_came(pb.DriverHello(driver="d", peers=["e", "f"]), 0)
+    assert kinds(head.tick(1)) == []
+    assert kinds(head.driver_came(pb.DriverHello(driver="e"), 2)) == ["welcome", "driver_back"]
+    for second in range(3, 14):
+        told = head.tick(second)
+        assert [one.driver_left.driver for one in messages(told)] == (["f"] if second == 12 else [])
+
+
 def test_a_node_that_stopped_in_good_order_has_its_name_again_once_nobody_knows_it_as_lost() -> None:
     head = a_head()
     head.driver_came(pb.DriverHello(driver="d"), 0)

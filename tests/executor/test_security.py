@@ -331,9 +331,11 @@ def test_mutated_messages_are_refused_without_a_crash(
         monkeypatch.setattr(name, unpickled)
     chance = random.Random(7)
     hello = pb.AgentHello(host="h", incarnation="i", versions=pb.Versions(protocol=1))
+    driver_hello = pb.DriverHello(driver="d", nodes=["n"], peers=["e"])
+    letter = pb.Letter(sender="d", reader="e", first=1, items=[b"x"])
     seeds = [
         pb.AgentSays(messages=[pb.FromAgent(hello=hello), pb.FromAgent(beat=pb.Beat(number=1))]),
-        pb.DriverSays(messages=[pb.FromDriver(hello=pb.DriverHello(driver="d", nodes=["n"]))]),
+        pb.DriverSays(messages=[pb.FromDriver(hello=driver_hello), pb.FromDriver(letter=letter)]),
         pb.DrainRequest(node="n"),
         pb.RenewRequest(request=b"-----BEGIN CERTIFICATE REQUEST-----"),
         pb.InviteRequest(role="agent"),

@@ -318,23 +318,25 @@ class DriverHears(_message.Message):
     def __init__(self, messages: _Optional[_Iterable[_Union[ToDriver, _Mapping]]] = ...) -> None: ...
 
 class FromDriver(_message.Message):
-    __slots__ = ("hello", "beat", "parcel", "ask", "give_back", "goodbye")
+    __slots__ = ("hello", "beat", "parcel", "ask", "give_back", "goodbye", "letter")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     BEAT_FIELD_NUMBER: _ClassVar[int]
     PARCEL_FIELD_NUMBER: _ClassVar[int]
     ASK_FIELD_NUMBER: _ClassVar[int]
     GIVE_BACK_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    LETTER_FIELD_NUMBER: _ClassVar[int]
     hello: DriverHello
     beat: Beat
     parcel: Parcel
     ask: Ask
     give_back: GiveBack
     goodbye: Goodbye
-    def __init__(self, hello: _Optional[_Union[DriverHello, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., parcel: _Optional[_Union[Parcel, _Mapping]] = ..., ask: _Optional[_Union[Ask, _Mapping]] = ..., give_back: _Optional[_Union[GiveBack, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
+    letter: Letter
+    def __init__(self, hello: _Optional[_Union[DriverHello, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., parcel: _Optional[_Union[Parcel, _Mapping]] = ..., ask: _Optional[_Union[Ask, _Mapping]] = ..., give_back: _Optional[_Union[GiveBack, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., letter: _Optional[_Union[Letter, _Mapping]] = ...) -> None: ...
 
 class DriverHello(_message.Message):
-    __slots__ = ("driver", "owner", "experiment", "priority", "versions", "holdings", "nodes")
+    __slots__ = ("driver", "owner", "experiment", "priority", "versions", "holdings", "nodes", "peers")
     DRIVER_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     EXPERIMENT_FIELD_NUMBER: _ClassVar[int]
@@ -342,6 +344,7 @@ class DriverHello(_message.Message):
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     HOLDINGS_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
+    PEERS_FIELD_NUMBER: _ClassVar[int]
     driver: str
     owner: str
     experiment: str
@@ -349,7 +352,8 @@ class DriverHello(_message.Message):
     versions: Versions
     holdings: _containers.RepeatedCompositeFieldContainer[Holding]
     nodes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, driver: _Optional[str] = ..., owner: _Optional[str] = ..., experiment: _Optional[str] = ..., priority: _Optional[int] = ..., versions: _Optional[_Union[Versions, _Mapping]] = ..., holdings: _Optional[_Iterable[_Union[Holding, _Mapping]]] = ..., nodes: _Optional[_Iterable[str]] = ...) -> None: ...
+    peers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, driver: _Optional[str] = ..., owner: _Optional[str] = ..., experiment: _Optional[str] = ..., priority: _Optional[int] = ..., versions: _Optional[_Union[Versions, _Mapping]] = ..., holdings: _Optional[_Iterable[_Union[Holding, _Mapping]]] = ..., nodes: _Optional[_Iterable[str]] = ..., peers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Ask(_message.Message):
     __slots__ = ("number", "request", "avoid")
@@ -372,7 +376,7 @@ class Goodbye(_message.Message):
     def __init__(self) -> None: ...
 
 class ToDriver(_message.Message):
-    __slots__ = ("welcome", "beat", "parcel", "answered", "joined", "lost", "back", "freed", "refused", "draining")
+    __slots__ = ("welcome", "beat", "parcel", "answered", "joined", "lost", "back", "freed", "refused", "draining", "letter", "driver_back", "driver_left")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     BEAT_FIELD_NUMBER: _ClassVar[int]
     PARCEL_FIELD_NUMBER: _ClassVar[int]
@@ -383,6 +387,9 @@ class ToDriver(_message.Message):
     FREED_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
+    LETTER_FIELD_NUMBER: _ClassVar[int]
+    DRIVER_BACK_FIELD_NUMBER: _ClassVar[int]
+    DRIVER_LEFT_FIELD_NUMBER: _ClassVar[int]
     welcome: DriverWelcome
     beat: Beat
     parcel: Parcel
@@ -393,7 +400,10 @@ class ToDriver(_message.Message):
     freed: RoomFreed
     refused: Refused
     draining: NodeDraining
-    def __init__(self, welcome: _Optional[_Union[DriverWelcome, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., parcel: _Optional[_Union[Parcel, _Mapping]] = ..., answered: _Optional[_Union[Answered, _Mapping]] = ..., joined: _Optional[_Union[NodeJoined, _Mapping]] = ..., lost: _Optional[_Union[NodeLost, _Mapping]] = ..., back: _Optional[_Union[NodeBack, _Mapping]] = ..., freed: _Optional[_Union[RoomFreed, _Mapping]] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ..., draining: _Optional[_Union[NodeDraining, _Mapping]] = ...) -> None: ...
+    letter: Letter
+    driver_back: DriverBack
+    driver_left: DriverLeft
+    def __init__(self, welcome: _Optional[_Union[DriverWelcome, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., parcel: _Optional[_Union[Parcel, _Mapping]] = ..., answered: _Optional[_Union[Answered, _Mapping]] = ..., joined: _Optional[_Union[NodeJoined, _Mapping]] = ..., lost: _Optional[_Union[NodeLost, _Mapping]] = ..., back: _Optional[_Union[NodeBack, _Mapping]] = ..., freed: _Optional[_Union[RoomFreed, _Mapping]] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ..., draining: _Optional[_Union[NodeDraining, _Mapping]] = ..., letter: _Optional[_Union[Letter, _Mapping]] = ..., driver_back: _Optional[_Union[DriverBack, _Mapping]] = ..., driver_left: _Optional[_Union[DriverLeft, _Mapping]] = ...) -> None: ...
 
 class DriverWelcome(_message.Message):
     __slots__ = ("cluster", "epoch", "lease_s", "beat_s", "nodes", "lost", "draining")
@@ -454,6 +464,26 @@ class NodeDraining(_message.Message):
 class RoomFreed(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class Letter(_message.Message):
+    __slots__ = ("sender", "reader", "first", "seen", "items")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    READER_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    sender: str
+    reader: str
+    first: int
+    seen: int
+    items: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, sender: _Optional[str] = ..., reader: _Optional[str] = ..., first: _Optional[int] = ..., seen: _Optional[int] = ..., items: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class DriverLeft(_message.Message):
+    __slots__ = ("driver",)
+    DRIVER_FIELD_NUMBER: _ClassVar[int]
+    driver: str
+    def __init__(self, driver: _Optional[str] = ...) -> None: ...
 
 class Order(_message.Message):
     __slots__ = ("prepare", "hold", "free", "begin", "answer", "cancel", "kill", "ask_stacks", "ask_meeting", "ask_packages", "ship", "employ", "post", "nudge", "dismiss", "preload", "open_depot", "neighbour", "discard", "missing", "fill", "send")

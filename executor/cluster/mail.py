@@ -1,0 +1,92 @@
+"""What drivers of a cluster write to each other: a session for each two of them, carried by letters."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from executor.cluster.protos import cluster as pb
+from executor.cluster.session import Stretch
+from executor.cluster.sessions import Sessions
+from executor.errors import ClusterError
+from executor.hosting.fleet import Mail, Written
+
+_LOOK_S = 0.1
+
+
+class ClusterMail(Mail):
+    """The mail of `driver`. `post` brings a letter on its way, through the head; `ask` has the head answer a question.
+
+    A driver whose `reads_all` is false reads what those write that it has written to before, and nothing else: what it
+    reads may be opened in its process, which belongs to its user. `sessions` and `read` are used under the `lock`.
+    """
+
+    def __init__(
+        self,
+        driver: str,
+        post: Callable[[pb.Letter], None],
+        ask: Callable[[str, Any, Any], Any],
+        lock: threading.RLock,
+        *,
+        owner: str,
+        reads_all: bool,
+    ) -> None:
+        self._driver = driver
+        self._post = post
+        self._ask = ask
+        self._lock = lock
+        self._owner = owner
+        self._reads_all = reads_all
+        self.sessions = Sessions(self._carry)
+
+    def find(self, controller: str) -> str | None:
+        found: pb.StatusReply = self._ask("Status", pb.StatusRequest(), pb.StatusReply)
+        return next((one.driver for one in found.drivers if _is(one, controller)), None)
+
+    def have(self, controller: str, within_s: float) -> str:
+        until = time.monotonic() + within_s
+        asked = False
+        while (found := self.find(controller)) is None:
+            if not asked:
+                self._start(controller)
+                asked = True
+            elif time.monotonic() > until:
+                raise ClusterError(f"{controller!r} did not begin beside the head within {within_s:g} s")
+            time.sleep(_LOOK_S)
+        return found
+
+    def _start(self, controller: str) -> None:
+        request = pb.SubmitRequest(name=controller, owner=self._owner, again=True)
+        try:
+            self._ask("Submit", request, pb.SubmitReply)
+        except ClusterError:
+            known = self._ask("Status", pb.StatusRequest(), pb.StatusReply).controllers
+            if not any(one.name == controller for one in known):  # else somebody else has just asked for it
+                raise
+
+    def write(self, driver: str, content: bytes) -> None:
+        with self._lock:
+            if driver not in self.sessions:
+                self.sessions.begin(driver)
+            self.sessions.send(driver, [content])
+
+    def read(self, letter: pb.Letter) -> list[Written]:
+        """What is new in a letter."""
+        sender = letter.sender
+        if sender not in self.sessions:
+            if not self._reads_all:
+                return []
+            self.sessions.begin(sender)
+        items = self.sessions.take(sender, Stretch(letter.first, letter.seen, tuple(letter.items)))
+        return [Written(sender, item) for item in items]
+
+    def _carry(self, reader: str, stretch: Stretch) -> None:
+        self._post(
+            pb.Letter(sender=self._driver, reader=reader, first=stretch.first, seen=stretch.seen, items=stretch.items)
+        )
+
+
+def _is(driver: pb.DriverStatus, controller: str) -> bool:
+    return driver.connected and driver.driver.partition("@")[2] == controller

@@ -1,0 +1,106 @@
+"""Drivers write to each other through the head: in order, each once, whatever breaks; and are told of who is gone."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+
+import pytest
+
+from executor.cluster.fleet import ClusterFleet, Identity
+from executor.cluster.membership import Terms
+from executor.hosting.fleet import Arrival, DriverGone, Mail, Written
+from tests.executor.cluster_rig import Rig
+from tests.executor.conversation import DEADLINE_S
+
+TERMS = Terms(beat_s=0.2, lease_s=1.0, grace_s=0.2)
+
+
+class Correspondent:
+    """A driver, and the letters that it gets."""
+
+    def __init__(self, rig: Rig, controller: str = "") -> None:
+        self.fleet = ClusterFleet(rig.dial, Identity(controller=controller))
+        self.arrived: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+        self.fleet.open(lambda arrivals: [self.arrived.put(one) for one in arrivals])
+
+    @property
+    def mail(self) -> Mail:
+        assert self.fleet.mail is not None
+        return self.fleet.mail
+
+    def next(self) -> Written | DriverGone:
+        while not isinstance(found := self.arrived.get(timeout=DEADLINE_S), Written | DriverGone):
+            pass
+        return found
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    found = Rig(TERMS)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def two(rig: Rig) -> Iterator[tuple[Correspondent, Correspondent]]:
+    """A controller, and a driver that may write to it."""
+    there, here = Correspondent(rig, "post"), Correspondent(rig)
+    yield there, here
+    there.fleet.close()
+    here.fleet.close()
+
+
+def test_a_driver_finds_a_controller_and_has_its_answers(two: tuple[Correspondent, Correspondent]) -> None:
+    there, here = two
+    assert here.mail.find("nobody") is None
+    found = here.mail.have("post", 5)
+    here.mail.write(found, b"question")
+    asked = there.next()
+    assert isinstance(asked, Written)
+    assert asked.content == b"question"
+    large = bytes(5 * 2**20)  # more than one message of the head's takes
+    there.mail.write(asked.driver, large)
+    assert here.next() == Written(found, large)
+
+
+def test_letters_are_read_once_and_in_order_across_a_restart_of_the_head(
+    rig: Rig, two: tuple[Correspondent, Correspondent]
+) -> None:
+    there, here = two
+    found = here.mail.have("post", 5)
+    for number in range(300):
+        if number == 100:
+            rig.stop_head()
+        if number == 200:
+            rig.start_head()
+        here.mail.write(found, str(number).encode())
+    letters = [there.next() for _ in range(300)]
+    assert [one.content for one in letters if isinstance(one, Written)] == [str(n).encode() for n in range(300)]
+    there.mail.write(letters[0].driver, b"answer")
+    assert here.next() == Written(found, b"answer")
+
+
+def test_who_wrote_to_a_driver_that_has_left_is_told(two: tuple[Correspondent, Correspondent]) -> None:
+    there, here = two
+    found = here.mail.have("post", 5)
+    here.mail.write(found, b"question")
+    there.next()
+    there.fleet.close()
+    assert here.next() == DriverGone(found)
+    here.mail.write(found, b"another")
+    assert here.next() == DriverGone(found)
+
+
+def test_a_driver_reads_nothing_of_those_that_it_has_not_written_to(rig: Rig) -> None:
+    here, stranger, friend = Correspondent(rig), Correspondent(rig), Correspondent(rig, "post")
+    friends = here.mail.have("post", 5)
+    here.mail.write(friends, b"question")
+    asked = friend.next()
+    stranger.mail.write(asked.driver, b"open me")
+    stranger.mail.write(friends, b"are you done?")
+    friend.next()  # so what the stranger wrote before has been passed on too
+    friend.mail.write(asked.driver, b"answer")
+    assert here.next() == Written(friends, b"answer")
+    for one in (here, stranger, friend):
+        one.fleet.close()
