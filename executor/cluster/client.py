@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from executor.cluster.controllers import ACTORS, kind_of
 from executor.cluster.dialing import ASK_S, asked, dialer
 from executor.cluster.fleet import ClusterFleet, Identity, owner
 from executor.cluster.home import Place
@@ -128,3 +129,13 @@ def status(folder: Path, *, within_s: float = ASK_S) -> pb.StatusReply:
     """
     found: pb.StatusReply = ask(folder, "Status", pb.StatusRequest(), pb.StatusReply, within_s=within_s)
     return found
+
+
+def experiments(found: pb.StatusReply) -> list[pb.ControllerStatus]:
+    """Of a cluster's controllers those of experiments."""
+    return [one for one in found.controllers if not kind_of(one.name)]
+
+
+def namespaces(found: pb.StatusReply) -> dict[str, pb.ControllerStatus]:
+    """Those that have detached actors, by the namespaces of these."""
+    return {one.name.partition(":")[2]: one for one in found.controllers if kind_of(one.name) == ACTORS}

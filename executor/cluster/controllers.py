@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,7 +29,10 @@ _log = logging.getLogger(__name__)
 
 FOLDER = "controllers"
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+ACTORS = "actors"
+"""The kind of those that have actors which outlive their drivers; what follows it is a namespace."""
+
+_NAME = re.compile(r"([a-z]+:)?[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LOCK, _CONTENT, _ORDER, _STATE = "lock", "content", "order.json", "state.json"
 _HOLD_S, _LOOK_S = 5.0, 0.02
 _SOON_S, _LONGEST_PAUSE_S = 10.0, 60.0
@@ -48,12 +51,14 @@ class Order:
 class State:
     """How far a controller has come, in its own words: ``running``, then ``finished``, ``ended`` or ``failed``.
 
-    `place` is where it keeps what it does, a directory of the head's machine.
+    `place` is where it keeps what it does, a directory of the head's machine; `actors` are those that it has, by their
+    names, for drivers that may have gone.
     """
 
     state: str = "starting"
     why: str = ""
     place: str = ""
+    actors: Sequence[str] = ()
 
     @property
     def over(self) -> bool:
@@ -157,12 +162,13 @@ class _Started:
 class Controllers:
     """The head's: starts what is to run and does not. Not for many threads at a time.
 
-    `module` is what a controller runs, as ``python -m MODULE FOLDER``. One that dies rests before it is started again,
-    `pause_s` at first and twice as long each time that it dies soon; after `most_deaths` such deaths it has failed.
+    `modules` are what controllers run, as ``python -m MODULE FOLDER``, by their kind: what stands before a colon in
+    their names, nothing where there is none. One that dies rests before it is started again, `pause_s` at first and
+    twice as long each time that it dies soon; after `most_deaths` such deaths it has failed.
     """
 
     folder: Path
-    module: str
+    modules: Mapping[str, str]
     pause_s: float = 1.0
     most_deaths: int = 6
     _started: dict[str, _Started] = field(default_factory=dict)
@@ -282,7 +288,7 @@ class Controllers:
         log = os.open(post.folder / "controller.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             return subprocess.Popen(
-                [sys.executable, "-m", self.module, str(post.folder)],
+                [sys.executable, "-m", self.modules[kind_of(post.name)], str(post.folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -301,7 +307,14 @@ class Controllers:
     def _post(self, name: str) -> Post:
         if not _NAME.fullmatch(name):
             raise ClusterError(f"a detached experiment is called by letters, digits, '.', '_' and '-', not {name!r}")
+        if (kind := kind_of(name)) not in self.modules:
+            raise ClusterError(f"{name!r}: there are no controllers of the kind {kind!r} beside this head")
         return Post(self.folder / FOLDER / name)
+
+
+def kind_of(name: str) -> str:
+    """The kind of a controller: what stands before the colon in its name, nothing for an experiment's."""
+    return name.rpartition(":")[0]
 
 
 def _last_words(post: Post, died: _Started, deaths: int) -> str:

@@ -24,7 +24,7 @@ from executor.cluster.versions import versions_here
 from executor.devices import Shares
 from executor.errors import ClusterError, ExecutorClosedError, InfeasibleRequestError
 from executor.hosting.bookings import Bookings, holds
-from executor.hosting.fleet import Arrival, Arrive, DriverGone, Fleet, NodeLost, Reported
+from executor.hosting.fleet import Arrival, Arrive, Dismissed, DriverGone, Fleet, NodeLost, Reported
 from executor.hosting.messages import Freed, Order
 from executor.hosting.questions import Questions
 from executor.messages import NodeDraining, Reservation, RoomAdded, RoomFreed
@@ -216,6 +216,7 @@ class ClusterFleet(Fleet):
                 self._lose(name, self._refusal)
             for name in self._mail.sessions.names():
                 self._part(name)
+            self._arrive([Dismissed(why)])
         threading.Thread(target=self._line.close, daemon=True).start()
 
     def _beat(self, number: int) -> None:

@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 
 _Done = TypeVar("_Done")
 
+_TAKES_NONE = "this head was started with --no-controllers: it takes no detached experiments and no detached actors"
 _WAS_STOPPED = "the cluster was stopped"
 _LAST_WORDS_S = 0.2
 _LEAVE_S = 5.0
@@ -321,7 +322,7 @@ class Head:
         """What comes of having something done about controllers, which touches the disk."""
         controllers = self._household.controllers
         if controllers is None:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this head takes no detached experiments")
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _TAKES_NONE)
             raise AssertionError("abort raises")
         try:
             async with self._controllers_lock:

@@ -42,18 +42,17 @@ class ClusterMail(Mail):
         self.sessions = Sessions(self._carry)
 
     def find(self, controller: str) -> str | None:
-        found: pb.StatusReply = self._ask("Status", pb.StatusRequest(), pb.StatusReply)
-        return next((one.driver for one in found.drivers if _is(one, controller)), None)
+        return _driver_of(self._status(), controller)
 
     def have(self, controller: str, within_s: float) -> str:
         until = time.monotonic() + within_s
-        asked = False
-        while (found := self.find(controller)) is None:
-            if not asked:
+        while (found := _driver_of(known := self._status(), controller)) is None:
+            state = _state_of(known, controller)
+            if state is None or state.state not in ("starting", "running"):
                 self._start(controller)
-                asked = True
             elif time.monotonic() > until:
-                raise ClusterError(f"{controller!r} did not begin beside the head within {within_s:g} s")
+                why = state.why or "its log beside the head may say why"
+                raise ClusterError(f"{controller!r} did not begin beside the head within {within_s:g} s: {why}")
             time.sleep(_LOOK_S)
         return found
 
@@ -62,9 +61,12 @@ class ClusterMail(Mail):
         try:
             self._ask("Submit", request, pb.SubmitReply)
         except ClusterError:
-            known = self._ask("Status", pb.StatusRequest(), pb.StatusReply).controllers
-            if not any(one.name == controller for one in known):  # else somebody else has just asked for it
-                raise
+            if _state_of(self._status(), controller) is None:
+                raise  # else somebody else has just asked for it, or the one before has not quite ended
+
+    def _status(self) -> pb.StatusReply:
+        found: pb.StatusReply = self._ask("Status", pb.StatusRequest(), pb.StatusReply)
+        return found
 
     def write(self, driver: str, content: bytes) -> None:
         with self._lock:
@@ -88,5 +90,10 @@ class ClusterMail(Mail):
         )
 
 
-def _is(driver: pb.DriverStatus, controller: str) -> bool:
-    return driver.connected and driver.driver.partition("@")[2] == controller
+def _driver_of(found: pb.StatusReply, controller: str) -> str | None:
+    connected = (one.driver for one in found.drivers if one.connected)
+    return next((driver for driver in connected if driver.partition("@")[2] == controller), None)
+
+
+def _state_of(found: pb.StatusReply, controller: str) -> pb.ControllerStatus | None:
+    return next((one for one in found.controllers if one.name == controller), None)

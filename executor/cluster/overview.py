@@ -81,4 +81,5 @@ def _controller(post: Post) -> pb.ControllerStatus:
         place=said.place,
         created=order.created,
         pid=pid or 0,
+        actors=said.actors,
     )

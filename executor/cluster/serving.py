@@ -24,7 +24,7 @@ import grpc
 from executor import devices
 from executor.cluster import clock
 from executor.cluster.agent import Agent, Machine, reachable_address
-from executor.cluster.controllers import Controllers
+from executor.cluster.controllers import ACTORS, Controllers
 from executor.cluster.dialing import asked, dialer, mutual
 from executor.cluster.head import SERVER_OPTIONS, Head, Household
 from executor.cluster.home import Home, Place
@@ -45,6 +45,9 @@ from executor.resources import Resources
 
 _log = logging.getLogger(__name__)
 
+_CARETAKER = "executor.library.caretaker"
+"""What has the actors that outlive their drivers."""
+
 _MARK = "AUDITION_AGENT"
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 _LOOK_S = 0.02
@@ -60,7 +63,8 @@ _RENEW_LOOK_S = 600.0
 def serve_head(folder: Path, host: str, port: int, terms: Terms, controller: str = "") -> None:
     """Be the head of the cluster in `folder` until a signal or a `Stop` ends it. `port` + 1 is the doorkeeper's.
 
-    `controller` is the module that detached experiments are run by; without one none are taken.
+    `controller` is the module that detached experiments are run by; without one neither they nor detached actors are
+    taken.
 
     Raises:
         ClusterError: another head runs from the folder, or a port is taken.
@@ -120,7 +124,8 @@ async def run_head(
             names.hosts, names.free = counts, free
             home.keep_names()
 
-    controllers = Controllers(home.folder, controller) if controller else None
+    modules = {"": controller, ACTORS: _CARETAKER}
+    controllers = Controllers(home.folder, modules) if controller else None
     head = Head(state, Household(Guard(home.denied), invite, doorkeeper.certify, keep, controllers, home.folder))
     keeping = asyncio.create_task(_keep_door(doorkeeper, listener, partial(door, host, door_port), home))
     Place(_told_to_others(host), port, door_port, os.getpid()).save(home.folder)

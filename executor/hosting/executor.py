@@ -12,7 +12,7 @@ from typing import assert_never
 from executor.errors import ExecutorClosedError, InfeasibleRequestError
 from executor.framing import Sealed, opened, seal
 from executor.gang import Gangs, log_of, ranks_of
-from executor.hosting.fleet import Arrival, DriverGone, Fleet, NodeLost, Reported, Written
+from executor.hosting.fleet import Arrival, Dismissed, DriverGone, Fleet, NodeLost, Reported, Written
 from executor.hosting.gathering import Beginning, Gathering
 from executor.hosting.messages import (
     Allocated,
@@ -343,8 +343,8 @@ class RemoteExecutor(TrialExecutor):
                 yield arrival
             case NodeLost(node, why):
                 yield from self._lose(node, why)
-            case Written() | DriverGone():
-                pass  # trials have nothing to say to other drivers
+            case Written() | DriverGone() | Dismissed():
+                pass  # trials have nothing to say to other drivers, and whose nodes are lost hears of that
             case Emitted() | Returned() | Raised() | Died():
                 yield self._ended(arrival)
             case _:

@@ -44,7 +44,14 @@ class DriverGone:
     driver: str
 
 
-Arrival = Reported | NodeLost | NodeDraining | RoomFreed | RoomAdded | Written | DriverGone
+@dataclass(frozen=True, slots=True)
+class Dismissed:
+    """We will never be served again. `why` is a sentence."""
+
+    why: str
+
+
+Arrival = Reported | NodeLost | NodeDraining | RoomFreed | RoomAdded | Written | DriverGone | Dismissed
 
 Arrive = Callable[[Sequence[Arrival]], None]
 

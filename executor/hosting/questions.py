@@ -34,8 +34,11 @@ class Questions(Generic[Answer]):
             self._open[question.number] = question
             return question
 
-    def wait(self, question: Question[Answer], timeout_s: float) -> Answer | None:
-        """The answer; None when none came in time, or none ever will. Nobody waits for it any more afterwards."""
+    def wait(self, question: Question[Answer], timeout_s: float | None) -> Answer | None:
+        """The answer; None when none came in time (None: whenever it comes), or none ever will.
+
+        Nobody waits for it any more afterwards.
+        """
         try:
             return question.answer.get(timeout=timeout_s)
         except queue.Empty:

@@ -55,6 +55,10 @@ class Shipping:
         name.update(repr((preload, sorted(variables.items()), modules)).encode())
         return Prepare(name.hexdigest(), pickled, preload, variables, _surroundings(), modules, folder)
 
+    def given(self, code: Sequence[Shipped]) -> tuple[dict[str, str], tuple[Shipped, ...]]:
+        """The variables that a program with such code of its own finds set, and all code that it finds."""
+        return dict(self._variables), (*code, *self._along)
+
     def ship(self, node: str, shipment: Prepare) -> None:
         """Send a program to a node that has not been sent it yet, after the packages that it needs."""
         if shipment.digest not in self._programs[node]:

@@ -82,7 +82,7 @@ def _no_room() -> bool:
     return False
 
 
-def _ignore(worker: Worker) -> None:
+def _ignore(_: Any) -> None:
     """Until somebody wants to know."""
 
 
@@ -100,19 +100,29 @@ class Actors:
         self.find_room: Callable[[], bool] = _no_room
         self.on_more: Callable[[Worker], None] = _ignore
         """Told when a worker of which calls stand still is sent more, which may not."""
+        self.on_nameless: Callable[[str], None] = _ignore
+        """Told when no actor has a name any more."""
 
     # Life.
 
     def create(self, number: int, plan: ActorPlan, creation: Creation) -> None:
-        """A new actor; it is needed once, by whoever created it."""
+        """A new actor; it is needed once, by whoever created it, and if it is detached also until it dies."""
         actor = self.all[number] = Actor(number, plan, creation)
         entry = self._objects.add(number)
         entry.on_forgotten = lambda: self._forgotten(actor)
+        if plan.is_detached:
+            self._objects.keep(number)
         for needed in (*creation.values, *creation.inside):
             self._objects.keep(needed)
         if plan.registered_name is not None:
             self.named[plan.registered_name] = number
         self._objects.when_all_settled(creation.values, lambda: self._line_up(actor))
+
+    def adopt(self, number: int, plan: ActorPlan, creation: Creation, worker: Worker) -> None:
+        """An actor that is there already, in this worker, which somebody else starts again if it is to be."""
+        actor = self.all[number] = Actor(number, plan, creation)
+        self._objects.add(number).on_forgotten = lambda: self._forgotten(actor)
+        actor.worker, worker.actor, actor.state, actor.restarts_left = worker, actor, State.ALIVE, 0
 
     def _line_up(self, actor: Actor) -> None:
         if actor.state is State.DEAD:
@@ -259,6 +269,7 @@ class Actors:
         name = actor.plan.registered_name
         if name is not None and self.named.get(name) == actor.number:
             del self.named[name]
+            self.on_nameless(name)
         held = [call for calls in actor.blocked_callers.values() for call in calls]
         for call in [*actor.calls, *held]:
             self._fail(call, error)
@@ -267,6 +278,8 @@ class Actors:
         for needed in (*actor.creation.values, *actor.creation.inside):
             self._objects.drop(needed)
         self._objects.free(actor.creation.arguments)
+        if actor.plan.is_detached:
+            self._objects.drop(actor.number)
         if actor.number not in self._objects.entries:
             self.all.pop(actor.number, None)
 

@@ -20,7 +20,7 @@ from executor.library.hub import Hub
 from executor.library.machine import Machine
 from executor.library.mistakes import made_of
 from executor.library.opening import check_address, check_opening, offer_of
-from executor.library.plans import Code, Surrounding, check_reach
+from executor.library.plans import Code, Surrounding, check_namespace
 from executor.library.refs import ObjectRef, ObjectRefGenerator, number_of
 from executor.library.runtime import become, current, existing
 from executor.library.serving import Leave
@@ -45,6 +45,7 @@ def init(
     object_store_memory: int | None = None,
     spill_directory: str | None = None,
     runtime_env: Mapping[str, Any] | None = None,
+    namespace: str = "default",
     log_to_driver: bool = True,
     ignore_reinit_error: bool = False,
 ) -> Context:
@@ -66,6 +67,7 @@ def init(
         spill_directory: a folder for that; a temporary one by default.
         runtime_env: the default of the option `runtime_env`. To a cluster's nodes its folder and modules are sent, up
             to 200 MiB each, but for what matches its `excludes`; all that runs there has them and its variables.
+        namespace: of a cluster, where detached actors are created and looked for that do not say otherwise.
         log_to_driver: show here what tasks and actors print, each line with the process that printed it.
         ignore_reinit_error: do nothing when it is open already.
 
@@ -87,10 +89,11 @@ def init(
         "object_store_memory": object_store_memory, "spill_directory": spill_directory, "runtime_env": runtime_env,
     }  # fmt: skip
     made_of(check_opening, given)
+    check_namespace(namespace)
     check_address(address, given)
     surrounding = surrounding_of(runtime_env, Resources())
     backend = _backend_at(address, given, surrounding)
-    hub = Hub(backend, log_to_driver=log_to_driver)
+    hub = Hub(backend, log_to_driver=log_to_driver, namespace=namespace)
     hub.surrounding = surrounding if backend.is_here else replace(surrounding, code=Code())
     become(hub)
     _tell_joblib()
@@ -308,19 +311,28 @@ def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
 
 
 def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
-    """The handle of the live actor that was created with this name, by any process of this driver.
+    """The handle of the live actor that has this name: one of this driver's, or of a cluster's detached ones.
+
+    Args:
+        name: as it was created with, by any process of this driver, or by any driver with ``lifetime="detached"``.
+        namespace: where to look, among detached actors alone; by default among this driver's, then in its namespace.
 
     Raises:
-        ValueError: there is none; or a namespace is given: names are those of one driver's actors.
+        ValueError: there is none; or a namespace is given, and this is no cluster.
+        ClusterError: the cluster's head cannot be asked just now.
     """
-    check_reach(namespace=namespace)
+    check_namespace(namespace)
     runtime = current()
-    number, description = runtime.ask("get_actor", name)
+    number, description = runtime.ask("get_actor", name, namespace)
     return ActorHandle(runtime.own(number), description)
 
 
 def list_named_actors() -> list[str]:
-    """The names of the live actors that have one, in alphabetical order."""
+    """The names of the live actors that have one, this driver's and the detached ones of its namespace, sorted.
+
+    Raises:
+        ClusterError: the cluster's head cannot be asked just now.
+    """
     return list(current().ask("actor_names"))
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from executor.depot.store import Place, Store
 from executor.interrupts import Interrupts
 from executor.library.ledger import Lease, Ledger
 from executor.library.plans import Code, Surrounding
 from executor.messages import Event
+
+if TYPE_CHECKING:
+    from executor.hosting.fleet import Mail
 
 
 class WorkerLink(Protocol):
@@ -42,6 +45,10 @@ def call_of(number: int) -> str:
     return f"worker-{number}"
 
 
+def _ignore(*_: Any) -> None:
+    """Until somebody wants to know."""
+
+
 class Backend(ABC):
     """Workers' processes. What several steps need in one piece holds `lock`.
 
@@ -57,6 +64,14 @@ class Backend(ABC):
     """Told when there may be room that there was not before, for another reason than that a lease has ended."""
     ledger: Ledger
     store: Store
+    mail: Mail | None = None
+    """The way to other drivers of the same nodes, where there may be some."""
+    on_written: Callable[[str, bytes], None] = staticmethod(_ignore)
+    """Told, under the lock, what another driver writes."""
+    on_driver_gone: Callable[[str], None] = staticmethod(_ignore)
+    """Told, under the lock, that a driver that we have written to is no more."""
+    on_dismissed: Callable[[str], None] = staticmethod(_ignore)
+    """Told, under the lock, why we will never be served again."""
     folder: str
     """A folder that goes with us."""
     node = ""

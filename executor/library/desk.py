@@ -22,12 +22,15 @@ from executor.library.workers import Worker
 from executor.resources import Request, Resources
 
 if TYPE_CHECKING:
+    from executor.library.abroad import Found
     from executor.library.hub import Hub
 
 T = TypeVar("T")
 
 Answer = Callable[[bool, Any], bool]
 """Takes ``True`` and the value, or ``False`` and the exception; whether anybody still wanted it."""
+
+_NAMESPACES = "there are some only for the drivers of a cluster, and not for its detached actors. Leave it out"
 
 _BLOCKING = frozenset({"outcomes", "outcomes_awaited", "wait", "next_item", "stand_still"})
 
@@ -174,6 +177,16 @@ class Desk:
         worker, place = hub.workers.all.get(caller), place_of(creation.arguments)
         if worker is not None and place is not None:
             worker.places.discard(place.segment)  # it is the actor's now, which may outlive the worker
+        if plan.is_detached and hub.backend.is_here:
+            raise ValueError(
+                f"actor {plan.plan.name}: lifetime='detached' is for a cluster's nodes, which outlive their drivers. "
+                f"Leave it out, or open the executor by init('grpc://HOST:PORT')"
+            )
+        if plan.is_detached and hub.abroad is not None:
+            self._adopt(caller, answer, number, partial(hub.abroad.create, plan, creation))
+            return
+        if plan.namespace is not None:
+            raise ValueError(f"namespace={plan.namespace!r}: {_NAMESPACES}")
         name = plan.registered_name
         if name is not None and name in hub.actors.named:
             hub.objects.free(creation.arguments)
@@ -194,9 +207,14 @@ class Desk:
             worker.held[number] += 1
         answer(True, (number, creation.description))
 
-    def _get_actor(self, caller: int, call: int, answer: Answer, name: str) -> None:
+    def _get_actor(self, caller: int, call: int, answer: Answer, name: str, namespace: str | None = None) -> None:
         hub = self._hub
-        number = hub.actors.named.get(name)
+        number = hub.actors.named.get(name) if namespace is None else None
+        if number is None and hub.abroad is not None:
+            self._adopt(caller, answer, hub.new_numbers(1), partial(hub.abroad.find, name, namespace))
+            return
+        if namespace is not None:
+            raise ValueError(f"namespace={namespace!r}: {_NAMESPACES}")
         if number is None:
             known = ", ".join(map(repr, sorted(hub.actors.named))) or "none"
             raise ValueError(f"there is no actor of the name {name!r}; there are: {known}")
@@ -205,11 +223,33 @@ class Desk:
             hub.workers.all[caller].held[number] += 1
         answer(True, (number, hub.actors.all[number].creation.description))
 
+    def _adopt(self, caller: int, answer: Answer, number: int, find: Callable[[], Found]) -> None:
+        """Answer with the actor of another driver's that is found, aside, known here as `number` if it is new."""
+
+        def adopt(found: Found) -> tuple[int, bytes]:
+            hub = self._hub
+            assert hub.abroad is not None
+            adopted = hub.abroad.adopt(found, number)
+            if (worker := hub.workers.all.get(caller)) is not None:
+                worker.held[adopted] += 1
+            elif caller:
+                hub.objects.drop(adopted)  # it has ended while it waited
+            return adopted, found.description
+
+        self._aside(answer, find, adopt)
+
     def _actor_names(self, caller: int, call: int, answer: Answer) -> None:
-        answer(True, sorted(self._hub.actors.named))
+        hub = self._hub
+        if hub.abroad is None:
+            answer(True, sorted(hub.actors.named))
+        else:
+            self._aside(answer, hub.abroad.names, lambda others: sorted({*hub.actors.named, *others}))
 
     def _kill_actor(self, caller: int, call: int, answer: Answer, number: int, restart: bool) -> None:
-        actor = self._hub.actors.all.get(number)
+        actor, abroad = self._hub.actors.all.get(number), self._hub.abroad
+        if actor is not None and abroad is not None and abroad.has(actor):
+            self._aside(answer, partial(abroad.kill, actor, restart=restart), lambda _: None)
+            return
         if actor is not None:
             self._hub.actors.kill(actor, "it was killed by executor.kill", restart=restart)
         answer(True, None)
@@ -354,6 +394,8 @@ class Desk:
     def _worker_of(self, caller: int, call: int, answer: Answer, number: int) -> None:
         """The worker that an actor, or a call, runs in, and the names of its calls in the order they were sent."""
         actor: Actor | None = self._hub.actors.all.get(number)
+        if actor is not None and self._hub.abroad is not None and self._hub.abroad.has(actor):
+            raise ExecutorError(f"actor {actor.name}: stacks of a detached actor are not to be had from other drivers")
         running = self._hub.calls.open.get(number)
         worker = actor.worker if actor is not None else running.worker if running is not None else None
         answer(True, None if worker is None else (worker.number, [one.plan.name for one in worker.running.values()]))

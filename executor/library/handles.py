@@ -19,7 +19,7 @@ from executor.library.plans import (
     ActorPlan,
     Plan,
     check_names,
-    check_reach,
+    detached,
     labels_of,
     merged,
     resources_of,
@@ -139,14 +139,19 @@ class ActorClass:
             InfeasibleRequestError: no node can ever hold it.
             ProgramNotPicklableError: the class cannot be sent to another process.
             TypeError: an argument cannot.
-            ValueError: there is an actor of this name already; or `get_if_exists` without a name; or code of its
-                `runtime_env` is too large to be sent to a cluster's nodes.
+            ValueError: there is an actor of this name already; or `get_if_exists`, or a lifetime, without a name; or a
+                lifetime where there is no cluster; or code of its `runtime_env` is too large to be sent to nodes.
+            ClusterError: it is to be detached, and the cluster's head cannot be asked, or takes no controllers.
             OSError: that cannot be read.
         """
         runtime = current()
         plan = self._plan
         if plan.get_if_exists and plan.registered_name is None:
             raise ValueError("get_if_exists=True is for an actor with a name: give name=... too, or leave it out")
+        if plan.is_detached and plan.registered_name is None:
+            raise ValueError(
+                "lifetime='detached' is for an actor with a name, by which others find it: give name=... too"
+            )
         if "runtime_env" not in self._options:
             surrounding = runtime.surrounding.handed_down(plan.plan.surrounding)
             plan = replace(plan, plan=replace(plan.plan, surrounding=surrounding))
@@ -248,9 +253,9 @@ def actor_plan_of(kind: type, options: Mapping[str, Any]) -> ActorPlan:
     """How an actor of a class lives.
 
     Raises:
-        ValueError: an option is not of its kind, or asks for what reaches past the driver.
+        ValueError: an option is not of its kind, or does not go with another.
     """
-    check_reach(options.get("lifetime"), options.get("namespace"))
+    is_detached = detached(options)
     resources = resources_of(options, 0)
     spot, inherits = placed(options)
     name = options.get("name")
@@ -270,6 +275,8 @@ def actor_plan_of(kind: type, options: Mapping[str, Any]) -> ActorPlan:
             strategy=strategy_of(options, "PACK" if resources else "SPREAD"),  # many actors hold nothing
         ),
         registered_name=name,
+        is_detached=is_detached,
+        namespace=options.get("namespace"),
         get_if_exists=bool(options.get("get_if_exists", False)),
         max_restarts=restarts,
         max_task_retries=_tries(options.get("max_task_retries"), 0),

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from executor.depot.store import Place
 from executor.errors import (
@@ -43,6 +43,9 @@ from executor.library.values import pack_value, place_of
 from executor.library.workers import Worker, Workers
 from executor.messages import DeathCause, Died, Raised
 
+if TYPE_CHECKING:
+    from executor.library.abroad import Abroad
+
 _DROPS_S = 0.25
 _SLEEP_S = 0.05
 _SOON_S = 0.01
@@ -56,7 +59,8 @@ _rows = itertools.count(1 << 48)  # times `MOST_RETURNS`: past all numbers that 
 class Hub(Runtime):
     """See the module. Everything that it holds is changed under the lock of its pool."""
 
-    def __init__(self, backend: Backend, *, log_to_driver: bool = True) -> None:
+    def __init__(self, backend: Backend, *, log_to_driver: bool = True, namespace: str | None = None) -> None:
+        """`namespace` is that of the detached actors that are other drivers' for us; None for a caretaker of some."""
         super().__init__()
         self.backend = backend
         self.lock, self.ledger, self.store = backend.lock, backend.ledger, backend.store
@@ -71,6 +75,7 @@ class Hub(Runtime):
         self.tasks = Tasks(self.calls, self.workers, self.ledger, self.groups, self._find_room)
         self.actors = Actors(self.calls, self.workers, self.ledger)
         self.actors.find_room, self.actors.on_more = self._find_room, self._weigh
+        self.abroad = None if namespace is None else _abroad(self, namespace)
         self.desk = Desk(self)
         self._dropped: deque[int] = deque()
         self.drop = self._dropped.append
@@ -160,7 +165,11 @@ class Hub(Runtime):
         if worker is None or self._closed:
             return
         self._take_endings()
-        cause = self._causes.pop(call_of(worker.number), DeathCause(killed="it was let go of"))
+        self.bury(link, self._causes.pop(call_of(worker.number), DeathCause(killed="it was let go of")))
+
+    def bury(self, link: WorkerLink, cause: DeathCause) -> None:
+        """A worker is no more."""
+        worker = self.workers.all[link.number]
         self.workers.forget(worker)
         if worker.unready is not None:
             self._end_unready(worker)
@@ -454,3 +463,14 @@ class Hub(Runtime):
 
     def disown(self) -> None:
         self._closed = True
+
+
+def _abroad(hub: Hub, namespace: str) -> Abroad | None:
+    """The actors of other drivers, where there are such."""
+    if hub.backend.mail is None:
+        return None
+    from executor.library.abroad import Abroad  # what it needs of the cluster nobody needs on one machine
+    from executor.library.nodes import Nodes
+
+    assert isinstance(hub.backend, Nodes), "only its nodes have other drivers"
+    return Abroad(hub, hub.backend, hub.backend.mail, namespace)

@@ -24,7 +24,7 @@ from executor.depot.depot import Key
 from executor.depot.store import Place, Store
 from executor.errors import ExecutorClosedError
 from executor.framing import Sealed, opened, seal
-from executor.hosting.fleet import Arrival, Fleet, NodeLost, Reported
+from executor.hosting.fleet import Arrival, Dismissed, DriverGone, Fleet, NodeLost, Reported, Written
 from executor.hosting.messages import (
     Allocated,
     AskStacks,
@@ -118,6 +118,7 @@ class Nodes(Backend):
         self.ledger = self._tenancy = FleetLedger(fleet, self._tell_of_room, self._shipping.unfit)
         self.store = Store(store_bytes or int(here.usable_memory() * _STORE_SHARE), self.folder, self.folder)
         self._fleet = fleet
+        self.mail = fleet.mail
         self._depots = Depots(fleet.send, self.store, store_bytes or 0)
         self._shipments = {Code(): self._shipping.shipment(Host(), {})}
         self._preloaded: list[str] = []
@@ -174,6 +175,22 @@ class Nodes(Backend):
             sent = packed(code)
             with self.lock:
                 self._shipments[code] = self._shipping.shipment(Host(), {}, sent)
+
+    def shipped(self, code: Code) -> tuple[dict[str, str], tuple[Shipped, ...]]:
+        """The variables and the code that workers with this code of their own find, as they are sent.
+
+        Raises:
+            ValueError: it is too large to be sent, or empty.
+            OSError: it cannot be read.
+        """
+        return self._shipping.given(packed(code))
+
+    def take_over(self, shipped: Sequence[Shipped]) -> Code:
+        """Have code for workers as another driver has sent it; what it is called here."""
+        code = Code(modules=tuple(one.package.digest for one in shipped))
+        if code not in self._shipments:
+            self._shipments[code] = self._shipping.shipment(Host(), {}, shipped)
+        return code
 
     def preload(self, modules: list[str]) -> None:
         self._preloaded += modules
@@ -263,6 +280,17 @@ class Nodes(Backend):
                 _log.warning("%s: what runs there goes on until it ends, and no more is sent there", why)
                 self._tenancy.leave_node(node)
                 self.on_draining(node)
+            case Written() | DriverGone() | Dismissed():
+                self._take_from_afar(arrival)
+
+    def _take_from_afar(self, arrival: Written | DriverGone | Dismissed) -> None:
+        match arrival:
+            case Written(driver, content):
+                self.on_written(driver, content)
+            case DriverGone(driver):
+                self.on_driver_gone(driver)
+            case Dismissed(why):
+                self.on_dismissed(why)
 
     def _hear(self, report: Report) -> None:
         match report:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from executor.library.plans import bundles_of, check_reach
+from executor.library.plans import bundles_of
 from executor.library.refs import ObjectRef, number_of
 from executor.library.runtime import current
 from executor.resources import Request, Resources
@@ -69,7 +69,10 @@ def placement_group(
         InfeasibleRequestError: this machine can never hold them, for example ``STRICT_SPREAD`` over two nodes.
         ValueError: a bundle or the strategy is none, or a lifetime is given.
     """
-    check_reach(lifetime)
+    if lifetime not in (None, "non_detached"):
+        raise ValueError(
+            f"lifetime={lifetime!r}: placement groups end with their driver, also on a cluster. Leave it out"
+        )
     request = Request(bundles_of(bundles), strategy)
     runtime = current()
     number = runtime.new_numbers(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ _COMMON_OPTIONS = (
     "placement_group_capture_child_tasks", "resources", "runtime_env", "scheduling_strategy",
 )  # fmt: skip
 
+
+_NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _OWN_OPTIONS = {"CPU": "num_cpus", "cpu": "num_cpus", "GPU": "num_gpus", "gpu": "num_gpus", "memory": "memory"}
 
@@ -129,6 +132,10 @@ class ActorPlan:
 
     plan: Plan
     registered_name: str | None = None
+    is_detached: bool = False
+    """Whether it outlives its driver, on a cluster, known by its name in a namespace."""
+    namespace: str | None = None
+    """None for that of its driver."""
     get_if_exists: bool = False
     max_restarts: int = 0
     max_task_retries: int = 0
@@ -226,21 +233,35 @@ def labels_of(options: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(labels.items()))
 
 
-def check_reach(lifetime: Any = None, namespace: Any = None) -> None:
-    """Raise for what is to reach past its driver: nothing does, on one machine and on a cluster.
+def detached(options: Mapping[str, Any]) -> bool:
+    """Whether an actor is to outlive its driver.
 
     Raises:
-        ValueError: says what to do instead.
+        ValueError: there is no such lifetime; or a namespace is given, and only detached actors are in one.
     """
-    if lifetime not in (None, "non_detached"):
+    lifetime, namespace = options.get("lifetime"), options.get("namespace")
+    if lifetime not in (None, "non_detached", "detached"):
+        raise ValueError(f"lifetime must be 'detached' or left out, got {lifetime!r}")
+    is_detached = lifetime == "detached"
+    if namespace is not None and not is_detached:
         raise ValueError(
-            f"lifetime={lifetime!r}: actors and placement groups end with their driver, also on a cluster. Leave it "
-            f"out, and let that driver run for as long as they are needed"
+            f"namespace={namespace!r}: only detached actors are in one, and no other driver sees the names of the "
+            f"others. Leave it out, or give lifetime='detached'"
         )
-    if namespace is not None:
+    check_namespace(namespace)
+    return is_detached
+
+
+def check_namespace(namespace: Any) -> None:
+    """Raise for what cannot be the name of a namespace.
+
+    Raises:
+        ValueError: says so.
+    """
+    if namespace is not None and not (isinstance(namespace, str) and _NAMESPACE.fullmatch(namespace)):
         raise ValueError(
-            f"namespace={namespace!r}: names are those of one driver's actors, also on a cluster, and no other "
-            f"driver sees them. Leave it out"
+            f"namespace must be at most 64 letters, digits, '.', '_' and '-', the first a letter or a digit, got "
+            f"{namespace!r}"
         )
 
 

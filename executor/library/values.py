@@ -139,6 +139,13 @@ def _views(place: Place, path: str) -> list[memoryview]:
     return [memory[begin:end] for begin, end in place.spans]
 
 
+def inlined(packed: Packed, path: str) -> Packed:
+    """A value that lies in a place, whose file is at `path`, with what lies there."""
+    body, place, numbers = cast(tuple[bytes, Place, tuple[int, ...]], packed)
+    buffers = tuple(map(bytes, _views(place, path)))
+    return (body, buffers, numbers) if body else (buffers[0], buffers[1:], numbers)
+
+
 def size_of(place: Place) -> int:
     """How many bytes of the place are in use."""
     return place.spans[-1][1] if place.spans else place.size

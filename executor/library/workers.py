@@ -33,14 +33,14 @@ class Worker:
         "waits", "where",
     )  # fmt: skip
 
-    def __init__(self, surrounding: Surrounding, lease: Lease, where: str) -> None:
+    def __init__(self, surrounding: Surrounding, lease: Lease | None, where: str) -> None:
         self.number = 0
         self.link: WorkerLink
         self.where = where
         """The node that it is on, if there are several."""
-        self.node = lease.node
+        self.node = "" if lease is None else lease.node
         self.surrounding = surrounding
-        self.lease: Lease | None = lease
+        self.lease = lease
         self.actor: Actor | None = None
         self.running: dict[int, Call] = {}
         self.known: set[str] = set()

@@ -27,7 +27,7 @@ def heads(tmp_path: Path) -> Iterator[Callable[[], Controllers]]:
     made: list[Controllers] = []
 
     def make() -> Controllers:
-        made.append(Controllers(tmp_path, PROGRAM, pause_s=0.01, most_deaths=2))
+        made.append(Controllers(tmp_path, {"": PROGRAM, "test": PROGRAM}, pause_s=0.01, most_deaths=2))
         return made[-1]
 
     yield make
@@ -170,6 +170,13 @@ def test_a_name_is_given_once_and_cannot_be_a_path(controllers: Controllers) -> 
             controllers.submit(name, "me", b"", again=False)
     with pytest.raises(ClusterError, match="there is: e"):
         controllers.end("f", "me")
+
+
+def test_the_kind_in_a_name_says_what_runs(controllers: Controllers) -> None:
+    controllers.submit("test:e", "me", b"finish", again=False)
+    looks_until(controllers, "test:e", lambda post: post.state.state == "finished")
+    with pytest.raises(ClusterError, match="'other:e': there are no controllers of the kind 'other'"):
+        controllers.submit("other:e", "me", b"finish", again=False)
 
 
 def test_nobody_else_may_read_what_a_controller_is_given(controllers: Controllers) -> None:

@@ -22,6 +22,7 @@ from tests.tune.trainables import DEADLINE_S
 
 AUDITION = (sys.executable, "-c", "from tune.cli import main; main()")
 LEASE_S = 2.0
+CONTROLLERS = ("tune.detached", "executor.library.caretaker")
 
 
 class Cluster:
@@ -79,7 +80,7 @@ class Cluster:
             return False
 
     def processes(self, what: str) -> dict[int, str]:
-        """The cluster's processes of a kind (head, node, agent, tune.detached): their ids and command lines."""
+        """The cluster's processes of a kind (head, node, agent, a controller's module): their ids and command lines."""
         found = {}
         for entry in Path("/proc").iterdir():
             try:
@@ -87,7 +88,7 @@ class Cluster:
             except (OSError, UnicodeDecodeError):
                 continue
             if (
-                {"executor.cluster", "tune.detached"} & set(line)
+                {"executor.cluster", *CONTROLLERS} & set(line)
                 and what in line
                 and any(str(self.state) in word for word in line)
             ):
@@ -126,9 +127,10 @@ class Cluster:
             for pid in self.processes(what):
                 _end(pid, signal.SIGTERM)
         self.wait_for_none("head")
-        for pid in self.processes("tune.detached"):  # which no head starts again
-            _end(pid, signal.SIGKILL)
-        self.wait_for_none("agent", "tune.detached")
+        for what in CONTROLLERS:  # which no head starts again
+            for pid in self.processes(what):
+                _end(pid, signal.SIGKILL)
+        self.wait_for_none("agent", *CONTROLLERS)
         del os.environ["AUDITION_STATE"]
 
 

@@ -46,7 +46,7 @@ def start(  # noqa: PLR0913 - each is an option of the command line
     lease_s: Annotated[float, typer.Option(help="Seconds that a node goes on without hearing the head.")] = 10.0,
     controllers: Annotated[
         bool,
-        typer.Option("--controllers/--no-controllers", help="Whether detached experiments may live here."),
+        typer.Option("--controllers/--no-controllers", help="Whether detached experiments and actors may live here."),
     ] = True,
     foreground: Foreground = False,
     debug: Debug = False,

@@ -170,13 +170,18 @@ def show_status(name: str | None, *, as_json: bool) -> None:
                 for one in found.drivers
             ],
         )
-    if found.controllers:
+    if experiments := client.experiments(found):
         typer.echo()
-        rows = [
-            [one.name, one.owner, f"{one.state}: {one.why}" if one.why else one.state, one.place]
-            for one in found.controllers
-        ]
+        rows = [[one.name, one.owner, _told(one), one.place] for one in experiments]
         print_table(("detached", "owner", "state", "directory, beside the head"), rows)
+    if namespaces := client.namespaces(found):
+        typer.echo()
+        rows = [[name, _told(one), ", ".join(one.actors)] for name, one in namespaces.items()]
+        print_table(("namespace", "state", "detached actors"), rows)
+
+
+def _told(one: pb.ControllerStatus) -> str:
+    return f"{one.state}: {one.why}" if one.why else one.state
 
 
 def _state_of(node: pb.NodeStatus) -> str:
@@ -227,7 +232,11 @@ def _as_data(found: pb.StatusReply) -> dict[str, Any]:
                 "created": one.created,
                 "pid": one.pid or None,
             }
-            for one in found.controllers
+            for one in client.experiments(found)
+        ],
+        "namespaces": [
+            {"namespace": name, "state": one.state, "why": one.why, "actors": list(one.actors), "pid": one.pid or None}
+            for name, one in client.namespaces(found).items()
         ],
     }
 

@@ -35,15 +35,15 @@ def detached() -> Iterator[Detached]:
     from executor.cluster.security.credentials import cluster_folder, known_clusters
 
     for cluster in known_clusters():
-        for one in _controllers(cluster_folder(cluster)):
+        for one in _experiments(cluster_folder(cluster)):
             yield Detached(one.name, one.state, one.why, cluster, one.place)
 
 
-def _controllers(folder: Path) -> Sequence[pb.ControllerStatus]:
+def _experiments(folder: Path) -> Sequence[pb.ControllerStatus]:
     from executor.cluster import client
 
     try:
-        return client.status(folder, within_s=_ASK_S).controllers
+        return client.experiments(client.status(folder, within_s=_ASK_S))
     except ClusterError:
         return ()
 

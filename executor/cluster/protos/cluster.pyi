@@ -1022,7 +1022,7 @@ class StatusReply(_message.Message):
     def __init__(self, cluster: _Optional[str] = ..., epoch: _Optional[int] = ..., up_s: _Optional[float] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., drivers: _Optional[_Iterable[_Union[DriverStatus, _Mapping]]] = ..., controllers: _Optional[_Iterable[_Union[ControllerStatus, _Mapping]]] = ...) -> None: ...
 
 class ControllerStatus(_message.Message):
-    __slots__ = ("name", "owner", "state", "why", "place", "created", "pid")
+    __slots__ = ("name", "owner", "state", "why", "place", "created", "pid", "actors")
     NAME_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -1030,6 +1030,7 @@ class ControllerStatus(_message.Message):
     PLACE_FIELD_NUMBER: _ClassVar[int]
     CREATED_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
+    ACTORS_FIELD_NUMBER: _ClassVar[int]
     name: str
     owner: str
     state: str
@@ -1037,7 +1038,8 @@ class ControllerStatus(_message.Message):
     place: str
     created: float
     pid: int
-    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., state: _Optional[str] = ..., why: _Optional[str] = ..., place: _Optional[str] = ..., created: _Optional[float] = ..., pid: _Optional[int] = ...) -> None: ...
+    actors: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., state: _Optional[str] = ..., why: _Optional[str] = ..., place: _Optional[str] = ..., created: _Optional[float] = ..., pid: _Optional[int] = ..., actors: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
     __slots__ = ("name", "state", "capacity", "free", "silent_s", "reservations", "gpus_lost")

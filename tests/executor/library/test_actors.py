@@ -318,23 +318,6 @@ def test_a_named_actor_is_found_by_its_name_also_from_tasks(ray: Any) -> None:
         ray.get_actor("the one")
 
 
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        ({"lifetime": "detached", "name": "x"}, "'detached': actors and placement groups end with their driver"),
-        ({"namespace": "n"}, "'n': names are those of one driver's actors"),
-    ],
-)
-def test_what_reaches_past_the_driver_is_refused(ray: Any, options: dict[str, Any], text: str) -> None:
-    with pytest.raises(ValueError, match=text):
-        ray.remote(Counter).options(**options)
-
-
-def test_a_name_is_looked_for_in_no_other_namespace(ray: Any) -> None:
-    with pytest.raises(ValueError, match="'n': names are those of one driver's actors"):
-        ray.get_actor("x", namespace="n")
-
-
 def test_an_actor_that_asks_for_more_than_there_is_is_refused_at_once(ray: Any) -> None:
     with pytest.raises(InfeasibleRequestError, match="gpu 9"):
         ray.remote(num_gpus=9)(Counter).remote()
