@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from executor.hosting.runtime_env import Shipped
 from executor.library.creation import Creation
 from executor.library.definitions import Definition
 from executor.library.plans import ActorPlan
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,15 @@ class Creations:
         self._path(name).unlink(missing_ok=True)
 
     def all(self) -> Iterator[Made]:
-        """Those that there are."""
+        """Those that there are; one that cannot be read, as after an update of ours, is said to be gone."""
         for path in sorted(self._folder.glob("[!.]*")):
-            made: Made = pickle.loads(read_secret(path))  # noqa: S301 - written by us, in a folder of ours
-            yield made
+            try:
+                made: Made = pickle.loads(read_secret(path))  # noqa: S301 - written by us, in a folder of ours
+            except Exception:  # noqa: BLE001 - whatever it is, the others are to be there
+                _log.exception("an actor is gone: what it takes to create it again cannot be read")
+                path.unlink()
+            else:
+                yield made
 
     def clear(self) -> None:
         """Have none."""

@@ -115,6 +115,8 @@ def status_of(hub: Hub, free: Resources) -> Status:
         )  # fmt: skip
     processes = []
     for worker in hub.workers.all.values():
+        if worker.lease is None and not worker.pid:
+            continue  # a detached actor's, which is its caretaker's process
         if worker.actor is not None:
             work = f"actor {worker.actor.name}"
         else:

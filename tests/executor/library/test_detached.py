@@ -272,8 +272,9 @@ def test_an_actor_that_dies_is_started_again_if_it_may_be(rig: Rig) -> None:
     with driver(rig):
         mine = Detached.options(name="tough", max_restarts=1, max_task_retries=1).remote()
         executor.get(mine.add.remote())
-        os.kill(executor.get(mine.pid.remote()), 9)
+        executor.kill(mine, no_restart=False)
         assert executor.get(mine.add.remote()) == 1
+        assert executor.status().processes == ()
         os.kill(executor.get(mine.pid.remote()), 9)
         with pytest.raises(ActorDiedError, match="ended by SIGKILL"):
             executor.get(mine.add.remote())
@@ -291,6 +292,7 @@ def test_of_a_caretaker_that_dies_the_next_creates_those_again_that_may_be_resta
         executor.kill(ended)
         holds(lambda: first.names() == ("kept", "once"), "the third has ended")
         first.close()
+        (tmp_path / "brief" / "unreadable").write_bytes(b"of another version")
         with pytest.raises(ActorDiedError, match="the process beside the head that kept it is gone"):
             executor.get(once.add.remote())
         second = caretaker(rig, tmp_path, "brief")
