@@ -302,6 +302,7 @@ class HeadState:
         return [
             Noted(f"driver {driver} is gone: {why}"),
             *(ToAgent(name, end) for name in sorted(found.leaving)),
+            *self._part(driver),
             *self._forget_if_left(found),
         ]
 
@@ -324,14 +325,19 @@ class HeadState:
                 yield ToDriver(driver.driver, pb.ToDriver(driver_back=pb.DriverBack(driver=reader)))
 
     def _tell_of_the_gone(self, now: float) -> Iterator[Sending]:
-        """Tell each driver which of those that it has written to are no more; after a restart, once all are back."""
-        if self._may_come_back(now):
+        """Tell drivers who is not here that they write to; after a restart, once it is late for who was here before."""
+        if self.epoch > 1 and now < self._started_at + self.terms.driver_grace_s:
             return
-        here = {name for name, driver in self.drivers.items() if driver.leaving is None}
+        written_to = set().union(*(driver.peers for driver in self.drivers.values()))
+        for name in sorted(written_to - self.drivers.keys()):
+            yield from self._part(name)
+
+    def _part(self, gone: str) -> Iterator[Sending]:
+        """A driver is no more, of whom others wait for answers."""
         for driver in self.drivers.values():
-            for peer in sorted(driver.peers - here):
-                driver.peers.discard(peer)
-                yield ToDriver(driver.driver, pb.ToDriver(driver_left=pb.DriverLeft(driver=peer)))
+            if gone in driver.peers:
+                driver.peers.discard(gone)
+                yield ToDriver(driver.driver, pb.ToDriver(driver_left=pb.DriverLeft(driver=gone)))
 
     # --------------------------------------------------------------------------------------------------------- room
 

@@ -333,11 +333,11 @@ def test_who_wrote_to_a_driver_is_told_when_it_comes_back_and_when_it_is_no_more
     assert kinds(head.tick(1)) == []
     back = [one for one in head.driver_came(pb.DriverHello(driver="e"), 2) if isinstance(one, ToDriver)]
     assert [(one.driver, one.message.driver_back.driver) for one in back[1:]] == [("d", "e")]
-    head.driver_leaves("e", "it has left")
-    (left,) = head.tick(3)
-    assert isinstance(left, ToDriver)
+    (left,) = [one for one in head.driver_leaves("e", "it has left") if isinstance(one, ToDriver)]
     assert (left.driver, left.message.driver_left.driver) == ("d", "e")
-    assert kinds(head.tick(4)) == []
+    assert kinds(head.tick(3)) == []
+    head.wrote("d", "e")
+    assert kinds(head.tick(4)) == ["driver_left"]
 
 
 def test_a_new_head_says_that_a_driver_is_no_more_only_once_it_could_have_come_back() -> None:
@@ -345,9 +345,13 @@ def test_a_new_head_says_that_a_driver_is_no_more_only_once_it_could_have_come_b
     head.driver_came(pb.DriverHello(driver="d", peers=["e", "f"]), 0)
     assert kinds(head.tick(1)) == []
     assert kinds(head.driver_came(pb.DriverHello(driver="e"), 2)) == ["welcome", "driver_back"]
-    for second in range(3, 14):
+    for second in range(3, 62):
+        for driver in ("d", "e"):
+            head.driver_spoke(driver, second)
         told = head.tick(second)
-        assert [one.driver_left.driver for one in messages(told)] == (["f"] if second == 12 else [])
+        assert [one.driver_left.driver for one in messages(told)] == (["f"] if second == 60 else [])
+    head.wrote("d", "e")
+    assert "driver_left" in kinds(head.driver_leaves("e", "it has left"))
 
 
 def test_a_node_that_stopped_in_good_order_has_its_name_again_once_nobody_knows_it_as_lost() -> None:

@@ -36,7 +36,7 @@ class Brought:
         return [os.environ["TOLD"], executor.get(told.remote())]
 """
 
-TERMS = Terms(beat_s=0.2, lease_s=2.0, grace_s=0.5)
+TERMS = Terms(beat_s=0.2, lease_s=2.0, grace_s=0.5, driver_grace_s=10)
 
 
 class Counter:
@@ -282,28 +282,6 @@ def test_an_actor_that_dies_is_started_again_if_it_may_be(rig: Rig) -> None:
             executor.get_actor("tough")
 
 
-def test_of_a_caretaker_that_dies_the_next_creates_those_again_that_may_be_restarted(rig: Rig, tmp_path: Path) -> None:
-    first = caretaker(rig, tmp_path, "brief")
-    with driver(rig, "brief"):
-        once = Detached.options(name="once").remote(5)
-        kept = Detached.options(name="kept", max_restarts=-1).remote(10)
-        ended = Detached.options(name="ended", max_restarts=-1).remote(20)
-        assert executor.get([one.add.remote() for one in (once, kept, ended)]) == [6, 11, 21]
-        executor.kill(ended)
-        holds(lambda: first.names() == ("kept", "once"), "the third has ended")
-        first.close()
-        (tmp_path / "brief" / "unreadable").write_bytes(b"of another version")
-        with pytest.raises(ActorDiedError, match="the process beside the head that kept it is gone"):
-            executor.get(once.add.remote())
-        second = caretaker(rig, tmp_path, "brief")
-        assert executor.get(executor.get_actor("kept").add.remote()) == 11
-        with pytest.raises(ActorDiedError, match="the process beside the head that kept it is gone"):
-            executor.get(kept.add.remote())
-        with pytest.raises(ValueError, match="no actor of the name 'once'; there are: 'kept'"):
-            executor.get_actor("once")
-        second.close()
-
-
 def test_only_a_cluster_has_some() -> None:
     with executor.init(num_cpus=1):
         with pytest.raises(ValueError, match="lifetime='detached' is for a cluster's nodes"):
@@ -328,7 +306,29 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], te
 def test_room_is_free_again_once_it_was_killed(rig: Rig) -> None:
     with driver(rig):
         several = [Detached.options(name=f"number {number}").remote() for number in range(4)]
-        assert executor.get([one.add.remote() for one in several]) == [1] * 4
+        assert executor.get([one.add.remote() for one in several], timeout=DEADLINE_S) == [1] * 4
         for one in several:
             executor.kill(one)
         holds(lambda: executor.available_resources().get("CPU") == 4.0, "they hold nothing any more")
+
+
+def test_of_a_caretaker_that_dies_the_next_creates_those_again_that_may_be_restarted(rig: Rig, tmp_path: Path) -> None:
+    first = caretaker(rig, tmp_path, "brief")
+    with driver(rig, "brief"):
+        once = Detached.options(name="once").remote(5)
+        kept = Detached.options(name="kept", max_restarts=-1).remote(10)
+        ended = Detached.options(name="ended", max_restarts=-1).remote(20)
+        assert executor.get([one.add.remote() for one in (once, kept, ended)]) == [6, 11, 21]
+        executor.kill(ended)
+        holds(lambda: first.names() == ("kept", "once"), "the third has ended")
+        first.close()
+        (tmp_path / "brief" / "unreadable").write_bytes(b"of another version")
+        with pytest.raises(ActorDiedError, match="the process beside the head that kept it is gone"):
+            executor.get(once.add.remote())
+        second = caretaker(rig, tmp_path, "brief")
+        assert executor.get(executor.get_actor("kept").add.remote()) == 11
+        with pytest.raises(ActorDiedError, match="the process beside the head that kept it is gone"):
+            executor.get(kept.add.remote())
+        with pytest.raises(ValueError, match="no actor of the name 'once'; there are: 'kept'"):
+            executor.get_actor("once")
+        second.close()
