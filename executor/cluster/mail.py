@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -40,6 +41,7 @@ class ClusterMail(Mail):
         self._owner = owner
         self._reads_all = reads_all
         self.sessions = Sessions(self._carry)
+        self._names: dict[str, str] = {}
 
     def find(self, controller: str) -> str | None:
         return _driver_of(self._status(), controller)
@@ -71,22 +73,33 @@ class ClusterMail(Mail):
     def write(self, driver: str, content: bytes) -> None:
         with self._lock:
             if driver not in self.sessions:
-                self.sessions.begin(driver)
+                self._begin(driver, secrets.token_hex(4))
             self.sessions.send(driver, [content])
 
     def read(self, letter: pb.Letter) -> list[Written]:
         """What is new in a letter."""
         sender = letter.sender
-        if sender not in self.sessions:
+        if sender not in self.sessions or self._names[sender] != letter.session:
             if not self._reads_all:
                 return []
-            self.sessions.begin(sender)
+            self._begin(sender, letter.session)  # anew where we were taken for gone meanwhile
         items = self.sessions.take(sender, Stretch(letter.first, letter.seen, tuple(letter.items)))
         return [Written(sender, item) for item in items]
 
+    def _begin(self, driver: str, name: str) -> None:
+        self._names[driver] = name
+        self.sessions.begin(driver)
+
     def _carry(self, reader: str, stretch: Stretch) -> None:
         self._post(
-            pb.Letter(sender=self._driver, reader=reader, first=stretch.first, seen=stretch.seen, items=stretch.items)
+            pb.Letter(
+                sender=self._driver,
+                reader=reader,
+                session=self._names[reader],
+                first=stretch.first,
+                seen=stretch.seen,
+                items=stretch.items,
+            )
         )
 
 

@@ -104,3 +104,19 @@ def test_a_driver_reads_nothing_of_those_that_it_has_not_written_to(rig: Rig) ->
     assert here.next() == Written(friends, b"answer")
     for one in (here, stranger, friend):
         one.fleet.close()
+
+
+def test_who_was_wrongly_taken_for_gone_is_written_to_anew(two: tuple[Correspondent, Correspondent]) -> None:
+    there, here = two
+    found = here.mail.have("post", 5)
+    for content in (b"one", b"two"):
+        here.mail.write(found, content)
+        there.next()
+    here.fleet._part(found)
+    assert here.next() == DriverGone(found)
+    here.mail.write(found, b"three")
+    asked = there.next()
+    assert isinstance(asked, Written)
+    assert asked.content == b"three"
+    there.mail.write(asked.driver, b"answer")
+    assert here.next() == Written(found, b"answer")

@@ -466,18 +466,20 @@ class RoomFreed(_message.Message):
     def __init__(self) -> None: ...
 
 class Letter(_message.Message):
-    __slots__ = ("sender", "reader", "first", "seen", "items")
+    __slots__ = ("sender", "reader", "first", "seen", "items", "session")
     SENDER_FIELD_NUMBER: _ClassVar[int]
     READER_FIELD_NUMBER: _ClassVar[int]
     FIRST_FIELD_NUMBER: _ClassVar[int]
     SEEN_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
     sender: str
     reader: str
     first: int
     seen: int
     items: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, sender: _Optional[str] = ..., reader: _Optional[str] = ..., first: _Optional[int] = ..., seen: _Optional[int] = ..., items: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    session: str
+    def __init__(self, sender: _Optional[str] = ..., reader: _Optional[str] = ..., first: _Optional[int] = ..., seen: _Optional[int] = ..., items: _Optional[_Iterable[bytes]] = ..., session: _Optional[str] = ...) -> None: ...
 
 class DriverLeft(_message.Message):
     __slots__ = ("driver",)
