@@ -222,6 +222,8 @@ def _held(job: Job, resume: bool) -> Iterator[Held]:
         if not resume:
             _refuse_taken(job)
         with publishing.claiming(job.home) as claim:
+            if claim is not None and not resume:  # another may have ended while it was waited for
+                _refuse_taken(job)
             if resume and job.home.is_published:
                 publishing.bring_up_to_date(job.home)
             yield Held(hold.token, claim)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -37,10 +38,30 @@ def test_another_machine_is_refused_while_the_run_shows_that_it_lives(address: s
         second = Claim(address, machine(tmp_path, "b"), beat_s=1.0)
         with pytest.raises(ExperimentBusyError, match="is run by process"), second:
             pass
-    with Claim(address, machine(tmp_path, "b"), beat_s=NEVER_S):
+    with Claim(address, machine(tmp_path, "b"), beat_s=NEVER_S):  # which has not to wait for one that has ended
         pass
-    assert remote.files(address) == []
     assert not list(tmp_path.rglob(NAME))
+
+
+def test_one_that_was_taken_for_dead_finds_that_it_is_anothers_also_when_that_has_ended(
+    address: str, tmp_path: Path
+) -> None:
+    with Claim(address, machine(tmp_path, "a"), beat_s=NEVER_S) as sleeping:
+        say(address, {**OTHERS, "ended": True})
+        with pytest.raises(ExperimentBusyError, match="taken up by process 7"):
+            sleeping.check()
+
+
+def test_one_that_cannot_be_read_just_now_is_waited_for_where_nothing_was_run_before(
+    address: str, tmp_path: Path
+) -> None:
+    remote.write(f"{address}/{NAME}", b"")
+    second = Claim(address, machine(tmp_path, "b"), beat_s=1.0)
+    saying = threading.Timer(0.3, say, (address, OTHERS))
+    saying.start()
+    with pytest.raises(ExperimentBusyError, match="is run by process 7"), second:
+        pass
+    saying.join()
 
 
 def test_one_that_is_heard_of_no_more_gives_way(address: str, tmp_path: Path, caplog) -> None:

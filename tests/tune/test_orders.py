@@ -29,6 +29,7 @@ from tune.machine.events import (
     Reply,
     ResizeDropped,
     SaveBegun,
+    Saved,
     SaveFailed,
     SaveNow,
     Start,
@@ -695,3 +696,37 @@ def test_journals_of_before_stand_as_they_did() -> None:
     bench.report(offers=True)
     bench.happen(Interrupted("t0"))
     assert bench.state() == "PAUSED"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_save_that_was_under_way_already_is_not_taken_for_the_one_that_a_trial_is_to_leave_with(fails: bool) -> None:
+    bench = Bench(scheduler=Script(t0_2=Pause("waits")))
+    bench.start()
+    assert bench.answer(offers=True) == SaveNow()
+    bench.happen(SaveBegun("t0", 1, 8))
+    earlier = CheckpointRef("checkpoints/t0/000001-1", 1, 10)
+    assert bench.answer(offers=True) == SaveNow()
+    bench.happen(SaveFailed("t0", 1, 0, "no room") if fails else Saved("t0", 1, 0, earlier))
+    bench.happen(Opened("again"))
+    assert bench.state() == "PENDING"
+
+
+def test_a_trial_that_was_stopped_is_so_though_it_fails_when_it_comes_again_to_save() -> None:
+    bench = Bench(make_plan(retention=Retention(at_end=True)), scheduler=Script(t0_1=Stop("reached 1", complete=True)))
+    bench.start()
+    bench.report(offers=True)
+    bench.happen(Opened("again"))
+    bench.start()
+    bench.fail()
+    assert (bench.state(), bench.trial().reason, bench.trial().cut_short) == ("TERMINATED", "reached 1", False)
+
+
+def test_a_donor_that_failed_gives_what_it_saves_on_its_way_as_journals_of_before_have_it() -> None:
+    bench = two(make_plan(max_failures=1, retention=Retention(frequency=1)), t0_1=COPY)
+    bench.report("t1")
+    bench.report("t1")
+    bench.fail("t1")
+    bench.start("t1")
+    bench.report("t0")
+    assert bench.answer("t1", offers=True) == SaveNow()
+    assert [one.trial_id for one in bench.save("t1") if isinstance(one, Nudge)] == ["t0"]

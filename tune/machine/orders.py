@@ -164,12 +164,13 @@ class Orders(Standing):
         assert trial.aside is not None
         (totals, score, caught_up), trial.aside = trial.aside, None
         trial.barren_deaths = []
-        trial.owed = None
         is_due = totals.iteration >= trial.save_due  # perhaps it was saved aside, and another asked for meanwhile
         if is_due:
-            trial.save_due = 0
+            trial.save_due, trial.owed = 0, None
         commands = self._keep(trial, checkpoint, totals, score)
-        return commands + self._hand_out(trial, to_itself=is_due) if is_due or caught_up else commands
+        if trial.retraces and not (is_due or caught_up):  # who waits has time for what was asked for
+            return commands
+        return commands + self._hand_out(trial, to_itself=is_due)
 
     def _begin_aside(self, trial: Trial) -> None:
         """Remember where a trial stands whose checkpoint is saved now: it may go on meanwhile."""

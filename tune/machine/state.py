@@ -137,8 +137,9 @@ class State(Orders):
             case SaveFailed():
                 if event.seq or trial.aside is None:  # else the one that was asked for meanwhile is still to come
                     trial.is_saving = False
-                trial.aside = trial.owed = None
-                trial.save_due = trial.save_due if self._is_awaited(trial) else 0
+                trial.aside = None
+                if not trial.is_saving:
+                    trial.save_due, trial.owed = trial.save_due if self._is_awaited(trial) else 0, None
         if event.seq:
             return [*commands, Reply(trial.trial_id, event.attempt, event.seq, self._answer(trial))]
         if trial.told_to_leave:
@@ -252,6 +253,20 @@ class State(Orders):
     ) -> list[Command]:
         if trial.state.live:
             trial.lived_s += self.time - trial.launched_at
+        self._leave(trial, event, result)
+        if trial.state is not TrialState.PENDING:
+            trial.owed = None
+        commands = self._forget_copy(trial) if trial.state.final else []
+        again = isinstance(event, Interrupted) and event.again and trial.state is TrialState.PENDING
+        trial.retraces = again and not trial.becomes_copy
+        if not trial.retraces:  # otherwise it saves there what was asked for
+            trial.save_due = trial.told_iteration if trial.copies_itself else 0
+            commands += self._hand_out(trial)
+        return commands + self._keep_less(trial)
+
+    def _leave(
+        self, trial: Trial, event: Ended | Failed | Interrupted | Dismissed, result: dict[str, Any] | None
+    ) -> None:
         match event:
             case Ended():
                 if result is not None and event.metrics is not None:
@@ -261,22 +276,24 @@ class State(Orders):
                 self._move(trial, Turn.LEFT if event.by_order else Turn.RETURNED)
             case Failed():
                 pays = self._charge(trial, event.failure)
+                if event.final and pays:
+                    self._stop_as_told(trial)
                 self._move(trial, Turn.FAILED_FOR_GOOD if event.final and pays else Turn.FAILED)
             case Interrupted():
                 self._move(trial, Turn.INTERRUPTED_SAVING if event.again and trial.leaves_saving else Turn.INTERRUPTED)
             case Dismissed():
                 trial.cut_short = True
+                self._stop_as_told(trial)
                 self._move(trial, Turn.DISMISSED)
             case _:
                 assert_never(event)
-        if trial.state is not TrialState.PENDING:
-            trial.owed = None
-        commands = self._forget_copy(trial) if trial.state.final else []
-        again = isinstance(event, Interrupted) and event.again and trial.state is TrialState.PENDING
-        if not again or trial.becomes_copy:  # otherwise it comes to the same place again, and saves there
-            trial.save_due = trial.told_iteration if trial.copies_itself else 0
-            commands += self._hand_out(trial)
-        return commands + self._keep_less(trial)
+
+    def _stop_as_told(self, trial: Trial) -> None:
+        """A trial that came back only in order to save is stopped as it was told to be, whatever ends it."""
+        if isinstance(trial.owed, Stop):
+            trial.reason, trial.cut_short = trial.owed.reason, not trial.owed.complete
+            if trial.state is TrialState.RUNNING:
+                self._move(trial, Turn.TOLD_TO_STOP)
 
     def _charge(self, trial: Trial, failure: Failure) -> bool:
         """Let who pays for `failure` do so; whether anybody does."""

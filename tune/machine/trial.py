@@ -183,7 +183,8 @@ class Trial:
     process since it last came to something new. Of an attempt that runs, `launched_at` and `heard_at` are seconds of
     the experiment's life; `lived_s` is how long the attempts before it ran. `aside` is about a checkpoint that it saves
     while it goes on. `save_due` is the iteration from which on it is to save, whatever the plan says, until it has (0:
-    none is); `owed` is how it was told to leave then.
+    none is); `owed` is how it was told to leave then. One that `retraces` comes to the same place again
+    because its controller died.
     """
 
     number: int
@@ -217,6 +218,7 @@ class Trial:
     told_to_leave: bool = False
     owed: Pause | Stop | None = None
     displaced: bool = False
+    retraces: bool = False
     save_due: int = 0
     copy: Copy | None = None
     request: Request | None = None

@@ -3,7 +3,8 @@
 No store behind a URL can be locked. Whoever takes an experiment up writes the file with a token of its own, and writes
 it again every few seconds. Nobody else takes the experiment up meanwhile; once the file stays as it is for a while, its
 writer counts as dead. If that was wrong, as when a machine slept, the writer finds another's token when it next looks,
-which it does before it publishes: then it publishes nothing any more, and its run ends.
+which it does before it publishes: then it publishes nothing any more, and its run ends. So the file stays when its
+writer has ended, and says that it has.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ class Claim:
         """
         with remote.reaching(self._address):
             found = self._read()
-        if found is not None and found.get("token") != self._token_here():
+        here = self._token_here()
+        if found is not None and not found.get("ended") and (here is None or found.get("token") != here):
             self._outwait(found)
         with remote.reaching(self._address):
             self._say()
@@ -69,10 +71,10 @@ class Claim:
 
     def __exit__(self, *_: object) -> None:
         self._ending.set()
-        self._thread.join()
+        self._thread.join(_PATIENCE * self._beat_s)  # a storage may not answer: then it is let be
         try:
             if self._is_ours(self._read()):
-                remote.remove_file(self._url)
+                self._say(ended=True)
         except Exception as error:  # noqa: BLE001 (every library behind a URL has errors of its own)
             log.warning("%s: on other machines it can be taken up in a while only (%s)", self._address, error)
         self._remembered.unlink(missing_ok=True)
@@ -113,7 +115,7 @@ class Claim:
             time.sleep(self._beat_s / _LOOKS)
             with remote.reaching(self._address):
                 now = self._read()
-            if now is None:
+            if now is None or now.get("ended"):
                 return
             if now and now != found:
                 raise ExperimentBusyError(
@@ -137,9 +139,9 @@ class Claim:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def _say(self) -> None:
+    def _say(self, *, ended: bool = False) -> None:
         self._beats += 1
-        remote.write(self._url, json.dumps({**self._said, "beats": self._beats}).encode())
+        remote.write(self._url, json.dumps({**self._said, "beats": self._beats, "ended": ended}).encode())
 
 
 def _told(found: dict[str, Any]) -> str:

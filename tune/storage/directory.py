@@ -29,7 +29,8 @@ class Hold:
     name.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, shared: bool = False) -> None:
+        """What is held is flushed where it is `shared` with other machines: they would not see it before."""
         self.token = secrets.token_hex(16)
         self._file: IO[str] = (directory / LOCK).open("a+")
         try:
@@ -44,6 +45,8 @@ class Hold:
             self._file.truncate(0)
             json.dump({"pid": os.getpid(), "host": socket.gethostname(), "token": self.token}, self._file)
             self._file.flush()
+            if shared:
+                os.fsync(self._file.fileno())
             _held.add(self)
         except BaseException:
             self._file.close()

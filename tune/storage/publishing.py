@@ -165,7 +165,7 @@ def holding(home: Home) -> Iterator[Hold]:
         ExperimentBusyError: another process of this machine holds it, or of one that shares the directory.
     """
     home.make()
-    hold = Hold(home.directory)
+    hold = Hold(home.directory, shared=home.is_published)
     try:
         yield hold
     finally:

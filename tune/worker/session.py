@@ -128,9 +128,10 @@ class Session:
         fill = checkpoint if callable(checkpoint) else None
         saved = None
         if checkpoint is not None and fill is None:
+            path = _path_of(checkpoint)
             if self.setting.announces and self.channel is not None:
                 self.channel.tell(Bring())
-            saved = self._saving.take(copy_from(_path_of(checkpoint)), self.iteration + 1)
+            saved = self._saving.take(copy_from(path), self.iteration + 1)
             if isinstance(saved, Unsaved):
                 yield Step(saved, waits=False)
         self.iteration += 1  # not before: a report that raises here was never made
