@@ -6,6 +6,7 @@ import logging
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 _TRIES = 2
 _SHUNNED_S = 30.0
+_BROUGHT_AT_ONCE = 16
+"""More at once would only wait for each other at who sends them, until some take that for out of reach."""
 
 PIECE_BYTES = 4 << 20
 """How much of an object a piece of it is."""
@@ -98,6 +101,8 @@ class Depot:
         self._peers: dict[str, Peer] = {}
         self._shunned: dict[str, float] = {}
         self._copies: dict[Key, _Copy] = {}
+        self._to_bring: deque[tuple[Key, _Copy]] = deque()
+        self._bringing = 0
         self._listeners: list[Listener] = []
         self._port = 0
 
@@ -129,7 +134,11 @@ class Depot:
         """Another depot is gone, and nothing more comes from there: what it was to send is wanted of others."""
         self._peers.pop(name, None)
         with self._lock:
-            awaited = [(key, copy.size) for key, copy in self._copies.items() if not copy.is_whole]
+            awaited = [
+                (key, copy.size)
+                for key, copy in self._copies.items()
+                if not copy.is_whole and copy.place is not _NOWHERE  # what has no place yet finds out in its turn
+            ]
         for key, size in awaited:
             if key.home not in self._peers:  # or who had a copy of what is of another one that is gone
                 self._want(key, size, f"{name} is gone")
@@ -140,14 +149,55 @@ class Depot:
             copy = self._copies.get(key)
             if copy is None:
                 copy = self._copies[key] = _Copy(size)
-                threading.Thread(target=self._bring, args=(key, copy), daemon=True).start()
-            if not copy.is_whole:
+                self._to_bring.append((key, copy))
+            is_whole = copy.is_whole
+            if not is_whole:
                 copy.waiting.append(then)
+        if is_whole:
+            then(copy.place.path, "")
+        else:
+            self._start_bringing()
+
+    def _start_bringing(self) -> None:
+        """One thread more, if something waits for one and they are not too many yet."""
+        with self._lock:
+            if not self._to_bring or self._bringing == _BROUGHT_AT_ONCE:
                 return
-        then(copy.place.path, "")
+            self._bringing += 1
+        try:
+            threading.Thread(target=self._bring_all, daemon=True).start()
+        except RuntimeError as error:  # the machine has no more
+            self._note_no_thread(str(error))
+
+    def _note_no_thread(self, why: str) -> None:
+        with self._lock:
+            self._bringing -= 1
+            if self._bringing:
+                return  # those come to it
+            stuck = list(self._to_bring)
+            self._to_bring.clear()
+        for key, copy in stuck:
+            self.give_up(key, f"it cannot be brought: {why}")
+            self._end_writing(copy)
+
+    def _bring_all(self) -> None:
+        while (next_one := self._next_to_bring()) is not None:
+            key, copy = next_one
+            try:
+                self._bring(key, copy)
+            except Exception as error:  # noqa: BLE001 - a mistake in one must not keep the others from coming
+                _log.exception("object %d of %s cannot be brought", key.segment, key.home or "the driver")
+                self.give_up(key, f"it cannot be brought: {error!r}")
+
+    def _next_to_bring(self) -> tuple[Key, _Copy] | None:
+        with self._lock:
+            if self._to_bring:
+                return self._to_bring.popleft()
+            self._bringing -= 1
+            return None
 
     def _bring(self, key: Key, copy: _Copy) -> None:
-        if (place := self._borrowed(key, copy.size)) is not None:
+        if not copy.is_unwanted and (place := self._borrowed(key, copy.size)) is not None:
             with self._lock:
                 copy.place, copy.is_whole = place, True  # at once: what is another's is not to be filled
             self._is_there(copy)

@@ -219,6 +219,43 @@ def test_what_was_discarded_before_it_could_not_be_brought_is_given_back(depots:
     assert depots.near.store.use().objects == 0
 
 
+def test_many_objects_are_brought_by_few_threads(depots: Depots, tmp_path: Path) -> None:
+    may_go_on = threading.Event()
+
+    def holders(key: Key) -> tuple[str, ...]:
+        may_go_on.wait(DEADLINE_S)
+        return (key.home,)
+
+    near = Depot("third", Store(100 * MIB, str(tmp_path), str(tmp_path)), depots.secret, depots.wants, holders)
+    near.meet("far", depots.far_peer)
+    places = [depots.far.store.allocate(100) for _ in range(60)]
+    found: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+    before = threading.active_count()
+    try:
+        for place in places:
+            near.fetch(Key("far", place.segment), 100, lambda path, why: found.put((path, why)))
+        assert threading.active_count() - before <= 16
+        may_go_on.set()
+        told = [found.get(timeout=DEADLINE_S) for _ in places]
+        assert all(path and not why for path, why in told)
+    finally:
+        may_go_on.set()
+        near.close()
+
+
+def test_an_object_for_which_no_thread_can_be_started_is_told_as_lost_and_can_be_asked_for_again(
+    depots: Depots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    depots.near.meet("far", depots.far_peer)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        assert depots.fetched() == (b"", "it cannot be brought: can't start new thread")
+    assert depots.fetched() == (depots.content, "")
+
+
 def test_a_connection_that_cannot_be_taken_does_not_end_the_service(
     depots: Depots, caplog: pytest.LogCaptureFixture
 ) -> None:
