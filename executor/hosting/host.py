@@ -58,6 +58,7 @@ from executor.processes.servers import Source
 from executor.processes.site import LOG_CAP_BYTES, Seat, Site, Start
 
 _LOOK_S = 0.5
+_STAYS_LOST_S = 5.0
 
 Deliver = Callable[[list[Report]], None]
 
@@ -94,6 +95,8 @@ class Host:
         self._sources: dict[str, Source] = {}
         self._held: dict[int, dict[int, Seat]] = {}
         self._lost = lost
+        self._known_lost: Mapping[str, str] = {}
+        self._known_until = 0.0
         self._gpus: dict[str, list[str]] = {}
         self._reports: list[Report] = []
         self._prints = Prints(self._folder)
@@ -224,7 +227,7 @@ class Host:
                     self._reports += self._prints.fresh()
                 reports = self._taken()
             if reports:
-                self._deliver([self._blamed(report) for report in reports])
+                self._deliver(self._blamed(reports))
 
     def _taken(self) -> list[Report]:
         """What is to be reported now: of each call what it printed comes before its end."""
@@ -238,18 +241,43 @@ class Host:
         assert not isinstance(event, RoomFreed | RoomAdded | NodeDraining)
         return [event] if isinstance(event, Emitted) else [*self._prints.fresh_of(event.call_id), event]
 
-    def _blamed(self, report: Report) -> Report:
-        """What a call that failed on a gpu which is lost died of: its code saw some error of CUDA's."""
-        if not isinstance(report, Returned | Raised | Died):
-            return report
-        gpus = self._gpus.pop(report.call_id, None)
-        if gpus is None or isinstance(report, Returned) or (isinstance(report, Died) and report.cause.killed):
-            return report
-        if not (lost := self._lost(gpus)):
-            return report
-        told = "; ".join(f"gpu {name} of {socket.gethostname()} is lost: {why}" for name, why in lost.items())
-        log_tail = report.error.log_tail if isinstance(report, Raised) else report.cause.log_tail
-        return Died(report.call_id, DeathCause(lost=told, log_tail=log_tail))
+    def _blamed(self, reports: list[Report]) -> list[Report]:
+        """What calls that failed on a gpu which is lost died of: their code saw some error of CUDA's."""
+        in_use = {name for gpus in list(self._gpus.values()) for name in gpus}
+        suspected = self._suspected(reports)
+        if not suspected:
+            return reports
+        lost = self._lost_of({name for gpus in suspected.values() for name in gpus}, in_use)
+        return [
+            _died_of(report, {name: lost[name] for name in gpus})
+            if isinstance(report, Raised | Died)
+            and (gpus := [name for name in suspected.get(report.call_id, ()) if name in lost])
+            else report
+            for report in reports
+        ]
+
+    def _suspected(self, reports: list[Report]) -> dict[str, list[str]]:
+        """The gpus of the calls that failed by themselves."""
+        found = {}
+        for report in reports:
+            if not isinstance(report, Returned | Raised | Died):
+                continue
+            gpus = self._gpus.pop(report.call_id, [])
+            failed = isinstance(report, Raised) or (isinstance(report, Died) and not report.cause.killed)
+            if gpus and failed:
+                found[report.call_id] = gpus
+        return found
+
+    def _lost_of(self, suspects: set[str], in_use: set[str]) -> Mapping[str, str]:
+        """Which gpus are lost, and why. All in use are asked about at once, and what is lost stays so for a while.
+
+        A driver in trouble takes its time for each answer, and nothing is reported meanwhile; what uses them fails
+        together.
+        """
+        if time.monotonic() >= self._known_until or not suspects <= self._known_lost.keys():
+            self._known_lost = self._lost(sorted(in_use))
+            self._known_until = time.monotonic() + _STAYS_LOST_S
+        return self._known_lost
 
     def close(self) -> None:
         """End all processes; nothing is reported any more."""
@@ -261,6 +289,13 @@ class Host:
         self._keeper.close()
         self._stock.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _died_of(report: Raised | Died, lost: Mapping[str, str]) -> Died:
+    """How a call ended that had these gpus, which are lost."""
+    told = "; ".join(f"gpu {name} of {socket.gethostname()} is lost: {why}" for name, why in lost.items())
+    log_tail = report.error.log_tail if isinstance(report, Raised) else report.cause.log_tail
+    return Died(report.call_id, DeathCause(lost=told, log_tail=log_tail))
 
 
 def _load_here(order: Prepare) -> Load:

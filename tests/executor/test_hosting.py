@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -67,6 +67,25 @@ def test_what_fails_on_a_gpu_that_is_lost_has_died_of_that_and_nothing_else_has(
         assert talk.returned_by(talk.start(programs.Answer(), 3, on=two)) == 3
         for room in (fine, none):
             assert isinstance(talk.end_of(talk.start(programs.Fail(), on=room)), Raised)
+
+
+@pytest.mark.fault("F27")
+def test_a_driver_that_does_not_answer_is_asked_for_all_that_fail_together() -> None:
+    asked: list[list[str]] = []
+
+    def lost(gpus: Sequence[str]) -> dict[str, str]:
+        asked.append(list(gpus))
+        return dict.fromkeys(gpus, "it did not answer")
+
+    fleet = NearFleet([Node("a", Resources.of(cpu=4, gpu=4))], {"a": ["0", "1", "2", "3"]}, lost=lost)
+    with RemoteExecutor(fleet) as executor, Conversation(executor) as talk:
+        rooms = [talk.reserve(Request((Resources.of(cpu=1, gpu=1),))) for _ in range(4)]
+        standing = [talk.emission_of(talk.start(programs.Fail(), on=room)) for room in rooms]
+        for one in standing:
+            talk.answer(one)
+        assert all(isinstance(talk.next_of(one.call_id), Died) for one in standing)
+    assert asked[0] == ["0", "1", "2", "3"]
+    assert len(asked) < len(standing)
 
 
 class BrokenFleet(NearFleet):
