@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from executor.errors import ClusterError, ObjectLostError
+from executor.errors import ClusterError, ObjectLostError, TaskCancelledError
 from executor.hosting.fleet import Mail
 from executor.hosting.questions import Questions
 from executor.library.actors import Actor, State
@@ -191,9 +191,12 @@ class Abroad:
 
     def _is_here(self, link: _Link, waiting: _Waiting, why_not: str) -> None:
         waiting.is_here = True
-        if why_not and (call := self._hub.calls.open.get(waiting.call[0])) is not None:
+        if why_not and waiting in link.waiting:
             link.waiting.remove(waiting)
-            self._settle(call.number, ERROR, pack_own(ObjectLostError(why_not)))
+            self._settle(waiting.call[0], ERROR, pack_own(ObjectLostError(why_not)))
+        self._send_ready(link)
+
+    def _send_ready(self, link: _Link) -> None:
         ready = []
         while link.waiting and link.waiting[0].is_here:
             number, method, digest, arguments, values, *more = link.waiting.popleft().call
@@ -203,8 +206,14 @@ class Abroad:
             self._mail.write(link.driver, written(CALL, link.actor, ready))
 
     def cancel(self, link: _Link, call: int) -> None:
-        """Have a call end before its time."""
-        self._mail.write(link.driver, written(CANCEL, call))
+        """Have a call end before its time: at once, if it still waits for its values."""
+        waiting = next((one for one in link.waiting if one.call[0] == call), None)
+        if waiting is None:
+            self._mail.write(link.driver, written(CANCEL, call))
+            return
+        link.waiting.remove(waiting)
+        self._settle(call, ERROR, pack_own(TaskCancelledError("it was cancelled before it began")))
+        self._send_ready(link)  # those behind it
 
     def let_go(self, link: _Link) -> None:
         """Nobody here has a handle of it any more; it lives on."""
@@ -232,6 +241,7 @@ class Abroad:
         for key, link in list(self._links.items()):
             if link.driver == driver:
                 del self._links[key]
+                link.waiting.clear()
                 self._hub.bury(link, DeathCause(lost=_GONE))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import executor
 from executor.cluster.fleet import ClusterFleet, Identity
 from executor.cluster.membership import Terms
+from executor.depot.depot import Depot, Key, Then
 from executor.errors import ActorDiedError, TaskCancelledError
 from executor.library import letters
 from executor.library.caretaker import Caretaker
@@ -180,6 +182,37 @@ def test_what_it_raises_and_returns_is_as_of_other_actors(rig: Rig, tmp_path: An
         with pytest.raises(TaskCancelledError):
             executor.get(standing, timeout=DEADLINE_S)
         assert executor.get([after, mine.both.remote()]) == [5, (5, "both")]
+        executor.kill(mine)
+
+
+def test_a_call_is_cancelled_whose_values_are_still_on_their_way(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_come = threading.Event()
+    fetch = Depot.fetch
+
+    def fetch_later(depot: Depot, key: Key, size: int, then: Then) -> None:
+        def fetch_it() -> None:
+            may_come.wait(2 * DEADLINE_S)
+            fetch(depot, key, size, then)
+
+        threading.Thread(target=fetch_it, daemon=True).start()
+
+    @executor.remote
+    def ones() -> Any:
+        return numpy.ones(3 * MIB, dtype=numpy.uint8)
+
+    with driver(rig):
+        mine, large = Detached.options(name="unhurried").remote(), ones.remote()
+        executor.wait([large], timeout=DEADLINE_S)
+        monkeypatch.setattr(Depot, "fetch", fetch_later)
+        standing, after = mine.add.remote(large), mine.add.remote()
+        executor.cancel(standing)
+        try:
+            with pytest.raises(TaskCancelledError):
+                executor.get(standing, timeout=DEADLINE_S)
+            assert executor.get(after, timeout=DEADLINE_S) == 1
+        finally:
+            may_come.set()
+        assert executor.get(mine.add.remote(large)) == 1 + 3 * MIB
         executor.kill(mine)
 
 
