@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import logging
+import math
 import secrets
 import threading
 import time
@@ -317,7 +318,8 @@ class ClusterFleet(Fleet):
     def _check_patience(self, request: Request, why: str) -> None:
         now = time.monotonic()
         if request not in self._waiting_since and self._patience_s:
-            _log.warning("waiting up to %g s for a node that can hold it: %s", self._patience_s, why)
+            at_most = "" if self._patience_s == math.inf else f" up to {self._patience_s:g} s"
+            _log.warning("waiting%s for a node that can hold it: %s", at_most, why)
         if now - self._waiting_since.setdefault(request, now) >= self._patience_s:
             raise InfeasibleRequestError(why)
 

@@ -7,6 +7,7 @@ asked by other drivers `Guests` sees to. It opens nothing that users' programs g
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import sys
 import time
@@ -74,7 +75,9 @@ def run(post: Post) -> int:
     waiting.wake_on_signals()
     creations = Creations(post.folder / "creations")
     try:
-        fleet = open_fleet(post.folder.parent.parent.name, experiment=post.name, controller=post.name)
+        # An actor that is given up for want of nodes is lost for good, and there may be some again tomorrow.
+        cluster = post.folder.parent.parent.name
+        fleet = open_fleet(cluster, experiment=post.name, patience_s=math.inf, controller=post.name)
     except ClusterError as error:
         _log.warning("the cluster is gone: %s", error)
         return 1
