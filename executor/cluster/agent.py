@@ -130,7 +130,7 @@ class Agent:
                 hello=self._hello,
                 take=self._take,
                 broken=self._broken,
-                refused=self._gone,
+                refused=lambda refused: self._gone(refused.why),
                 beat=self._beat,
                 answered=self._answered,
             ),

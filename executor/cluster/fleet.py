@@ -208,16 +208,17 @@ class ClusterFleet(Fleet):
             self._connected = False
             self._asked.give_up()
 
-    def _refused(self, why: str) -> None:
-        self._refusal = f"the head of the cluster refuses us: {why}"
+    def _refused(self, refused: pb.Refused) -> None:
         first = not self._welcomed.is_set()
+        if not first:
+            self._arrive([Dismissed(refused.why, refused.stopped)])  # before what comes of it
+        self._refusal = f"the head of the cluster refuses us: {refused.why}"
         self._welcomed.set()
         if not first:
             for name in self._talks.nodes():
                 self._lose(name, self._refusal)
             for name in self._mail.sessions.names():
                 self._part(name)
-            self._arrive([Dismissed(why)])
         threading.Thread(target=self._line.close, daemon=True).start()
 
     def _beat(self, number: int) -> None:

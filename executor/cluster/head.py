@@ -211,7 +211,8 @@ class Head:
             sendings = self._state.driver_came(hello, clock.now())
         except (RefusedError, ValueError) as error:
             _log.warning("driver %s refused: %s", hello.driver, error)
-            yield pb.DriverHears(messages=[pb.ToDriver(refused=pb.Refused(why=str(error), for_good=True))])
+            refused = pb.Refused(why=str(error), for_good=True, stopped=self._leaving is not None)
+            yield pb.DriverHears(messages=[pb.ToDriver(refused=refused)])
             return
         name = hello.driver
         outbox = replaced(self._drivers, name)
@@ -332,7 +333,7 @@ class Head:
             raise
 
     async def _stop(self, request: pb.StopRequest, context: Any, role: Role) -> pb.StopReply:
-        refused = pb.Refused(why=_WAS_STOPPED, for_good=True)
+        refused = pb.Refused(why=_WAS_STOPPED, for_good=True, stopped=True)
         for name, outbox in self._drivers.items():
             outbox.put_nowait(pb.ToDriver(refused=refused))
             self._send(self._state.driver_leaves(name, refused.why))

@@ -58,7 +58,7 @@ class Peer(Generic[Up, Down]):
     hello: Callable[[], Up]
     take: Callable[[Down], None]
     broken: Callable[[bool], None]
-    refused: Callable[[str], None]
+    refused: Callable[[pb.Refused], None]
     beat: Callable[[int], None] = lambda _: None
     answered: Callable[[int], None] = lambda _: None
 
@@ -160,7 +160,7 @@ class Line(Generic[Up, Down]):
         elif kind == "refused":
             _log.warning("the head refuses us: %s", message.refused.why)
             if message.refused.for_good:
-                self._peer.refused(message.refused.why)
+                self._peer.refused(message.refused)
         else:
             if kind == "welcome":
                 self._outbox, self._welcomed = outbox, True

@@ -46,9 +46,10 @@ class DriverGone:
 
 @dataclass(frozen=True, slots=True)
 class Dismissed:
-    """We will never be served again. `why` is a sentence."""
+    """We will never be served again, for the reason `why`; `stopped` when the cluster was, and nobody will be."""
 
     why: str
+    stopped: bool
 
 
 Arrival = Reported | NodeLost | NodeDraining | RoomFreed | RoomAdded | Written | DriverGone | Dismissed

@@ -70,8 +70,8 @@ class Backend(ABC):
     """Told, under the lock, what another driver writes."""
     on_driver_gone: Callable[[str], None] = staticmethod(_ignore)
     """Told, under the lock, that a driver that we have written to is no more."""
-    on_dismissed: Callable[[str], None] = staticmethod(_ignore)
-    """Told, under the lock, why we will never be served again."""
+    on_dismissed: Callable[[str, bool], None] = staticmethod(_ignore)
+    """Told, under the lock, why we will never be served again, and whether that is because the cluster was stopped."""
     folder: str
     """A folder that goes with us."""
     node = ""

@@ -38,14 +38,17 @@ class Caretaker:
         assert fleet.mail is not None, "a cluster's drivers can write to each other"
         self.dismissed = ""
         """Why the cluster will not have us any more."""
+        self.stopped = False
+        """Whether that is because it was stopped: else it may have who comes after us."""
         nodes = Nodes(fleet, {}, ())
         with nodes.lock:  # until we can hear what drivers write
             nodes.on_dismissed = self._note_dismissed
             self._hub = Hub(nodes)
             self._guests = Guests(self._hub, nodes, fleet.mail, creations)
 
-    def _note_dismissed(self, why: str) -> None:
-        self.dismissed = why
+    def _note_dismissed(self, why: str, stopped: bool) -> None:
+        self._guests.keep_creations()
+        self.dismissed, self.stopped = why, stopped
 
     def names(self) -> tuple[str, ...]:
         """The names of the actors that live."""
@@ -93,10 +96,10 @@ def run(post: Post) -> int:
             waiting.poll(_LOOK_S)
     finally:
         caretaker.close()
-    if not caretaker.dismissed and not post.order.ended_by:
-        return 1  # the machine goes down, and somebody starts us again
+    if not caretaker.stopped and not post.order.ended_by:
+        return 1  # the machine goes down, or we were given up: somebody starts us again
     creations.clear()
-    post.say(State("ended", caretaker.dismissed or f"{post.order.ended_by} ended it"))
+    post.say(State("ended", caretaker.dismissed if caretaker.stopped else f"{post.order.ended_by} ended it"))
     return 0
 
 

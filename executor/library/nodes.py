@@ -289,8 +289,8 @@ class Nodes(Backend):
                 self.on_written(driver, content)
             case DriverGone(driver):
                 self.on_driver_gone(driver)
-            case Dismissed(why):
-                self.on_dismissed(why)
+            case Dismissed(why, stopped):
+                self.on_dismissed(why, stopped)
 
     def _hear(self, report: Report) -> None:
         match report:

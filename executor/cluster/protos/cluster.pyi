@@ -298,12 +298,14 @@ class DriverBack(_message.Message):
     def __init__(self, driver: _Optional[str] = ...) -> None: ...
 
 class Refused(_message.Message):
-    __slots__ = ("why", "for_good")
+    __slots__ = ("why", "for_good", "stopped")
     WHY_FIELD_NUMBER: _ClassVar[int]
     FOR_GOOD_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_FIELD_NUMBER: _ClassVar[int]
     why: str
     for_good: bool
-    def __init__(self, why: _Optional[str] = ..., for_good: _Optional[bool] = ...) -> None: ...
+    stopped: bool
+    def __init__(self, why: _Optional[str] = ..., for_good: _Optional[bool] = ..., stopped: _Optional[bool] = ...) -> None: ...
 
 class DriverSays(_message.Message):
     __slots__ = ("messages",)

@@ -365,3 +365,21 @@ def test_of_a_caretaker_that_dies_the_next_creates_those_again_that_may_be_resta
         with pytest.raises(ValueError, match="no actor of the name 'once'; there are: 'kept'"):
             executor.get_actor("once")
         second.close()
+
+
+def test_of_a_caretaker_that_the_head_gives_up_the_next_creates_them_again(tmp_path: Path) -> None:
+    rig = Rig(TERMS)
+    rig.join("a", {"cpu": 2})
+    first = caretaker(rig, tmp_path)
+    with driver(rig):
+        kept = Detached.options(name="kept", max_restarts=-1).remote(10)
+        assert executor.get(kept.add.remote()) == 11
+    rig.dismiss("it was silent for too long")
+    holds(lambda: first.names() == (), "it has none any more")
+    assert (first.dismissed, first.stopped) == ("it was silent for too long", False)
+    first.close()
+    second = caretaker(rig, tmp_path)
+    with driver(rig):
+        assert executor.get(executor.get_actor("kept").add.remote(), timeout=DEADLINE_S) == 11
+    second.close()
+    rig.close()
