@@ -80,8 +80,8 @@ class ClusterMail(Mail):
         """What is new in a letter."""
         sender = letter.sender
         if sender not in self.sessions or self._names[sender] != letter.session:
-            if not self._reads_all:
-                return []
+            if not self._reads_all or letter.first != 1:
+                return []  # or it is of a session that has ended
             self._begin(sender, letter.session)  # anew where we were taken for gone meanwhile
         items = self.sessions.take(sender, Stretch(letter.first, letter.seen, tuple(letter.items)))
         return [Written(sender, item) for item in items]

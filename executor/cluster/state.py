@@ -227,6 +227,11 @@ class HeadState:
         succession = self._succeed_controller(driver)
         gone = [name for name in hello.nodes if name not in self.agents and not self._may_come_back(now)]
         offers: list[Sending] = []
+        parted: list[str] = []
+        if fresh and not self._driver_may_come_back(now):
+            parted += hello.peers  # they were told that it has left, and have let go of what it would go on with
+        else:
+            driver.peers.update(hello.peers)
         if fresh:
             self._take_holdings(driver, hello, now)
         else:
@@ -234,7 +239,6 @@ class HeadState:
             known = {one.reservation_id for one in hello.holdings}
             for number in [number for number in driver.holdings if number not in known]:
                 offers += self.given_back(driver.driver, number, now)
-        driver.peers.update(hello.peers)
         lost = [pb.NodeLost(name=name, why="it was lost while the driver was away") for name in gone]
         nodes = [wire.node(one.node, one.gpus) for one in self.agents.values() if one.node and one.takes_calls]
         draining = [_draining(one) for one in self.agents.values() if one.draining and one.name in driver.nodes]
@@ -249,6 +253,8 @@ class HeadState:
         )
         back = pb.ToAgent(back=pb.DriverBack(driver=driver.driver))
         return [
+            # Before the welcome, after which it says again what they may not have heard.
+            *(ToDriver(driver.driver, pb.ToDriver(driver_left=pb.DriverLeft(driver=peer))) for peer in parted),
             ToDriver(driver.driver, pb.ToDriver(welcome=welcome)),
             *succession,
             *(ToAgent(name, back) for name in sorted(driver.nodes) if self._is_here(name)),
@@ -286,6 +292,9 @@ class HeadState:
     def _is_here(self, name: str) -> bool:
         agent = self.agents.get(name)
         return agent is not None and agent.node is not None
+
+    def _driver_may_come_back(self, now: float) -> bool:
+        return self.epoch > 1 and now < self._started_at + self.terms.driver_grace_s
 
     def driver_spoke(self, driver: str, now: float) -> None:
         """Anything was heard of it."""
@@ -326,7 +335,7 @@ class HeadState:
 
     def _tell_of_the_gone(self, now: float) -> Iterator[Sending]:
         """Tell drivers who is not here that they write to; after a restart, once it is late for who was here before."""
-        if self.epoch > 1 and now < self._started_at + self.terms.driver_grace_s:
+        if self._driver_may_come_back(now):
             return
         written_to = set().union(*(driver.peers for driver in self.drivers.values()))
         for name in sorted(written_to - self.drivers.keys()):

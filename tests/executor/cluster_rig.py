@@ -66,6 +66,15 @@ class Rig:
         for outbox in list(self.head._drivers.values()):
             self._loop.call_soon_threadsafe(outbox.put_nowait, refused)
 
+    def give_up(self, driver: str) -> None:
+        """Have the head take a driver for gone, as if it had not heard it for too long; it comes back at once."""
+
+        def leave() -> None:
+            self.head._send(self.head._state.driver_leaves(driver, "it was silent for too long"))
+            self.head._drivers[driver].put_nowait(None)
+
+        self._loop.call_soon_threadsafe(leave)
+
     def dial(self) -> grpc.Channel:
         return grpc.insecure_channel(f"127.0.0.1:{self.port}", options=CHANNEL_OPTIONS)
 

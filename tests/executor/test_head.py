@@ -340,6 +340,16 @@ def test_who_wrote_to_a_driver_is_told_when_it_comes_back_and_when_it_is_no_more
     assert kinds(head.tick(4)) == ["driver_left"]
 
 
+def test_who_comes_back_after_it_was_given_up_is_told_first_that_those_it_wrote_to_are_gone() -> None:
+    head = a_head()
+    for driver in ("d", "e"):
+        head.driver_came(pb.DriverHello(driver=driver), 0)
+    head.wrote("d", "e")
+    head.driver_leaves("d", "it was silent for too long")
+    assert kinds(head.driver_came(pb.DriverHello(driver="d", peers=["e"]), 1)) == ["driver_left", "welcome"]
+    assert kinds(head.driver_leaves("e", "it has left")) == []
+
+
 def test_a_new_head_says_that_a_driver_is_no_more_only_once_it_could_have_come_back() -> None:
     head = a_head(epoch=2)
     head.driver_came(pb.DriverHello(driver="d", peers=["e", "f"]), 0)

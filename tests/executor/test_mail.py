@@ -106,6 +106,20 @@ def test_a_driver_reads_nothing_of_those_that_it_has_not_written_to(rig: Rig) ->
         one.fleet.close()
 
 
+def test_who_comes_back_after_it_was_given_up_begins_anew(rig: Rig, two: tuple[Correspondent, Correspondent]) -> None:
+    there, here = two
+    found = here.mail.have("post", 5)
+    here.mail.write(found, b"question")
+    asked = there.next()
+    there.mail.write(asked.driver, b"answer")
+    assert here.next() == Written(found, b"answer")
+    rig.give_up(asked.driver)
+    assert there.next() == DriverGone(asked.driver)
+    assert here.next() == DriverGone(found)
+    here.mail.write(found, b"another")
+    assert there.next() == Written(asked.driver, b"another")
+
+
 def test_who_was_wrongly_taken_for_gone_is_written_to_anew(two: tuple[Correspondent, Correspondent]) -> None:
     there, here = two
     found = here.mail.have("post", 5)
