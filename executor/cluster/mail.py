@@ -43,28 +43,37 @@ class ClusterMail(Mail):
         self.sessions = Sessions(self._carry)
         self._names: dict[str, str] = {}
 
-    def find(self, controller: str) -> str | None:
-        return _driver_of(self._status(), controller)
-
-    def have(self, controller: str, within_s: float) -> str:
+    def find(self, controller: str, within_s: float) -> str | None:
         until = time.monotonic() + within_s
         while (found := _driver_of(known := self._status(), controller)) is None:
             state = _state_of(known, controller)
             if state is None or state.state not in ("starting", "running"):
-                self._start(controller)
-            elif time.monotonic() > until:
+                return None
+            if time.monotonic() > until:
                 why = state.why or "its log beside the head may say why"
                 raise ClusterError(f"{controller!r} did not begin beside the head within {within_s:g} s: {why}")
             time.sleep(_LOOK_S)
         return found
 
-    def _start(self, controller: str) -> None:
+    def have(self, controller: str, within_s: float) -> str:
+        until = time.monotonic() + within_s
+        while (found := self.find(controller, within_s)) is None:
+            refusal = self._start(controller)
+            if time.monotonic() > until:
+                raise refusal or ClusterError(f"{controller!r} ends beside the head as soon as it begins")
+            time.sleep(_LOOK_S)
+        return found
+
+    def _start(self, controller: str) -> ClusterError | None:
+        """Why it is not started just now, if it is not."""
         request = pb.SubmitRequest(name=controller, owner=self._owner, again=True)
         try:
             self._ask("Submit", request, pb.SubmitReply)
-        except ClusterError:
+        except ClusterError as error:
             if _state_of(self._status(), controller) is None:
-                raise  # else somebody else has just asked for it, or the one before has not quite ended
+                raise
+            return error  # somebody else has just asked for it, or the one before has not quite ended
+        return None
 
     def _status(self) -> pb.StatusReply:
         found: pb.StatusReply = self._ask("Status", pb.StatusRequest(), pb.StatusReply)

@@ -61,11 +61,11 @@ class Mail(ABC):
     """The way to the other drivers of the same nodes. What they write arrives as `Written`, in order, each once."""
 
     @abstractmethod
-    def find(self, controller: str) -> str | None:
-        """The driver that is this controller beside the head; None when none is just now.
+    def find(self, controller: str, within_s: float) -> str | None:
+        """The driver that is this controller beside the head, once it is there; None when none is to be.
 
         Raises:
-            ClusterError: nobody can tell.
+            ClusterError: it did not come in time, or nobody can tell.
         """
 
     @abstractmethod

@@ -122,7 +122,7 @@ class Abroad:
             ClusterError: nobody can tell.
         """
         namespace = namespace or self._namespace
-        while (driver := self._mail.find(caretaker_of(namespace))) is not None:
+        while (driver := self._mail.find(caretaker_of(namespace), _BEGIN_S)) is not None:
             with suppress(_GoneError):
                 return Found(driver, *self._ask(driver, "find", name))
         known = ", ".join(map(repr, sorted(self._hub.actors.named))) or "none"
@@ -136,7 +136,7 @@ class Abroad:
         Raises:
             ClusterError: nobody can tell.
         """
-        driver = self._mail.find(caretaker_of(self._namespace))
+        driver = self._mail.find(caretaker_of(self._namespace), _BEGIN_S)
         return [] if driver is None else list(self._ask(driver, "names"))
 
     def kill(self, actor: Actor, *, restart: bool) -> None:

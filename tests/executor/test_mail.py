@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from executor.cluster.fleet import ClusterFleet, Identity
+from executor.cluster.mail import ClusterMail
 from executor.cluster.membership import Terms
+from executor.cluster.protos import cluster as pb
+from executor.errors import ClusterError
 from executor.hosting.fleet import Arrival, DriverGone, Mail, Written
 from tests.executor.cluster_rig import Rig
 from tests.executor.conversation import DEADLINE_S
@@ -53,7 +58,7 @@ def two(rig: Rig) -> Iterator[tuple[Correspondent, Correspondent]]:
 
 def test_a_driver_finds_a_controller_and_has_its_answers(two: tuple[Correspondent, Correspondent]) -> None:
     there, here = two
-    assert here.mail.find("nobody") is None
+    assert here.mail.find("nobody", 5) is None
     found = here.mail.have("post", 5)
     here.mail.write(found, b"question")
     asked = there.next()
@@ -62,6 +67,27 @@ def test_a_driver_finds_a_controller_and_has_its_answers(two: tuple[Corresponden
     large = bytes(5 * 2**20)  # more than one message of the head's takes
     there.mail.write(asked.driver, large)
     assert here.next() == Written(found, large)
+
+
+def test_a_controller_that_is_over_and_cannot_be_started_is_waited_for_only_so_long() -> None:
+    def ask(call: str, *_: Any) -> pb.StatusReply:
+        if call == "Submit":
+            raise ClusterError("the disk is full")
+        return pb.StatusReply(controllers=[pb.ControllerStatus(name="post", state="failed")])
+
+    mail = ClusterMail("d", lambda _: None, ask, threading.RLock(), owner="me", reads_all=False)
+    assert mail.find("post", 0) is None
+    with pytest.raises(ClusterError, match="the disk is full"):
+        mail.have("post", 0)
+
+
+def test_a_controller_that_is_to_be_there_and_is_not_is_waited_for() -> None:
+    def ask(*_: Any) -> pb.StatusReply:
+        return pb.StatusReply(controllers=[pb.ControllerStatus(name="post", state="running")])
+
+    mail = ClusterMail("d", lambda _: None, ask, threading.RLock(), owner="me", reads_all=False)
+    with pytest.raises(ClusterError, match="'post' did not begin beside the head within 0 s"):
+        mail.find("post", 0)
 
 
 def test_letters_are_read_once_and_in_order_across_a_restart_of_the_head(

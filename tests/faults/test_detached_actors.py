@@ -6,17 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import executor
 from executor.cluster.client import namespaces
 from executor.cluster.protos import cluster as pb
-from executor.errors import ExecutorError
 from tests.faults.cluster import Cluster, as_json
 from tests.tune.trainables import DEADLINE_S
 
@@ -63,17 +60,6 @@ def keeps(*names: str) -> Callable[[pb.StatusReply], bool]:
     return there
 
 
-def found_again(name: str) -> Any:
-    """An actor that comes back, once it has."""
-    until = time.monotonic() + DEADLINE_S
-    while True:
-        try:
-            return executor.get_actor(name)
-        except (ValueError, ExecutorError):
-            assert time.monotonic() < until
-            time.sleep(0.05)
-
-
 def test_they_live_on_when_their_driver_is_killed_and_the_head_and_end_with_the_cluster(cluster: Cluster) -> None:
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, cluster.address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -93,8 +79,8 @@ def test_they_live_on_when_their_driver_is_killed_and_the_head_and_end_with_the_
 
     (caretaker,) = cluster.processes(CARETAKER)
     os.kill(caretaker, signal.SIGKILL)
+    assert executor.get(executor.get_actor("kept").add.remote()) == 1
     cluster.wait(keeps("kept"))
-    assert executor.get(found_again("kept").add.remote()) == 1
     with pytest.raises(ValueError, match="no actor of the name 'once'; there are: 'kept'"):
         executor.get_actor("once")
 
