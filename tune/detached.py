@@ -156,7 +156,7 @@ def submit(job: Job, going: Going = Going.NEW) -> DetachedRun:
     Raises:
         InvalidArgumentError: the job has mistakes; nothing was sent.
         ClusterError: the cluster cannot be reached, takes no controllers, or has one of that name.
-        TuneError: it could not begin there.
+        TuneError: it could not begin there, or failed at once.
     """
     from executor.cluster import client
 
@@ -171,7 +171,7 @@ def submit(job: Job, going: Going = Going.NEW) -> DetachedRun:
     while (found := client.controller(folder, job.name)).state == "starting" and time.monotonic() < until:
         time.sleep(_LOOK_S)
     if found.state == "failed":
-        raise TuneError(f"{job.name} could not begin beside the head: {found.why}")
+        raise TuneError(f"{job.name} has failed beside the head: {found.why}")
     return DetachedRun(job.name, address)
 
 
