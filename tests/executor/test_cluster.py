@@ -13,6 +13,8 @@ from executor.cluster.agent import Agent, Machine
 from executor.cluster.fleet import ClusterFleet, Identity
 from executor.cluster.line import CHANNEL_OPTIONS
 from executor.cluster.membership import Terms
+from executor.cluster.protos import cluster as pb
+from executor.cluster.versions import versions_here
 from executor.errors import ClusterError, InfeasibleRequestError
 from executor.hosting.executor import RemoteExecutor
 from executor.messages import Died
@@ -294,3 +296,35 @@ def test_who_is_refused_for_good_is_told_so_instead_of_waiting_for_room(rig: Rig
 def test_nobody_is_there() -> None:
     with pytest.raises(ClusterError, match="did not answer"):
         ClusterFleet(lambda: grpc.insecure_channel("127.0.0.1:9", options=CHANNEL_OPTIONS), within_s=0.5)
+
+
+OTHERS = {
+    "protocol": versions_here().protocol + 1,
+    "python": "3.99",
+    "audition": "99.1",
+    "cloudpickle": "99.0",
+}
+
+
+@pytest.mark.fault("F24")
+@pytest.mark.parametrize("differs", OTHERS)
+@pytest.mark.parametrize("who", ["driver", "node"])
+def test_who_runs_other_versions_than_the_head_is_refused_for_good_and_told_both(
+    rig: Rig, who: str, differs: str
+) -> None:
+    theirs = versions_here()
+    theirs = pb.Versions(**{name: getattr(theirs, name) for name in OTHERS} | {differs: OTHERS[differs]})
+    if who == "driver":
+        said = pb.DriverSays(messages=[pb.FromDriver(hello=pb.DriverHello(driver="d", versions=theirs))])
+        method, hears = "Drive", pb.DriverHears
+    else:
+        hello = pb.AgentHello(host="h", incarnation="i", versions=theirs)
+        said = pb.AgentSays(messages=[pb.FromAgent(hello=hello)])
+        method, hears = "Serve", pb.AgentHears
+    with rig.dial() as channel:
+        call = channel.stream_stream(
+            f"/audition.cluster.v1.Cluster/{method}", type(said).SerializeToString, hears.FromString
+        )
+        refused = next(call(iter([said]), timeout=DEADLINE_S)).messages[0].refused
+    assert refused.for_good
+    assert f" {getattr(versions_here(), differs)} here, {OTHERS[differs]} there" in refused.why
