@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -198,23 +198,25 @@ def test_memory_that_is_still_written_to_is_not_given_out_again_when_its_object_
         cable.close()
 
 
-def test_who_waits_for_an_object_is_let_go_when_its_depot_is_closed(depots: Depots) -> None:
+@contextmanager
+def fetching_from_one_that_says_nothing(depots: Depots) -> Iterator[queue.SimpleQueue[tuple[str, str]]]:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         depots.near.meet("far", silent.getsockname())
         found: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         depots.near.fetch(depots.key, SIZE, lambda path, why: found.put((path, why)))
         with silent.accept()[0]:
-            depots.near.close()
-            assert found.get(timeout=DEADLINE_S) == ("", "its executor was shut down")
+            yield found
+
+
+def test_who_waits_for_an_object_is_let_go_when_its_depot_is_closed(depots: Depots) -> None:
+    with fetching_from_one_that_says_nothing(depots) as found:
+        depots.near.close()
+        assert found.get(timeout=DEADLINE_S) == ("", "its executor was shut down")
 
 
 def test_what_was_discarded_before_it_could_not_be_brought_is_given_back(depots: Depots) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        depots.near.meet("far", silent.getsockname())
-        found: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
-        depots.near.fetch(depots.key, SIZE, lambda path, why: found.put((path, why)))
-        with silent.accept()[0]:
-            depots.near.discard(depots.key)
+    with fetching_from_one_that_says_nothing(depots) as found:
+        depots.near.discard(depots.key)
     assert found.get(timeout=DEADLINE_S) == ("", "nobody needs it any more")
     assert depots.near.store.use().objects == 0
 
