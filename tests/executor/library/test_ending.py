@@ -212,10 +212,14 @@ def test_an_actor_that_uses_more_memory_than_it_may_dies_of_that(opened: Any) ->
             self.food = bytearray(os.urandom(1)) * (mebibytes * 2**20)
             return len(self.food)
 
+        def eat_for_ever(self, mebibytes: int) -> None:
+            self.eat(mebibytes)
+            signal.pause()  # where the system holds nobody to a limit, it is seen a moment later
+
     hungry, other = Hungry.remote(), Hungry.remote()
     assert opened.get(hungry.eat.remote(50)) == 50 * 2**20
     with pytest.raises(OutOfMemoryError, match=r"of 200 MiB allowed, and the machine had"):
-        opened.get(hungry.eat.remote(500))
+        opened.get(hungry.eat_for_ever.remote(500))
     with pytest.raises(ActorDiedError):
         opened.get(hungry.eat.remote(1))
     assert opened.get(other.eat.remote(50)) == 50 * 2**20
@@ -226,7 +230,9 @@ def test_a_task_that_runs_out_of_memory_is_not_tried_again(opened: Any, tmp_path
     def eat(path: str) -> None:
         with Path(path).open("a") as file:
             file.write("x")
-        bytearray(b"x") * (500 * 2**20)
+        food = bytearray(b"x") * (500 * 2**20)
+        signal.pause()
+        del food
 
     with pytest.raises(OutOfMemoryError, match="100 MiB allowed"):
         opened.get(eat.remote(str(tmp_path / "tries")))

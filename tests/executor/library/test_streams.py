@@ -191,10 +191,15 @@ def test_a_value_is_there_for_the_next_reader_when_the_first_was_cancelled_as_it
             cancelled.set()
             leave.wait()
 
+    def readers() -> set[int]:
+        """The process of the call that reads, once it waits: until then it holds all cpus."""
+        status = ray.status()
+        return {process.pid for process in status.processes if process.work == "read" and status.available["cpu"] == 4}
+
     stream = numbers.remote()
     reader = read.remote([stream])
-    holds(lambda: ray.status().running_calls == 2 and ray.available_resources().get("CPU") == 4, "it does not wait")
-    pids = {process.pid for process in ray.status().processes if process.work == "read"}
+    holds(lambda: bool(readers()), "it does not wait")
+    pids = readers()
     ray.cancel(reader)
     cancelled.wait()
     go.set()
