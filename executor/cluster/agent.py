@@ -9,10 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-import grpc
-
 from executor.cluster import clock, wire
-from executor.cluster.line import Line, Peer
+from executor.cluster.line import Line, Peer, Way
 from executor.cluster.members import next_life
 from executor.cluster.membership import Lease
 from executor.cluster.protos import cluster as pb
@@ -93,7 +91,7 @@ class Served:
 
 
 class Agent:
-    """Serves the head that `dial` reaches until it is closed.
+    """Serves the head that is reached by `way` until it is closed.
 
     `succeeds` is the incarnation of the agent before it on this machine, when nothing of it is left. `gone` is told
     why, when the head will not have it any more.
@@ -101,7 +99,7 @@ class Agent:
 
     def __init__(
         self,
-        dial: Callable[[], grpc.Channel],
+        way: Way,
         machine: Machine,
         incarnation: str,
         *,
@@ -121,7 +119,7 @@ class Agent:
         self._drain: pb.Drain | None = None
         self._drain_since = 0.0
         self._line: Line[pb.FromAgent, pb.ToAgent] = Line(
-            dial,
+            way,
             Peer(
                 "Serve",
                 pb.FromAgent,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import grpc
 
-from executor.cluster.line import CHANNEL_OPTIONS
+from executor.cluster.line import CHANNEL_OPTIONS, Stream, Way, over_grpc
+from executor.cluster.nearby import Nearby
 from executor.cluster.security.authority import HEAD_NAME, Keyed
 from executor.cluster.security.credentials import Credentials
 from executor.errors import ClusterError
@@ -27,6 +30,19 @@ def dialer(target: str, load: Callable[[], Credentials]) -> Dial:
         return grpc.secure_channel(target, credentials, options=options)
 
     return dial
+
+
+def way(dial: Dial, folder: Path | None) -> Way:
+    """To the head: over the socket in its `folder` where it listens there, as for its own machine; else dialled."""
+    far = over_grpc(dial)
+    if folder is None:
+        return far
+    near = Nearby(folder)
+
+    def open_stream(method: str, says: Any, hears: Any) -> AbstractContextManager[Stream]:
+        return (near.open if near.is_served() else far)(method, says, hears)
+
+    return open_stream
 
 
 def asked(dial: Dial, call: str, question: Any, reply: Any, within_s: float = ASK_S) -> Any:

@@ -15,10 +15,9 @@ from functools import partial
 from pathlib import Path
 
 from executor.cluster import wire
-from executor.cluster.dialing import Dial, asked
+from executor.cluster.dialing import Dial, asked, way
 from executor.cluster.line import Line, Peer
 from executor.cluster.mail import ClusterMail
-from executor.cluster.nearby import NearChannel, Way
 from executor.cluster.protos import cluster as pb
 from executor.cluster.talks import Talks
 from executor.cluster.versions import versions_here
@@ -68,7 +67,6 @@ class ClusterFleet(Fleet):
         within_s: float = 15.0,
     ) -> None:
         self._dial = dial
-        self._near = None if folder is None else NearChannel(folder)
         self._identity = identity or Identity()
         beside = f"@{self._identity.controller}" if self._identity.controller else ""
         self._driver = secrets.token_hex(8) + beside
@@ -96,7 +94,7 @@ class ClusterFleet(Fleet):
         self._early: list[Arrival] = []
         self._arrive: Arrive = self._early.extend
         self._line: Line[pb.FromDriver, pb.ToDriver] = Line(
-            self._way,
+            way(dial, folder),
             Peer(
                 "Drive",
                 pb.FromDriver,
@@ -125,9 +123,6 @@ class ClusterFleet(Fleet):
             return tuple(self._nodes.values())
 
     # ------------------------------------------------------------------------------------------------------- the line
-
-    def _way(self) -> Way:
-        return self._near if self._near is not None and self._near.is_served() else self._dial()
 
     def _hello(self) -> pb.FromDriver:
         with self._lock:

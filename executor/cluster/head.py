@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from executor.cluster.protos import cluster as pb
 from executor.cluster.security.guard import Guard
 from executor.cluster.security.roles import Role
 from executor.cluster.state import HeadState, Noted, RefusedError, Sending, ToAgent, ToDriver
-from executor.cluster.streams import Outbox, both, decoded, hello_of, replaced
+from executor.cluster.streams import NO_VISIT, Kind, Outbox, Visit, over_grpc, replace
 from executor.cluster.versions import mismatch, versions_here
 from executor.errors import ClusterError
 
@@ -82,20 +82,24 @@ class Head:
         self._empty.set()
         self._leaving: asyncio.Task[None] | None = None
         self._controllers_lock = asyncio.Lock()
+        self._kinds = {
+            "Serve": Kind(pb.AgentSays, pb.AgentHears, self._meet_agent),
+            "Drive": Kind(pb.DriverSays, pb.DriverHears, self._meet_driver),
+        }
 
     async def serve(self, server: grpc.aio.Server) -> None:
         """Serve until `stop`; the server has its ports already."""
         server.add_generic_rpc_handlers((self._handlers(),))
         await server.start()
         works = [asyncio.create_task(work) for work in (self._tick(), self._look_after_controllers())]
-        near = None if self._household.folder is None else await nearby.listen(self._household.folder, self._driven)
+        near = None if self._household.folder is None else await nearby.listen(self._household.folder, self._kinds)
         await self._stopped.wait()
         self._household.keep()
         for work in works:
             work.cancel()
         if near is not None:
             near.close()
-            for outbox in self._drivers.values():
+            for outbox in (*self._drivers.values(), *self._agents.values()):
                 outbox.put_nowait(None)
         await server.stop(0.2)
 
@@ -120,8 +124,8 @@ class Head:
             name: unary(self._guarded(name, work, asked), None, reply.SerializeToString)
             for name, (work, asked, reply) in works.items()
         }
-        handlers["Serve"] = stream(self._serve, None, pb.AgentHears.SerializeToString)
-        handlers["Drive"] = stream(self._drive, None, pb.DriverHears.SerializeToString)
+        for name, kind in self._kinds.items():
+            handlers[name] = stream(partial(self._serve_stream, name, kind), None, kind.hears.SerializeToString)
         return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
     def _guarded(self, call: str, work: Any, asked: Any) -> Any:
@@ -136,25 +140,26 @@ class Head:
 
         return guarded
 
+    async def _serve_stream(self, call: str, kind: Kind, stream: AsyncIterator[bytes], context: Any) -> Any:
+        await self._guard.admit(context, call)
+        async for mail in over_grpc(stream, kind):
+            yield mail
+
     # ------------------------------------------------------------------------------------------------------- agents
 
-    async def _serve(self, stream: AsyncIterator[bytes], context: Any) -> AsyncIterator[pb.AgentHears]:
-        await self._guard.admit(context, "Serve")
-        mails = decoded(stream, pb.AgentSays)
-        hello = await hello_of(mails)
-        if hello is None:
-            return
+    def _meet_agent(self, hello: pb.AgentHello, outbox: Outbox) -> Visit:
         try:
             self._check(hello.versions)
             name, sendings = self._state.agent_came(hello, clock.now())
         except (RefusedError, ValueError) as error:
             for_good = getattr(error, "for_good", True)
             _log.warning("agent on %s refused: %s", hello.host, error)
-            yield pb.AgentHears(messages=[pb.ToAgent(refused=pb.Refused(why=str(error), for_good=for_good))])
-            return
+            outbox.put_nowait(pb.ToAgent(refused=pb.Refused(why=str(error), for_good=for_good)))
+            outbox.put_nowait(None)
+            return NO_VISIT
         self._household.keep()
         _log.info("node %s joins", name)
-        outbox = replaced(self._agents, name)
+        replace(self._agents, name, outbox)
         self._empty.clear()
         terms = self._state.terms
         welcome = pb.AgentWelcome(
@@ -166,8 +171,9 @@ class Head:
         )
         outbox.put_nowait(pb.ToAgent(welcome=welcome))
         self._send(sendings)
-        async for mail in both(mails, outbox, pb.AgentHears, partial(self._from_agent, name, outbox)):
-            yield mail
+        return Visit(partial(self._from_agent, name, outbox), partial(self._agent_went, name, outbox))
+
+    def _agent_went(self, name: str, outbox: Outbox) -> None:
         if self._agents.get(name) is outbox:
             del self._agents[name]
             if not self._agents:
@@ -195,30 +201,22 @@ class Head:
 
     # ------------------------------------------------------------------------------------------------------ drivers
 
-    async def _drive(self, stream: AsyncIterator[bytes], context: Any) -> AsyncGenerator[pb.DriverHears, None]:
-        await self._guard.admit(context, "Drive")
-        async for mail in self._driven(stream):
-            yield mail
-
-    async def _driven(self, stream: AsyncIterator[bytes]) -> AsyncGenerator[pb.DriverHears, None]:
-        """Serve a driver that was admitted."""
-        mails = decoded(stream, pb.DriverSays)
-        hello = await hello_of(mails)
-        if hello is None:
-            return
+    def _meet_driver(self, hello: pb.DriverHello, outbox: Outbox) -> Visit:
+        name = hello.driver
         try:
             self._check(hello.versions)
             sendings = self._state.driver_came(hello, clock.now())
         except (RefusedError, ValueError) as error:
-            _log.warning("driver %s refused: %s", hello.driver, error)
+            _log.warning("driver %s refused: %s", name, error)
             refused = pb.Refused(why=str(error), for_good=True, stopped=self._leaving is not None)
-            yield pb.DriverHears(messages=[pb.ToDriver(refused=refused)])
-            return
-        name = hello.driver
-        outbox = replaced(self._drivers, name)
+            outbox.put_nowait(pb.ToDriver(refused=refused))
+            outbox.put_nowait(None)
+            return NO_VISIT
+        replace(self._drivers, name, outbox)
         self._send(sendings)
-        async for mail in both(mails, outbox, pb.DriverHears, partial(self._from_driver, name, outbox)):
-            yield mail
+        return Visit(partial(self._from_driver, name, outbox), partial(self._driver_went, name, outbox))
+
+    def _driver_went(self, name: str, outbox: Outbox) -> None:
         if self._drivers.get(name) is outbox:
             del self._drivers[name]
 

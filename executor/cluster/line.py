@@ -9,13 +9,13 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
 
 from executor.cluster import clock
-from executor.cluster.nearby import Way
 from executor.cluster.protos import cluster as pb
 
 _log = logging.getLogger(__name__)
@@ -37,6 +37,24 @@ CHANNEL_OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 5_000),
     ("grpc.use_local_subchannel_pool", 1),
 )
+
+_SERVICE = "audition.cluster.v1.Cluster"
+
+
+class Stream(Protocol):
+    """One stream to the head: iterates over the mails that come, until it ends, or breaks by `grpc.RpcError`."""
+
+    def put(self, message: Any, /) -> None:
+        """Let a message go out, from any thread, without waiting; None ends what we say."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def cancel(self) -> None:
+        """End it now; from any thread."""
+
+
+Way = Callable[[str, Any, Any], AbstractContextManager[Stream]]
+"""Opens a stream by its method, the kind of mail that goes and the kind that comes; `grpc.RpcError` when it cannot."""
 
 Up = TypeVar("Up", pb.FromAgent, pb.FromDriver)
 Down = TypeVar("Down", pb.ToAgent, pb.ToDriver)
@@ -68,6 +86,27 @@ def gather_s(messages: int) -> float:
     return 1e-3 * min(messages - 1, 4)
 
 
+class _Waiting(Protocol):
+    """Messages that wait for their turn; None is the end."""
+
+    def empty(self) -> bool: ...
+
+    def get_nowait(self) -> Any: ...
+
+
+def gathered(outbox: _Waiting, first: Any) -> tuple[list[Any], bool]:
+    """What is to go out by now, as much as one mail holds, and whether there is no end after it."""
+    messages: list[Any] = []
+    message, size = first, 0
+    while message is not None:
+        messages.append(message)
+        size += message.ByteSize()
+        if size >= MAIL_BYTES or outbox.empty():
+            return messages, True
+        message = outbox.get_nowait()
+    return messages, False
+
+
 class Line(Generic[Up, Down]):
     """Sends to the head and hears from it until closed.
 
@@ -75,12 +114,13 @@ class Line(Generic[Up, Down]):
     was not acknowledged.
     """
 
-    def __init__(self, dial: Callable[[], Way], peer: Peer[Up, Down], beat_s: float = 1.0) -> None:
-        self._dial = dial
+    def __init__(self, way: Way, peer: Peer[Up, Down], beat_s: float = 1.0) -> None:
+        self._way = way
         self._peer: Peer[Up, Down] = peer
         self._beat_s = beat_s
-        self._outbox: queue.SimpleQueue[Up | None] | None = None
-        self._call: Any = None
+        self._stream: Stream | None = None
+        """The one there is, welcome or not."""
+        self._welcome: Stream | None = None
         self._heard_at = clock.now()
         self._welcomed = False
         self._closed = threading.Event()
@@ -97,9 +137,8 @@ class Line(Generic[Up, Down]):
 
     def send(self, message: Up) -> None:
         """Send to the head."""
-        outbox = self._outbox
-        if outbox is not None:
-            outbox.put(message)
+        if (stream := self._welcome) is not None:
+            stream.put(message)
 
     def set_beat(self, beat_s: float) -> None:
         """Say that we are there so often from now on."""
@@ -107,9 +146,9 @@ class Line(Generic[Up, Down]):
 
     def redial(self) -> None:
         """Give the stream up, and dial for another."""
-        self._outbox = None
-        if self._call is not None:
-            self._call.cancel()
+        self._welcome = None
+        if self._stream is not None:
+            self._stream.cancel()
 
     def _keep_up(self) -> None:
         pause_s = _SHORTEST_S
@@ -126,34 +165,26 @@ class Line(Generic[Up, Down]):
 
     def _hold_stream(self) -> bool:
         """Hold one stream for as long as it lasts; whether the head's machine refused the connection."""
-        outbox: queue.SimpleQueue[Up | None] = queue.SimpleQueue()
-        outbox.put(self._peer.hello())
-        with self._dial() as channel:
-            open_stream = channel.stream_stream(
-                f"/audition.cluster.v1.Cluster/{self._peer.method}",
-                request_serializer=self._peer.says.SerializeToString,
-                response_deserializer=self._peer.hears.FromString,
-            )
-            self._heard_at = clock.now()
-            try:
-                self._call = open_stream(_gathered(outbox, self._peer.says))
-                for mail in self._call:
+        peer = self._peer
+        self._heard_at = clock.now()
+        try:
+            with self._way(peer.method, peer.says, peer.hears) as stream:
+                self._stream = stream
+                stream.put(peer.hello())
+                for mail in stream:
                     self._heard_at = clock.now()
                     for message in mail.messages:
-                        self._take(message, outbox)
-            except grpc.RpcError as error:
-                _log.debug("the stream to the head broke: %s", error)
-                return _is_nobody(error)
-            except Exception:  # noqa: BLE001 - the line is to stay, whatever was said on it
-                _log.exception("what the head says makes no sense here")
-            finally:
-                self._outbox = None
-                outbox.put(None)
-                if self._call is not None:
-                    self._call.cancel()
+                        self._take(message, stream)
+        except grpc.RpcError as error:
+            _log.debug("the stream to the head broke: %s", error)
+            return _is_nobody(error)
+        except Exception:  # noqa: BLE001 - the line is to stay, whatever was said on it
+            _log.exception("what the head says makes no sense here")
+        finally:
+            self._welcome = None
         return False
 
-    def _take(self, message: Down, outbox: queue.SimpleQueue[Up | None]) -> None:
+    def _take(self, message: Down, stream: Stream) -> None:
         kind = message.WhichOneof("what")
         if kind == "beat":
             self._peer.answered(message.beat.number)
@@ -163,7 +194,7 @@ class Line(Generic[Up, Down]):
                 self._peer.refused(message.refused)
         else:
             if kind == "welcome":
-                self._outbox, self._welcomed = outbox, True
+                self._welcome, self._welcomed = stream, True
             self._peer.take(message)
 
     def _pulse(self) -> None:
@@ -171,26 +202,26 @@ class Line(Generic[Up, Down]):
             number = next(self._beats)
             self._peer.beat(number)
             self.send(self._peer.up(beat=pb.Beat(number=number)))
-            if self._call is not None and clock.now() - self._heard_at > _SILENT_BEATS * self._beat_s:
+            if self._stream is not None and clock.now() - self._heard_at > _SILENT_BEATS * self._beat_s:
                 self.redial()  # the stream is there, and nobody at its other end
 
     def close(self, last: Up | None = None, within_s: float = 1.0) -> None:
         """Say a last word, if any, and hang up."""
         if self._closed.is_set():
             return
-        outbox = self._outbox
+        stream = self._welcome
         self._closed.set()
-        if outbox is not None:
+        if stream is not None:
             if last is not None:
-                outbox.put(last)
-            outbox.put(None)
-        elif self._call is not None:
-            self._call.cancel()
+                stream.put(last)
+            stream.put(None)
+        elif self._stream is not None:
+            self._stream.cancel()
         thread = self._threads[0]
         if thread.is_alive() and thread is not threading.current_thread():
             thread.join(within_s)
-            if thread.is_alive() and self._call is not None:
-                self._call.cancel()
+            if thread.is_alive() and self._stream is not None:
+                self._stream.cancel()
 
 
 def _is_nobody(error: grpc.RpcError) -> bool:
@@ -199,14 +230,44 @@ def _is_nobody(error: grpc.RpcError) -> bool:
     return "Connection refused" in details or "ECONNREFUSED" in details
 
 
-def _gathered(outbox: queue.SimpleQueue[Any], mail: Any) -> Iterator[Any]:
+class GrpcStream:
+    """A stream of gRPC's."""
+
+    def __init__(self, channel: grpc.Channel, method: str, says: Any, hears: Any) -> None:
+        outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.put = outbox.put
+        open_stream = channel.stream_stream(f"/{_SERVICE}/{method}", says.SerializeToString, hears.FromString)
+        self._call = open_stream(_mails(outbox, says))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._call)
+
+    def cancel(self) -> None:
+        """End it now; from any thread."""
+        self._call.cancel()
+
+
+def over_grpc(dial: Callable[[], grpc.Channel]) -> Way:
+    """The way over a channel that `dial` opens."""
+
+    @contextmanager
+    def open_stream(method: str, says: Any, hears: Any) -> Iterator[Stream]:
+        with dial() as channel:
+            stream = GrpcStream(channel, method, says, hears)
+            try:
+                yield stream
+            finally:
+                stream.put(None)
+                stream.cancel()
+
+    return open_stream
+
+
+def _mails(outbox: queue.SimpleQueue[Any], says: Any) -> Iterator[Any]:
     """What is put into the outbox until None is, all that there is at a time as one."""
     while (message := outbox.get()) is not None:
-        messages, size = [message], message.ByteSize()
-        while size < MAIL_BYTES and not outbox.empty() and (message := outbox.get()) is not None:
-            messages.append(message)
-            size += message.ByteSize()
-        yield mail(messages=messages)
-        if message is None:
+        messages, more = gathered(outbox, message)
+        yield says(messages=messages)
+        if not more:
             return
         time.sleep(gather_s(len(messages)))

@@ -25,7 +25,7 @@ from executor import devices
 from executor.cluster import clock
 from executor.cluster.agent import Agent, Machine, reachable_address
 from executor.cluster.controllers import ACTORS, Controllers
-from executor.cluster.dialing import asked, dialer, mutual
+from executor.cluster.dialing import asked, dialer, mutual, way
 from executor.cluster.head import SERVER_OPTIONS, Head, Household
 from executor.cluster.home import Home, Place
 from executor.cluster.membership import Terms
@@ -212,7 +212,7 @@ def serve_agent(folder: Path, offer: Offer, incarnation: str, succeeds: str) -> 
     for number in _ENDING:
         signal.signal(number, lambda *_: codes.append(0))
     machine = offer.machine(place.host, place.port)
-    agent = Agent(dial, machine, incarnation, succeeds=succeeds, gone=gone)
+    agent = Agent(way(dial, folder), machine, incarnation, succeeds=succeeds, gone=gone)
     if machine.gpus:
         threading.Thread(target=_watch_gpus, args=(agent, machine.gpus), name="audition-gpus", daemon=True).start()
     while not codes:

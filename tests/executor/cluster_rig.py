@@ -13,7 +13,7 @@ import grpc
 
 from executor.cluster import clock
 from executor.cluster.agent import Agent, Machine
-from executor.cluster.dialing import asked
+from executor.cluster.dialing import asked, way
 from executor.cluster.fleet import ClusterFleet
 from executor.cluster.head import SERVER_OPTIONS, Head, Household
 from executor.cluster.line import CHANNEL_OPTIONS
@@ -80,7 +80,7 @@ class Rig:
 
     def join(self, host: str, amounts: Mapping[str, float], labels: Mapping[str, str] | None = None) -> Agent:
         machine = Machine(Resources.of(amounts) + offered(labels or {}), names(amounts.get("gpu", 0)), host=host)
-        agent = self.agents[host] = Agent(self.dial, machine, secrets.token_hex(8))
+        agent = self.agents[host] = Agent(way(self.dial, self._folder), machine, secrets.token_hex(8))
         return agent
 
     def drain(self, node: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from executor.cluster.agent import Agent, Machine
 from executor.cluster.fleet import ClusterFleet, Identity
-from executor.cluster.line import CHANNEL_OPTIONS
+from executor.cluster.line import CHANNEL_OPTIONS, over_grpc
 from executor.cluster.membership import Terms
 from executor.cluster.protos import cluster as pb
 from executor.cluster.versions import versions_here
@@ -60,7 +60,7 @@ def cable(rig: Rig, talk: Conversation) -> Iterator[Cable]:
     """The way between the head and the agent of node ``far``, which has joined."""
     cable = Cable(rig.port)
     agent = Agent(
-        lambda: grpc.insecure_channel(f"127.0.0.1:{cable.port}", options=CHANNEL_OPTIONS),
+        over_grpc(lambda: grpc.insecure_channel(f"127.0.0.1:{cable.port}", options=CHANNEL_OPTIONS)),
         Machine(Resources.of(cpu=1), host="far"),
         "first",
     )

@@ -1,4 +1,4 @@
-"""Drivers on the head's machine, which come over a socket in its folder."""
+"""Drivers and the node on the head's machine, which come over a socket in its folder."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from pathlib import Path
 import grpc
 import pytest
 
+from executor.cluster.agent import Agent, Machine
+from executor.cluster.dialing import way
 from executor.cluster.fleet import ClusterFleet
 from executor.cluster.line import CHANNEL_OPTIONS
 from executor.cluster.nearby import SOCKET
 from executor.errors import ClusterError
 from executor.hosting.executor import RemoteExecutor
+from executor.resources import Resources
 from tests.executor import programs
 from tests.executor.cluster_rig import Rig
 from tests.executor.conversation import DEADLINE_S, Conversation
@@ -48,7 +51,7 @@ def rig(folder: Path) -> Iterator[Rig]:
 @pytest.fixture
 def talk(rig: Rig, folder: Path) -> Iterator[Conversation]:
     with RemoteExecutor(ClusterFleet(nobody, folder=folder)) as executor, Conversation(executor) as talk:
-        rig.join("a", {"cpu": 1})
+        rig.agents["a"] = Agent(way(nobody, folder), Machine(Resources.of(cpu=1), host="a"), "first")
         while not executor.nodes():
             executor.events(executor.clock() + DEADLINE_S)
         yield talk
@@ -101,6 +104,6 @@ def test_a_head_that_can_have_no_socket_serves_without_one(tmp_path: Path, caplo
             while not executor.nodes():
                 executor.events(executor.clock() + DEADLINE_S)
             assert talk.returned_by(talk.start(programs.Answer(), 1)) == 1
-        assert "come over gRPC too: no socket at" in caplog.text
+        assert "comes over gRPC too: no socket at" in caplog.text
     finally:
         rig.close()
