@@ -1,19 +1,24 @@
 """Reports through a cluster's head: how long one keeps a trial waiting, how many a second, how soon a death shows.
 
-Controller, head and node are processes of this machine. `beside` is of a controller on the head's machine, as detached
-ones are, `attached` of a driver that came by invitation, as from another machine. Results are journaled before the
-answer. `free` is of trials that nothing can stop, which report without waiting, as most do.
+Controller, head and node are processes of this machine. The node has come by invitation, as from another machine, but
+for `own node`, which is the one that a head starts on its own. `beside` is of a controller on the head's machine, as
+detached ones are, `attached` of a driver that came by invitation. Results are journaled before the answer. `free` is of
+trials that nothing can stop, which report without waiting, as most do.
+
+Beside it, what such a machine takes for less: one bare unary call of gRPC, and one call of Ray's actor, each to another
+process, with nothing kept of it.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -29,10 +34,15 @@ PORT = 47_077
 
 
 def one(_config: dict[str, Any]) -> Figures:
+    steps = itertools.count()
+    return time_calls(lambda: tune.report(loss=0.5, step=next(steps)))
+
+
+def time_calls(call: Callable[[], Any]) -> Figures:
     taken = []
-    for step in range(WARM_UP + CALLS):
+    for _ in range(WARM_UP + CALLS):
         began = perf_counter()
-        tune.report(loss=0.5, step=step)
+        call()
         taken.append((perf_counter() - began) * 1e3)
     taken = sorted(taken[WARM_UP:])
     return {"p50_ms": taken[CALLS // 2], "p99_ms": taken[CALLS * 99 // 100]}
@@ -56,11 +66,16 @@ def never(_trial_id: str, _result: Mapping[str, Any]) -> bool:
 
 
 @contextmanager
-def cluster(path: Path) -> Iterator[str]:
+def cluster(path: Path, *, own_node: bool = False) -> Iterator[str]:
     """One node of 64 cpus, whatever this machine has."""
     os.environ["AUDITION_STATE"] = str(path / "state")
-    audition("start", "bench", "--port", str(PORT), "--cpus", str(TRIALS))
+    cpus = ("--cpus", str(TRIALS))
+    audition("start", "bench", "--port", str(PORT), *(cpus if own_node else ("--no-node",)))
     try:
+        if not own_node:
+            line = audition("invite").split()[-1]
+            with elsewhere(path / "node"):
+                audition("join", line, *cpus)
         while not json.loads(audition("status", "--json"))["nodes"]:
             time.sleep(0.05)
         yield f"grpc://127.0.0.1:{PORT}"
@@ -70,11 +85,9 @@ def cluster(path: Path) -> Iterator[str]:
 
 @contextmanager
 def elsewhere(path: Path) -> Iterator[None]:
-    """Be somebody who was let in, as on another machine."""
-    line, here = audition("invite", "--role", "driver").split()[-1], os.environ["AUDITION_STATE"]
-    os.environ["AUDITION_STATE"] = str(path / "elsewhere")
+    """Be on another machine, which knows nothing of the cluster."""
+    here, os.environ["AUDITION_STATE"] = os.environ["AUDITION_STATE"], str(path)
     try:
-        audition("join", line)
         yield
     finally:
         os.environ["AUDITION_STATE"] = here
@@ -89,14 +102,19 @@ def ours() -> Figures:
     with storage() as path, cluster(path) as executor:
         common: dict[str, Any] = {"executor": executor, "storage_path": path, "verbose": 0}
         beside = tune.run(one, name="beside", stop=never, **common)[0].metrics
-        with elsewhere(path):
+        line = audition("invite", "--role", "driver").split()[-1]
+        with elsewhere(path / "driver"):
+            audition("join", line)
             attached = tune.run(one, name="attached", stop=never, **common)[0].metrics
         figures = {"beside p50 ms": beside["p50_ms"], "beside p99 ms": beside["p99_ms"]}
         figures |= {"attached p50 ms": attached["p50_ms"], "attached p99 ms": attached["p99_ms"]}
         for name, options in (("waiting", {"stop": never}), ("free", {})):
             tune.run(many, name=name, num_samples=TRIALS, **options, **common)
             figures[f"{name} reports/s"] = steady_rate(journal_times(path / name, "reported"))
-        return {**figures, "killed agent to trial running again s": killed(path, common)}
+        figures["killed agent to trial running again s"] = killed(path, common)
+    with storage() as path, cluster(path, own_node=True) as executor:
+        metrics = tune.run(one, name="own", stop=never, executor=executor, storage_path=path, verbose=0)[0].metrics
+        return {**figures, "own node p50 ms": metrics["p50_ms"], "own node p99 ms": metrics["p99_ms"]}
 
 
 def killed(path: Path, common: dict[str, Any]) -> float:
@@ -109,7 +127,7 @@ def killed(path: Path, common: dict[str, Any]) -> float:
             if not death[0]:
                 while not mark.exists():
                     time.sleep(0.001)
-                agent = next(pid for pid, line in processes() if "agent" in line)
+                agent = next(pid for pid, line in processes(path) if "agent" in line)
                 death[0] = time.time()
                 os.kill(agent, signal.SIGKILL)
 
@@ -117,14 +135,64 @@ def killed(path: Path, common: dict[str, Any]) -> float:
     return float(Path(f"{mark}.again").read_text()) - death[0]
 
 
-def processes() -> Iterator[tuple[int, list[str]]]:
-    """The processes of this cluster and their command lines."""
+def processes(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The processes of the cluster that keeps what it has below `path`, and their command lines."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             line = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            if "executor.cluster" in line and any(os.environ["AUDITION_STATE"] in word for word in line):
+            if "executor.cluster" in line and any(word.startswith(str(path)) for word in line):
                 yield int(entry.name), line
 
 
+def unary() -> Figures:
+    """A call of so many bytes as a report has, answered by a process that does nothing else."""
+    import grpc
+
+    server = subprocess.Popen([sys.executable, "-c", ECHO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with server, grpc.insecure_channel(f"127.0.0.1:{server.stdout.readline().strip()}") as channel:
+        echo = channel.unary_unary("/bench/echo")
+        figures = time_calls(lambda: echo(bytes(100)))
+        server.stdin.close()
+    return figures
+
+
+ECHO = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+import grpc
+
+class Echo(grpc.GenericRpcHandler):
+    def service(self, details):
+        return grpc.unary_unary_rpc_method_handler(lambda data, context: data)
+
+server = grpc.server(ThreadPoolExecutor(1), handlers=[Echo()])
+print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+server.start()
+sys.stdin.read()
+server.stop(0)
+"""
+
+
+def ray_actor() -> Figures:
+    import ray
+
+    @ray.remote(num_cpus=0)
+    class Controller:
+        def report(self, **metrics: Any) -> None:
+            pass
+
+    @ray.remote(num_cpus=0)
+    def trial(controller: Any) -> Figures:
+        steps = itertools.count()
+        return time_calls(lambda: ray.get(controller.report.remote(loss=0.5, step=next(steps))))
+
+    ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR")
+    try:
+        return ray.get(trial.remote(Controller.remote()))
+    finally:
+        ray.shutdown()
+
+
 if __name__ == "__main__":
-    compare("cluster reports", Part(ours), {}, unit="milliseconds a report", at_most=1.3)
+    peers = {"grpc unary": Part(unary, needs="grpc"), "ray": Part(ray_actor, needs="ray")}
+    compare("cluster reports", Part(ours), peers, unit="milliseconds a report", at_most=1.3)
