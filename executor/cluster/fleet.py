@@ -11,8 +11,8 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from executor.cluster import wire
 from executor.cluster.dialing import Dial, asked, way
@@ -77,8 +77,8 @@ class ClusterFleet(Fleet):
         self._talks = Talks(self._driver, lambda parcel: self._line.send(pb.FromDriver(parcel=parcel)))
         self.mail = self._mail = ClusterMail(
             self._driver,
-            lambda letter: self._line.send(pb.FromDriver(letter=letter)),
-            partial(asked, self._dial),
+            self._post,
+            self._asked_head,
             self._lock,
             owner=owner(),
             reads_all=bool(self._identity.controller),
@@ -207,12 +207,16 @@ class ClusterFleet(Fleet):
         first = not self._welcomed.is_set()
         if not first:
             self._arrive([Dismissed(refused.why, refused.stopped)])  # before what comes of it
-        self._refusal = f"the head of the cluster refuses us: {refused.why}"
+        with self._lock:  # from now on nobody begins to talk to anybody
+            self._refusal = f"the head of the cluster refuses us: {refused.why}"
+            nodes = {*self._nodes, *self._draining, *self._talks.nodes()}
+            drivers = self._mail.sessions.names()
+            self._asked.give_up()
         self._welcomed.set()
         if not first:
-            for name in self._talks.nodes():
+            for name in nodes:
                 self._lose(name, self._refusal)
-            for name in self._mail.sessions.names():
+            for name in drivers:
                 self._part(name)
         threading.Thread(target=self._line.close, daemon=True).start()
 
@@ -220,6 +224,13 @@ class ClusterFleet(Fleet):
         with self._lock:
             self._talks.acknowledge()
             self._mail.sessions.acknowledge()
+
+    def _post(self, letter: pb.Letter) -> None:
+        """Bring a letter on its way to another driver; when the head will not pass it on, that is gone for us."""
+        if self._refusal:
+            self._part(letter.reader)
+        else:
+            self._line.send(pb.FromDriver(letter=letter))
 
     def _part(self, driver: str) -> None:
         with self._lock:
@@ -294,7 +305,7 @@ class ClusterFleet(Fleet):
         return holding.reservation
 
     def free(self) -> Resources:
-        found: pb.StatusReply = asked(self._dial, "Status", pb.StatusRequest(), pb.StatusReply)
+        found: pb.StatusReply = self._asked_head("Status", pb.StatusRequest(), pb.StatusReply)
         return sum((wire.resources_of(node.free) for node in found.nodes), Resources())
 
     def _ask(self, request: Request, avoid: Collection[str]) -> pb.Answered | None:
@@ -302,14 +313,22 @@ class ClusterFleet(Fleet):
         with self._lock:
             if self._closed:
                 raise ExecutorClosedError("this executor was closed: open a new one")
-            if self._refusal:
-                raise ClusterError(self._refusal)
+            self._check_served()
             if not self._connected:
                 return None
             question = self._asked.open()
             ask = pb.Ask(number=question.number, request=wire.request(request), avoid=avoid)
             self._line.send(pb.FromDriver(ask=ask))
         return self._asked.wait(question, _ANSWER_S)
+
+    def _asked_head(self, call: str, question: Any, reply: Any) -> Any:
+        """The head's answer to what is asked beside the line."""
+        self._check_served()
+        return asked(self._dial, call, question, reply)
+
+    def _check_served(self) -> None:
+        if self._refusal:
+            raise ClusterError(self._refusal)
 
     def _check_patience(self, request: Request, why: str) -> None:
         now = time.monotonic()

@@ -70,7 +70,8 @@ class Abroad:
         self._asked: dict[str, Questions[tuple[bool, Any]]] = {}
         self._links: dict[tuple[str, int], _Link] = {}
         self._gathering = Gathering(nodes)
-        nodes.on_written, nodes.on_driver_gone = self._take, self._lose
+        self._why_gone = _GONE
+        nodes.on_written, nodes.on_driver_gone, nodes.on_dismissed = self._take, self._lose, self._note_dismissed
 
     # Asking.
 
@@ -156,7 +157,7 @@ class Abroad:
             self._mail.write(driver, written(ASK, question.number, verb, arguments))
         answer = questions.wait(question, None)
         if answer is None:
-            raise _GoneError(_GONE)
+            raise _GoneError(self._why_gone)
         well, value = answer
         if not well:
             raise unpack_exception(value)
@@ -242,7 +243,10 @@ class Abroad:
             if link.driver == driver:
                 del self._links[key]
                 link.waiting.clear()
-                self._hub.bury(link, DeathCause(lost=_GONE))
+                self._hub.bury(link, DeathCause(lost=self._why_gone))
+
+    def _note_dismissed(self, why: str, stopped: bool) -> None:
+        self._why_gone = f"this driver cannot reach it any more, for the head of the cluster refuses it: {why}"
 
 
 class _Waiting:

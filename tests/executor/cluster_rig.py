@@ -60,11 +60,12 @@ class Rig:
         self._loop.call_soon_threadsafe(self.head.stop)
         self._serving.result(10)
 
-    def dismiss(self, why: str) -> None:
-        """Have the head refuse its drivers for good."""
+    def dismiss(self, why: str, driver: str = "") -> None:
+        """Have the head refuse a driver, or all of them, for good."""
         refused = pb.ToDriver(refused=pb.Refused(why=why, for_good=True))
-        for outbox in list(self.head._drivers.values()):
-            self._loop.call_soon_threadsafe(outbox.put_nowait, refused)
+        for name, outbox in list(self.head._drivers.items()):
+            if driver in ("", name):
+                self._loop.call_soon_threadsafe(outbox.put_nowait, refused)
 
     def give_up(self, driver: str) -> None:
         """Have the head take a driver for gone, as if it had not heard it for too long; it comes back at once."""

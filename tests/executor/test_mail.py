@@ -146,6 +146,22 @@ def test_who_comes_back_after_it_was_given_up_begins_anew(rig: Rig, two: tuple[C
     assert there.next() == Written(asked.driver, b"another")
 
 
+def test_of_whom_the_head_refuses_for_good_all_that_he_writes_to_are_gone(
+    rig: Rig, two: tuple[Correspondent, Correspondent]
+) -> None:
+    there, here = two
+    found = here.mail.have("post", 5)
+    here.mail.write(found, b"question")
+    there.next()
+    rig.dismiss("it was silent for too long")
+    assert here.next() == DriverGone(found)
+    here.mail.write(found, b"another")
+    assert here.next() == DriverGone(found)
+    for ask in (here.mail.find, here.mail.have):
+        with pytest.raises(ClusterError, match="refuses us: it was silent for too long"):
+            ask("post", 5)
+
+
 def test_who_was_wrongly_taken_for_gone_is_written_to_anew(two: tuple[Correspondent, Correspondent]) -> None:
     there, here = two
     found = here.mail.have("post", 5)

@@ -18,7 +18,7 @@ import executor
 from executor.cluster.fleet import ClusterFleet, Identity
 from executor.cluster.membership import Terms
 from executor.depot.depot import Depot, Key, Then
-from executor.errors import ActorDiedError, TaskCancelledError
+from executor.errors import ActorDiedError, ClusterError, TaskCancelledError
 from executor.library import letters
 from executor.library.caretaker import Caretaker
 from executor.library.creations import Creations
@@ -262,6 +262,25 @@ def test_inside_of_one_the_others_of_its_namespace_are_found(rig: Rig) -> None:
         assert executor.get(asking.ask.remote("counter")) == 2
         for name in ("counter", "asking"):
             executor.kill(executor.get_actor(name))
+
+
+def test_a_driver_that_is_refused_for_good_is_told_so_by_whatever_it_asks(rig: Rig, tmp_path: Path) -> None:
+    with driver(rig):
+        mine = Detached.options(name="counter").remote()
+        standing = mine.wait.remote(Signal(tmp_path, "never"))
+        (me,) = (name for name in rig.head._drivers if "@" not in name)
+        rig.dismiss("it was silent for too long", me)
+        with pytest.raises(ActorDiedError, match="the head of the cluster refuses it: it was silent for too long"):
+            executor.get([standing, mine.add.remote()], timeout=DEADLINE_S)
+        for ask in (
+            lambda: executor.get_actor("counter"),
+            lambda: Detached.options(name="other").remote(),
+            executor.list_named_actors,
+        ):
+            with pytest.raises(ClusterError, match="refuses us: it was silent for too long"):
+                ask()
+    with driver(rig):
+        executor.kill(executor.get_actor("counter"))
 
 
 def test_what_a_stranger_writes_does_not_end_a_caretaker(rig: Rig) -> None:
