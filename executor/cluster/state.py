@@ -214,10 +214,12 @@ class HeadState:
         """A driver says hello, for the first time or again.
 
         Raises:
-            RefusedError: it was given up.
+            RefusedError: it was given up, and takes for running what was ended then.
         """
         driver = self.drivers.get(hello.driver)
-        if driver is not None and driver.leaving is not None:
+        was_given_up = driver is None and not self._driver_may_come_back(now)
+        has_calls = was_given_up and any(name in self.agents for name in hello.nodes)
+        if has_calls or (driver is not None and driver.leaving is not None):
             raise RefusedError("it was silent for too long, and its calls were ended", for_good=True)
         fresh = driver is None or not driver.known
         if driver is None:
@@ -228,7 +230,7 @@ class HeadState:
         gone = [name for name in hello.nodes if name not in self.agents and not self._may_come_back(now)]
         offers: list[Sending] = []
         parted: list[str] = []
-        if fresh and not self._driver_may_come_back(now):
+        if was_given_up:
             parted += hello.peers  # they were told that it has left, and have let go of what it would go on with
         else:
             driver.peers.update(hello.peers)

@@ -197,6 +197,35 @@ def test_a_driver_that_is_silent_for_its_grace_is_taken_for_gone() -> None:
     assert "d" not in head.drivers
 
 
+def test_a_driver_whose_calls_were_ended_is_not_taken_in_again() -> None:
+    head = a_head()
+    head.agent_came(agent("a", "i", cpus=1), 0)
+    for driver in ("d", "e"):
+        head.driver_came(pb.DriverHello(driver=driver), 0)
+    held = granted(head.asked("d", 1, ONE, 0))
+    assert held is not None
+    again = pb.DriverHello(driver="d", holdings=[wire.holding(held)], nodes=["a"])
+    head.driver_leaves("d", "it was silent for too long")
+    with pytest.raises(RefusedError, match="its calls were ended"):
+        head.driver_came(again, 1)
+    head.session_ended("a", "d")
+    assert granted(head.asked("e", 1, ONE, 2)) is not None
+    with pytest.raises(RefusedError, match="its calls were ended"):
+        head.driver_came(again, 3)
+
+
+def test_a_driver_of_which_a_node_still_has_calls_is_taken_in_however_late_it_comes_to_a_new_head() -> None:
+    before = a_head()
+    before.agent_came(agent("a", "i", cpus=1), 0)
+    before.driver_came(pb.DriverHello(driver="d"), 0)
+    held = granted(before.asked("d", 1, ONE, 0))
+    assert held is not None
+    head = a_head(epoch=2)
+    head.agent_came(agent("a", "i", cpus=1, name="a", drivers=["d"], cluster="c"), 11)
+    hello = pb.DriverHello(driver="d", holdings=[wire.holding(held)], nodes=["a"], peers=["e"])
+    assert kinds(head.driver_came(hello, 61)) == ["welcome", "back"]
+
+
 def test_a_new_head_gives_nothing_away_until_it_knows_what_is_held() -> None:
     before = a_head()
     before.agent_came(agent("a", "i", cpus=1), 0)
