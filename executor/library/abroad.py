@@ -6,6 +6,7 @@ caretaker as letters, and what the actor's calls come to is heard from there.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,7 +20,7 @@ from executor.hosting.questions import Questions
 from executor.library.actors import Actor, State
 from executor.library.creation import Creation
 from executor.library.creations import Made
-from executor.library.failures import pack_own, unpack_exception
+from executor.library.failures import pack_exception, pack_own, unpack_exception
 from executor.library.letters import ASK, CALL, CANCEL, RESULT, TELL, Gathering, caretaker_of, read, written
 from executor.library.messages import CALLS
 from executor.library.messages import RESULT as HAS_RESULT
@@ -33,6 +34,8 @@ from executor.processes.link import link_numbers
 if TYPE_CHECKING:
     from executor.library.hub import Hub
     from executor.library.nodes import Nodes
+
+_log = logging.getLogger(__name__)
 
 _BEGIN_S = 60.0
 _LET_GO = "nobody here needs it any more"
@@ -67,7 +70,7 @@ class Abroad:
         self._nodes = nodes
         self._mail = mail
         self._namespace = namespace
-        self._asked: dict[str, Questions[tuple[bool, Any]]] = {}
+        self._asked: dict[str, Questions[tuple[bool, bytes]]] = {}
         self._links: dict[tuple[str, int], _Link] = {}
         self._gathering = Gathering(nodes)
         self._why_gone = _GONE
@@ -154,11 +157,12 @@ class Abroad:
         with self._hub.lock:
             questions = self._asked.setdefault(driver, Questions())
             question = questions.open()
-            self._mail.write(driver, written(ASK, question.number, verb, arguments))
+            self._mail.write(driver, written(ASK, question.number, verb, written(*arguments)))
         answer = questions.wait(question, None)
         if answer is None:
             raise _GoneError(self._why_gone)
-        well, value = answer
+        well, told = answer
+        (value,) = read(told)
         if not well:
             raise unpack_exception(value)
         return value
@@ -198,13 +202,23 @@ class Abroad:
         self._send_ready(link)
 
     def _send_ready(self, link: _Link) -> None:
-        ready = []
+        ready, failed = [], []
         while link.waiting and link.waiting[0].is_here:
-            number, method, digest, arguments, values, *more = link.waiting.popleft().call
-            inlined = self._gathering.inlined
-            ready.append((number, method, digest, inlined(arguments), values and list(map(inlined, values)), *more))
+            call = link.waiting.popleft().call
+            try:
+                ready.append(self._whole(call))
+            except Exception as error:  # noqa: BLE001 - it is the caller's
+                failed.append((call[0], pack_exception(error)))
         if ready:
             self._mail.write(link.driver, written(CALL, link.actor, ready))
+        for number, why in failed:  # which has the next calls sent, after these
+            self._settle(number, ERROR, why)
+
+    def _whole(self, call: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A call with all that belongs to its values."""
+        number, method, digest, arguments, values, *more = call
+        inlined = self._gathering.inlined
+        return number, method, digest, inlined(arguments), values and list(map(inlined, values)), *more
 
     def cancel(self, link: _Link, call: int) -> None:
         """Have a call end before its time: at once, if it still waits for its values."""
@@ -224,10 +238,16 @@ class Abroad:
     # Hearing.
 
     def _take(self, driver: str, content: bytes) -> None:
-        match read(content):
-            case (int(kind), number, well, value) if kind == TELL:
+        try:
+            self._take_letter(driver, read(content))
+        except Exception:  # noqa: BLE001 - whatever it is, others are to be heard
+            _log.exception("a letter of driver %s makes no sense here", driver)
+
+    def _take_letter(self, driver: str, letter: tuple[Any, ...]) -> None:
+        match letter:
+            case (int(kind), number, well, bytes(told)) if kind == TELL:
                 if (questions := self._asked.get(driver)) is not None:
-                    questions.answer(number, (well, value))
+                    questions.answer(number, (well, told))
             case (int(kind), number, outcome, packed) if kind == RESULT:
                 self._settle(number, outcome, packed)
 

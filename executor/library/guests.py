@@ -13,7 +13,7 @@ from executor.errors import ObjectLostError
 from executor.hosting.fleet import Mail
 from executor.library.calls import Submission
 from executor.library.creations import Creations, Made
-from executor.library.failures import pack_exception, pack_own
+from executor.library.failures import pack_exception
 from executor.library.letters import ASK, CALL, CANCEL, RESULT, TELL, Gathering, read, written
 from executor.library.objects import ERROR, VALUE, Outcome
 from executor.library.plans import STREAMING, Plan
@@ -71,11 +71,11 @@ class Guests:
 
     def _take_letter(self, driver: str, letter: tuple[Any, ...]) -> None:
         match letter:
-            case (int(kind), number, verb, arguments) if kind == ASK:
+            case (int(kind), number, verb, bytes(arguments)) if kind == ASK:
                 self._answer(driver, number, verb, arguments)
             case (int(kind), actor, calls) if kind == CALL:
                 for call in calls:
-                    self._run(driver, actor, *call[:8])
+                    self._take_call(driver, actor, call)
             case (int(kind), number) if kind == CANCEL:
                 self._cancel(driver, number)
 
@@ -85,11 +85,11 @@ class Guests:
 
     # Actors.
 
-    def _answer(self, driver: str, number: int, verb: str, arguments: tuple[Any, ...]) -> None:
+    def _answer(self, driver: str, number: int, verb: str, arguments: bytes) -> None:
         try:
-            told = TELL, number, True, self._verbs[verb](*arguments)
+            told = TELL, number, True, written(self._verbs[verb](*read(arguments)))
         except Exception as error:  # noqa: BLE001 - it is the asker's
-            told = TELL, number, False, pack_exception(error)
+            told = TELL, number, False, written(pack_exception(error))
         self._mail.write(driver, written(*told))
 
     def _create_again(self, made: Made) -> None:
@@ -145,6 +145,12 @@ class Guests:
 
     # Calls.
 
+    def _take_call(self, driver: str, actor: int, call: tuple[Any, ...]) -> None:
+        try:
+            self._run(driver, actor, *call[:8])
+        except Exception as error:  # noqa: BLE001 - it is the caller's
+            self._tell(driver, call[0], ERROR, pack_exception(error))
+
     def _run(
         self,
         driver: str,
@@ -163,8 +169,7 @@ class Guests:
         actor = hub.actors.all.get(number)
         name = f"{actor.name if actor is not None else 'a detached actor'}.{method}"
         if refusal := _refusal(name, [arguments, *(values or ())], returns):
-            self._tell(driver, its, ERROR, pack_exception(refusal))
-            return
+            raise refusal
         count = max(1, returns)
         ours = hub.new_numbers(count)
         taken = [hub.new_numbers(1) for _ in values or ()]
@@ -187,18 +192,25 @@ class Guests:
         self, driver: str, its: int, name: str, numbers: range, returns: int, outcomes: list[Outcome], why_not: str
     ) -> None:
         """Tell a guest what came of its call, if it is still there."""
-        kind, packed = outcomes[0]
-        if why_not:
-            self._tell(driver, its, ERROR, pack_own(ObjectLostError(why_not)))
-        elif refusal := _refusal(name, [packed for _, packed in outcomes], 1):
-            self._tell(driver, its, ERROR, pack_exception(refusal))
-        elif kind == ERROR:
-            self._tell(driver, its, ERROR, packed)
-        else:
-            values = [self._gathering.inlined(packed) for _, packed in outcomes]
-            self._tell(driver, its, VALUE, values[0] if returns == 1 else values[:returns])
+        try:
+            if why_not:
+                raise ObjectLostError(why_not)
+            told = self._told(name, returns, outcomes)
+        except Exception as error:  # noqa: BLE001 - it is the caller's
+            told = ERROR, pack_exception(error)
+        self._tell(driver, its, *told)
         for number in numbers:
             self._hub.objects.drop(number)
+
+    def _told(self, name: str, returns: int, outcomes: list[Outcome]) -> tuple[int, Packed | list[Packed]]:
+        """What came of a call, with all that belongs to it."""
+        kind, packed = outcomes[0]
+        if refusal := _refusal(name, [packed for _, packed in outcomes], 1):
+            raise refusal
+        if kind == ERROR:
+            return ERROR, packed
+        values = [self._gathering.inlined(packed) for _, packed in outcomes]
+        return VALUE, values[0] if returns == 1 else values[:returns]
 
     def _tell(self, driver: str, its: int, kind: int, packed: Packed | list[Packed]) -> None:
         self._calls.get(driver, {}).pop(its, None)

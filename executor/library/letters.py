@@ -1,6 +1,7 @@
 """What a driver and the caretaker of actors that outlive their drivers write to each other, and values on that way.
 
-A letter is a pickled tuple that begins with one of these numbers. What users' programs give and take stays packed.
+A letter is a pickled tuple that begins with one of these numbers. What users' programs give and take stays packed, and
+so does what is asked and answered: if it cannot be read, who waits for it is known all the same, and told.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from executor.library.backend import Backend
 from executor.library.values import Packed, inlined, place_of
 
 # A driver to a caretaker.
-ASK = 1  # number of the question, verb, arguments
+ASK = 1  # number of the question, verb, arguments as if they were a letter
 CALL = 2  # [call, ...] for one actor: its number, the calls as in `messages.CALLS`
 CANCEL = 3  # number of the call
 
 # A caretaker to a driver.
-TELL = 10  # number of the question, whether it went well, value or packed exception
+TELL = 10  # number of the question, whether it went well, value or packed exception as if it were a letter
 RESULT = 11  # number of the call, VALUE or ERROR, packed (a list of packed but for one return)
 
 

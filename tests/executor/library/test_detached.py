@@ -235,6 +235,31 @@ def test_what_means_nothing_to_other_drivers_is_refused(rig: Rig) -> None:
         executor.kill(mine)
 
 
+def test_whoever_waits_is_told_when_a_letter_cannot_be_taken_in(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unreadable:
+        def __reduce__(self) -> Any:
+            return int, ("lost on the way",)
+
+    def inlined(_: letters.Gathering, packed: Any) -> Any:
+        raise LookupError("lost on the way")
+
+    with driver(rig):
+        mine, go = Detached.options(name="careful").remote(), Signal(tmp_path, "go")
+        standing = mine.wait.remote(go)
+        with pytest.raises(ValueError, match="invalid literal .*'lost on the way'"):
+            executor.get_actor(Unreadable())  # type: ignore[arg-type]
+        with monkeypatch.context() as patched:
+            patched.setattr(letters.Gathering, "inlined", inlined)
+            go.set()
+            for unlucky in (mine.add.remote(2), standing):
+                with pytest.raises(LookupError, match="lost on the way"):
+                    executor.get(unlucky, timeout=DEADLINE_S)
+        assert executor.get(mine.add.remote(3)) == 3
+        executor.kill(mine)
+
+
 def test_it_has_the_code_and_the_variables_of_its_driver(rig: Rig, tmp_path: Path) -> None:
     (tmp_path / "brought.py").write_text(BROUGHT)
     environment = {"py_modules": [str(tmp_path / "brought.py")], "env_vars": {"TOLD": "by its driver"}}
