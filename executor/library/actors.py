@@ -218,11 +218,12 @@ class Actors:
         self._waiting.append(actor)
 
     def kill(self, actor: Actor, reason: str, *, restart: bool = False) -> None:
-        """End an actor at once."""
+        """End an actor at once; unless it is started again its name is free, whenever its process ends."""
         if actor.state is State.DEAD:
             return
         if not restart:
             actor.restarts_left = 0
+            self._free_name(actor)
         if actor.worker is not None:
             actor.leaving = not restart
             self._workers.kill(actor.worker, reason)
@@ -256,6 +257,7 @@ class Actors:
         """End an actor that nobody needs any more."""
         actor.restarts_left = 0
         actor.leaving = True
+        self._free_name(actor)
         if actor.worker is not None and actor.state is State.ALIVE:
             self._workers.end(actor.worker)
         else:
@@ -266,10 +268,7 @@ class Actors:
             return
         actor.state = State.DEAD
         actor.error = error
-        name = actor.plan.registered_name
-        if name is not None and self.named.get(name) == actor.number:
-            del self.named[name]
-            self.on_nameless(name)
+        self._free_name(actor)
         held = [call for calls in actor.blocked_callers.values() for call in calls]
         for call in [*actor.calls, *held]:
             self._fail(call, error)
@@ -282,6 +281,12 @@ class Actors:
             self._objects.drop(actor.number)
         if actor.number not in self._objects.entries:
             self.all.pop(actor.number, None)
+
+    def _free_name(self, actor: Actor) -> None:
+        name = actor.plan.registered_name
+        if name is not None and self.named.get(name) == actor.number:
+            del self.named[name]
+            self.on_nameless(name)
 
     # Calls.
 

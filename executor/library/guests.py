@@ -125,9 +125,6 @@ class Guests:
 
     def _kill(self, number: int, restart: bool) -> None:
         self._ask("kill_actor", number, restart)
-        actor = self._hub.actors.all.get(number)
-        if actor is not None and actor.plan.registered_name is not None and not restart:
-            self._creations.drop(actor.plan.registered_name)  # now: whoever asked is told that it is gone
 
     def _ask(self, verb: str, *arguments: Any) -> Any:
         """The answer to what is answered at once."""

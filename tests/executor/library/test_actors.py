@@ -312,10 +312,21 @@ def test_a_named_actor_is_found_by_its_name_also_from_tasks(ray: Any) -> None:
     same = ray.remote(Counter).options(name="the one", get_if_exists=True).remote(50)
     assert ray.get(same.add.remote()) == 3
     ray.kill(counter)
-    with pytest.raises(ActorDiedError):
-        ray.get(counter.add.remote())
     with pytest.raises(ValueError, match=r"no actor of the name 'the one'"):
         ray.get_actor("the one")
+    with pytest.raises(ActorDiedError):
+        ray.get(counter.add.remote())
+
+
+def test_the_name_of_an_actor_that_is_to_end_is_free_at_once(ray: Any) -> None:
+    for _ in range(3):
+        counter = ray.remote(Counter).options(name="the one").remote()
+        assert ray.get(counter.add.remote()) == 1
+        ray.kill(counter)
+    counter = ray.remote(Counter).options(name="the one").remote()
+    assert ray.get(counter.add.remote()) == 1
+    del counter
+    assert "the one" not in ray.list_named_actors()
 
 
 def test_an_actor_that_asks_for_more_than_there_is_is_refused_at_once(ray: Any) -> None:
