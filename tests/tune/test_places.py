@@ -98,6 +98,16 @@ def test_attempts_do_not_write_into_each_others(place: Place) -> None:
     place.release(place.fetch(other))
 
 
+def test_two_runs_at_a_url_do_not_write_into_each_others_though_the_attempts_are_called_alike() -> None:
+    url = place_at("memory://two-runs/e")
+    one, other = (url.held(token).save("t0", 1, 7, fill) for token in ("0123456789abcdef", "fedcba9876543210"))
+    assert one.path == "checkpoints/t0/000007-1-01234567"
+    url.delete(one)
+    url.release(url.fetch(other))
+    url.held("0123456789abcdef").post("t0", 1, b"meet here")
+    assert url.held("fedcba9876543210").posted("t0", 1) is None
+
+
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), SystemExit(1)])
 def test_a_save_function_that_raises_leaves_nothing(place: Place, tmp_path: Path, error: BaseException) -> None:
     def raising(target: str) -> None:

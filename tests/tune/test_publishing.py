@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
 from tests.tune.story import Story
+from tune.errors import ExperimentBusyError
 from tune.storage import journal, publishing, remote
+from tune.storage.claim import NAME, Claim
 from tune.storage.home import Home
 from tune.storage.places import UrlPlace
 from tune.storage.publishing import Publisher
@@ -84,3 +88,31 @@ def test_nothing_is_deleted_while_nothing_can_be_published(home: Home, story: St
         publisher.delete(saved)
     assert place.has(saved)
     assert f"everything is kept in {home.live}" in caplog.text
+
+
+class Watched(Claim):
+    """A claim that tells when it is looked at."""
+
+    def __init__(self, address: str, live: Path) -> None:
+        super().__init__(address, live, beat_s=NEVER_S)
+        self.looks: SimpleQueue[None] = SimpleQueue()
+
+    def check(self) -> None:
+        self.looks.put(None)
+        super().check()
+
+
+def test_a_run_whose_claim_is_lost_touches_no_checkpoint_and_says_so_once(home: Home, story: Story, caplog) -> None:
+    place = UrlPlace(home.address)
+    doomed, damaged = (place.save("t0", 1, iteration, lambda path: None) for iteration in (1, 2))
+    with Watched(home.address, home.live) as claim:
+        other = {"token": "other", "pid": 7, "host": "elsewhere"}
+        remote.write(f"{home.address}/{NAME}", json.dumps(other).encode())
+        with contextlib.closing(Publisher(home, place, claim, interval_s=0.001)) as publisher:
+            publisher.delete(doomed)
+            with pytest.raises(ExperimentBusyError, match="taken up by process 7 on elsewhere"):
+                publisher.set_aside(damaged)
+            for _ in range(4):
+                claim.looks.get(timeout=DEADLINE_S)
+    assert place.names() == [doomed.path, damaged.path]
+    assert caplog.text.count("taken up by process 7 on elsewhere") == 1

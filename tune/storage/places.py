@@ -1,8 +1,10 @@
 """Where an experiment's checkpoints are: a directory that all its machines share, or a URL.
 
 A checkpoint is called ``checkpoints/<trial>/<iteration>-<attempt>`` below the experiment. The attempt's number in the
-name keeps a process that should be gone from writing into its successor's. It is written in two steps: `stage` lets
-the user's code write its files beside their place, and `commit` makes a checkpoint of them, whole or not at all.
+name keeps a process that should be gone from writing into its successor's. At a URL the name ends with a mark of the
+run: one that was taken for dead may go on for a while, with attempts that whoever took over never heard of. A
+checkpoint is written in two steps: `stage` lets the user's code write its files beside their place, and `commit` makes
+a checkpoint of them, whole or not at all.
 
 Trials stage, commit and fetch; the process that runs the experiment deletes, sets aside and sweeps.
 """
@@ -32,6 +34,7 @@ FOLDER = "checkpoints"
 DAMAGED = "damaged"
 _UNFINISHED = ".unfinished-"
 _POST = ".post"
+_MARK_LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,12 @@ class Staged:
 
 
 class Access(ABC):
-    """How a trial gets at its checkpoints: all that it needs of where they are."""
+    """How a trial gets at its checkpoints: all that it needs of where they are.
+
+    `run_mark` ends the names of what a run writes where two of them may write at one time.
+    """
+
+    run_mark: str = ""
 
     @abstractmethod
     def is_seen(self) -> bool:
@@ -52,7 +60,7 @@ class Access(ABC):
 
     def stage(self, trial_id: str, attempt: int, iteration: int, fill: SaveFunction) -> Staged:
         """Let `fill` write a checkpoint's files; when it raises nothing is left of them."""
-        name = f"{FOLDER}/{trial_id}/{iteration:06d}-{attempt}"
+        name = f"{FOLDER}/{trial_id}/{iteration:06d}-{attempt}{self.run_mark}"
         staged = Staged(name, iteration, self._folder_for(name))
         try:
             fill(str(staged.folder))
@@ -322,6 +330,10 @@ class UrlPlace(Away, Place):
     """Somewhere behind a URL. Files are written on the trial's machine and copied up, and down when they are read."""
 
     address: str
+    run_mark: str = ""
+
+    def held(self, token: str) -> Place:
+        return replace(self, run_mark=f"-{token[:_MARK_LENGTH]}")
 
     def _keep(self, staged: Staged) -> None:
         url = self._url(staged.name)
@@ -344,7 +356,7 @@ class UrlPlace(Away, Place):
 
     def _post(self, trial_id: str, attempt: int) -> str:
         """Among the trial's checkpoints, where it is swept."""
-        return self._url(f"{FOLDER}/{trial_id}/{_POST}-{attempt}/{_POST}")
+        return self._url(f"{FOLDER}/{trial_id}/{_POST}-{attempt}{self.run_mark}/{_POST}")
 
     def has(self, checkpoint: CheckpointRef) -> bool:
         return remote.exists(f"{self._url(checkpoint.path)}/{manifest.MANIFEST}")

@@ -48,6 +48,7 @@ class Publisher:
         self._interval_s = interval_s
         self._doomed: list[CheckpointRef] = []
         self._published: tuple[int, bytes] | None = None
+        self._said = ""
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._thread.start()
@@ -57,7 +58,12 @@ class Publisher:
         self._doomed.append(checkpoint)
 
     def set_aside(self, checkpoint: CheckpointRef) -> str:
-        """Move a damaged checkpoint out of the way, which nobody can count on anyway."""
+        """Move a damaged checkpoint out of the way, which nobody can count on anyway.
+
+        Raises:
+            ExperimentBusyError: the claim is lost; what looks damaged may be at work.
+        """
+        self._check_claim()
         return self._place.set_aside(checkpoint)
 
     def close(self) -> None:
@@ -76,12 +82,19 @@ class Publisher:
         began = time.monotonic()
         try:
             self._publish()
+            self._say("")
         except ExperimentBusyError as error:
-            log.warning("%s", error)
+            self._say(str(error))
         except Exception as error:  # noqa: BLE001 (every library behind a URL has errors of its own)
             kept = f"everything is kept in {self._home.live}, and is published once that works"
-            log.warning("%s: its journal could not be published (%s); %s", self._home.address, error, kept)
+            self._say(f"{self._home.address}: its journal could not be published ({error}); {kept}")
         return time.monotonic() - began
+
+    def _say(self, trouble: str) -> None:
+        """Warn of what stands in the way of publishing, when that is another thing than it was the last time."""
+        if trouble and trouble != self._said:
+            log.warning("%s", trouble)
+        self._said = trouble
 
     def _publish(self) -> None:
         doomed = list(self._doomed)  # their entries are in the journal by now
@@ -90,9 +103,16 @@ class Publisher:
             if reached != self._published:
                 publish(connection, self._home, self._claim)
                 self._published = reached
+        if doomed:
+            self._check_claim()
         for checkpoint in doomed:
             self._place.delete(checkpoint)
             self._doomed.remove(checkpoint)
+
+    def _check_claim(self) -> None:
+        """Whether what is at the experiment's home is this run's still; raises as `Claim.check` does."""
+        if self._claim is not None:
+            self._claim.check()
 
 
 def publish_now(home: Home, claim: Claim | None) -> None:
