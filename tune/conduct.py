@@ -29,7 +29,7 @@ from tune.machine.policies import Policies
 from tune.notices import Notices, NoticesAside, NoticesAtOnce, Telling
 from tune.porter import Porter
 from tune.reopening import Foreign, Reopening, compare
-from tune.storage import chain, data, directory, journal, mark, publishing, recipe
+from tune.storage import chain, data, directory, journal, mark, published, publishing, recipe
 from tune.storage.claim import Claim
 from tune.storage.grouped import GroupedJournal
 from tune.storage.journal import Journal, SqliteJournal
@@ -225,14 +225,14 @@ def _held(job: Job, resume: bool) -> Iterator[Held]:
             if claim is not None and not resume:  # another may have ended while it was waited for
                 _refuse_taken(job)
             if resume and job.home.is_published:
-                publishing.bring_up_to_date(job.home)
+                published.bring_up_to_date(job.home)
             yield Held(hold.token, claim)
 
 
 def _refuse_taken(job: Job) -> None:
     """Refuse a name under which there is something already."""
     home = job.home
-    if (home.live / journal.DATABASE).exists() or publishing.is_published(home):
+    if (home.live / journal.DATABASE).exists() or published.is_there(home):
         raise InvalidArgumentError(
             [f"{home.address} holds an experiment already: pass resume=True to go on with it, or another name"]
         )

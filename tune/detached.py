@@ -23,7 +23,7 @@ from tune.conduct import conduct
 from tune.errors import ExecutorLostError, InvalidArgumentError, NotAnExperimentError, TuneError
 from tune.job import Job
 from tune.settings import RunConfig, TuneConfig
-from tune.storage import publishing
+from tune.storage import published
 from tune.views.reading import was_interrupted
 from tune.views.results import ResultGrid
 from tune.views.snapshot import Snapshot
@@ -225,7 +225,7 @@ def _unpacked(post: Post) -> tuple[Job, bool]:
     run = replace(found.run, storage_path=found.run.storage_path or cluster / _EXPERIMENTS)
     job = Job(found.fitted, found.space, found.tune, run, found.resources)
     begins_anew = post.state.place == ""
-    goes_on = publishing.exists(job.home) and not (begins_anew and going == Going.NEW)
+    goes_on = published.exists(job.home) and not (begins_anew and going == Going.NEW)
     if begins_anew and going == Going.ON and not goes_on:
         raise NotAnExperimentError(f"there is no experiment to resume in {job.home.address}")
     executor = connect(
@@ -266,7 +266,7 @@ def run_controller(post: Post) -> int:
     try:
         job, resume = _unpacked(post)
         place = job.home.address
-        if resume or not publishing.exists(job.home):
+        if resume or not published.exists(job.home):
             post.say(State(post.state.state, place=place))  # from now on the journal there is ours
         with job.run.executor:
             conduct(job, resume=resume, begun=lambda: post.say(State("running", place=place)))

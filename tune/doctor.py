@@ -21,7 +21,7 @@ from tune.machine.events import CheckpointRef
 from tune.machine.experiment import Experiment
 from tune.machine.plan import Plan
 from tune.machine.policies import Policies
-from tune.storage import chain, directory, journal, mark, publishing, recipe
+from tune.storage import chain, directory, journal, mark, published, publishing, recipe
 from tune.storage.home import Home, address_of
 from tune.storage.places import DAMAGED, Place, place_at
 
@@ -92,7 +92,7 @@ def mend(path: Path, *, accept_loss: bool) -> list[str]:
     home = Home.at(address_of(path))
     with publishing.holding(home), publishing.claiming(home) as claim:
         if home.is_published:
-            publishing.bring_up_to_date(home)
+            published.bring_up_to_date(home, accept_loss=accept_loss)
         done = _give_up_damage(home.live) if accept_loss else []
         with journal.reading(home.live) as connection:
             experiment = _folded(connection, journal.facts(connection))
@@ -149,25 +149,15 @@ def _recipe(facts: dict[str, Any]) -> Iterator[Finding]:
 def _give_up_damage(path: Path) -> list[str]:
     """Go back to the last row that is whole; the journal as it was is kept beside it."""
     acknowledged = mark.reached(path)
-    damaged = _first_damaged(path)
+    with journal.reading(path) as connection:
+        found = chain.reach(connection)
     done = []
-    if damaged is not None:
+    if found.damage is not None:
         kept = path / f"{journal.DATABASE}.bad"
         shutil.copy2(path / journal.DATABASE, kept)
-        lost = journal.cut(path, damaged)
-        done.append(f"gave up {lost} rows from row {damaged} on; the journal as it was is {kept.name}")
-    if damaged is not None or acknowledged is not None:
+        lost = journal.cut(path, found.position + 1)
+        done.append(f"gave up {lost} rows from row {found.position + 1} on; the journal as it was is {kept.name}")
+    if found.damage is not None or acknowledged is not None:
         (path / mark.NAME).unlink(missing_ok=True)
         done.append("took what is left of the journal as all there is")
     return done
-
-
-def _first_damaged(path: Path) -> int | None:
-    position = 0
-    try:
-        with journal.reading(path) as connection:
-            for position, _, _ in chain.checked(connection, 0, b""):  # noqa: B007 (read after the loop)
-                pass
-    except JournalCorruptError:
-        return position + 1
-    return None

@@ -21,7 +21,7 @@ from tune.job import Job
 from tune.machine.stopping import StopCriterion
 from tune.reopening import Reopening
 from tune.settings import CheckpointConfig, FailureConfig, Metric, RunConfig, TuneConfig
-from tune.storage import publishing
+from tune.storage import published, publishing
 from tune.storage.home import Home
 from tune.views.results import ResultGrid
 
@@ -232,7 +232,7 @@ class Tuner:
     @staticmethod
     def can_restore(path: str | os.PathLike[str]) -> bool:
         """Whether there is an experiment in `path`, a directory or a URL."""
-        return publishing.exists(Home.at(path))
+        return published.exists(Home.at(path))
 
 
 def resume(  # noqa: PLR0913 (what may be changed, by the keywords of `run`)
@@ -324,7 +324,7 @@ def _directed(job: Job, resume: bool | str | os.PathLike[str]) -> tuple[Job, boo
     job = _placed(job, resume)
     if resume is False:
         return job, False
-    is_there = publishing.exists(job.home)
+    is_there = published.exists(job.home)
     if not is_there and resume != "AUTO":
         raise NotAnExperimentError(f"there is no experiment to resume in {job.home.address}")
     return job, is_there
@@ -334,5 +334,6 @@ def _brought(path: str | os.PathLike[str]) -> Home:
     """The home that `path` names, its journal being on this machine."""
     home = Home.at(path)
     if home.is_published:
-        publishing.bring_back(home)
+        with publishing.holding(home):
+            published.bring_up_to_date(home)
     return home

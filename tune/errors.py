@@ -8,6 +8,7 @@ TuneError
 ├── NoBestTrialError         no trial has a finite value of the metric (also a RuntimeError)
 ├── SearcherError            the search algorithm raised; what had finished is kept
 ├── NotAnExperimentError     the directory holds no experiment
+│   └── JournalUnreadableError  nor a journal: its file is no database, or none any more
 ├── ExperimentBusyError      another process runs this experiment
 ├── JournalCorruptError      the experiment's journal was changed or cut
 ├── JournalLostError         the journal of a run cannot be written any more (also an OSError)
@@ -60,6 +61,10 @@ class SearcherError(TuneError):
 
 class NotAnExperimentError(TuneError):
     """The directory holds no experiment."""
+
+
+class JournalUnreadableError(NotAnExperimentError):
+    """What should be an experiment's journal is no database, or none any more."""
 
 
 class ExperimentBusyError(TuneError):

@@ -13,7 +13,7 @@ import pytest
 
 from tests.tune.story import Story
 from tune.errors import ExperimentBusyError
-from tune.storage import journal, publishing, remote
+from tune.storage import journal, published, remote
 from tune.storage.claim import NAME, Claim
 from tune.storage.home import Home
 from tune.storage.places import UrlPlace
@@ -44,7 +44,7 @@ def story(home: Home) -> Iterator[Story]:
 
 def wait_until_published(home: Home) -> None:
     until = time.monotonic() + DEADLINE_S
-    while not publishing.is_published(home):
+    while not published.is_there(home):
         assert time.monotonic() < until
         time.sleep(0.005)
 

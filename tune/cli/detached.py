@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from executor.errors import ClusterError
 from tune.cli.experiments import find
 from tune.errors import NotAnExperimentError
-from tune.storage import publishing, remote
+from tune.storage import published, remote
 from tune.storage.journal import DATABASE
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def find_to_show(experiment: str, given: Path | None) -> Path:
         if left is None:
             raise
     if remote.is_url(left.place):
-        return publishing.readable(left.place)
+        return published.readable(left.place)
     if (Path(left.place) / DATABASE).is_file():
         return Path(left.place)
     why = f": {left.why}" if left.why else ""

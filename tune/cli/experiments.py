@@ -16,7 +16,7 @@ from tune.errors import JournalCorruptError, NotAnExperimentError, TuneError, ne
 from tune.job import STORAGE_VARIABLE
 from tune.machine.events import SwitchedOff
 from tune.machine.trial import TrialState
-from tune.storage import data, directory, journal, publishing, remote
+from tune.storage import data, directory, journal, published, remote
 from tune.storage.journal import DATABASE
 from tune.views import ranking, reading
 from tune.views.objectives import Objectives
@@ -90,7 +90,7 @@ def find(experiment: str, given: Path | None) -> Path:
         NotAnExperimentError: there is none: names the nearest that there is.
     """
     if remote.is_url(experiment):
-        return publishing.readable(experiment)
+        return published.readable(experiment)
     path = Path(experiment).expanduser().absolute()
     if path.name == DATABASE:
         path = path.parent

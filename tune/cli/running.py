@@ -19,7 +19,7 @@ from tune.detached import Going, submit
 from tune.doors import resume
 from tune.errors import InvalidArgumentError, MetricNotReportedError, nearest
 from tune.job import Job
-from tune.storage import publishing
+from tune.storage import published
 from tune.storage.home import address_of
 from tune.sweep import read_sweep
 from tune.views.results import ResultGrid
@@ -36,7 +36,7 @@ def run_sweep(sweep: Path, changes: Sequence[str], options: Mapping[str, Any], *
         MetricNotReportedError: trials report other names.
     """
     job = _read(sweep, changes, options)
-    exists = publishing.exists(job.home)
+    exists = published.exists(job.home)
     if exists and not resume:
         raise InvalidArgumentError(
             [f"{job.home.address} holds an experiment already: --resume goes on with it, --name NAME begins another"]

@@ -5,14 +5,16 @@ A changed row, a missing one, and rows that changed places are noticed; that an 
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import struct
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from tune.errors import JournalCorruptError
 from tune.storage.codec import Row
+from tune.storage.mark import Reached
 
 # Text is read as bytes, so that one that is no UTF-8 any more fails the row's checksum and not the reading.
 _ROWS = """
@@ -23,6 +25,20 @@ FROM events WHERE position > ? ORDER BY position
 _NUMBERS = struct.Struct("<qddqq")  # position, time, wall, attempt, iteration
 _NO_NUMBER = -(2**63)
 _NO_TEXT = b"\xff"  # is in no UTF-8
+
+
+class Reach(NamedTuple):
+    """How far a journal is whole: up to the row at `position`. Its last row is `end`, as far as that can be read."""
+
+    position: int
+    checksum: bytes
+    end: int
+    damage: JournalCorruptError | None = None
+
+    @property
+    def reached(self) -> Reached:
+        """The last row that is whole."""
+        return Reached(self.position, self.checksum)
 
 
 def checksum(before: bytes, position: int, row: Row) -> bytes:
@@ -79,6 +95,23 @@ def checked(connection: sqlite3.Connection, after: int, before: bytes) -> Iterat
         if is_busy(error):
             raise
         raise JournalCorruptError(f"row {after + 1} of the journal cannot be read: {error}") from error
+
+
+def reach(connection: sqlite3.Connection) -> Reach:
+    """How far the journal is whole."""
+    position, found = 0, b""
+    try:
+        for position, _, found in checked(connection, 0, b""):  # noqa: B007 (read after the loop)
+            pass
+    except JournalCorruptError as error:
+        return Reach(position, found, _end(connection, position), error)
+    return Reach(position, found, position)
+
+
+def _end(connection: sqlite3.Connection, whole: int) -> int:
+    with contextlib.suppress(sqlite3.DatabaseError, JournalCorruptError):
+        return max(last(connection)[0], whole)
+    return whole
 
 
 def last(connection: sqlite3.Connection) -> tuple[int, bytes]:

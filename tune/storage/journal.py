@@ -17,9 +17,16 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from tune.errors import ExperimentBusyError, JournalCorruptError, JournalLostError, NotAnExperimentError
+from tune.errors import (
+    ExperimentBusyError,
+    JournalCorruptError,
+    JournalLostError,
+    JournalUnreadableError,
+    NotAnExperimentError,
+)
 from tune.machine.events import Entry, SpaceChanged
 from tune.storage import chain, data, mark
+from tune.storage.chain import Reach
 from tune.storage.codec import Row, to_entry, to_row
 from tune.storage.mark import Mark, Reached
 
@@ -329,7 +336,7 @@ def open_readonly(directory: Path) -> sqlite3.Connection:
             connection.close()
             raise NotAnExperimentError(_wrong_version(path, version))
         return connection
-    raise NotAnExperimentError(f"{path} is no experiment that can be read: {error}")
+    raise JournalUnreadableError(f"{path} is no experiment that can be read: {error}")
 
 
 def _uri(path: Path, options: str) -> str:
@@ -370,6 +377,34 @@ def facts(connection: sqlite3.Connection) -> dict[str, Any]:
 def _checksum_of(texts: Mapping[str, str]) -> str:
     told = sorted((key, value) for key, value in texts.items() if key != _CHECKSUM)
     return blake2b(repr(told).encode(errors="surrogateescape"), digest_size=8).hexdigest()
+
+
+def reach(directory: Path) -> Reach:
+    """How far the journal in `directory` is whole, what it says about the experiment included.
+
+    Raises:
+        NotAnExperimentError: there is none, or one of another version.
+        ExperimentBusyError: another process holds the file for itself.
+    """
+    try:
+        with reading(directory) as connection:
+            found = chain.reach(connection)
+            try:
+                facts(connection)
+            except JournalCorruptError as error:
+                return found._replace(damage=found.damage or error)
+            return found
+    except JournalUnreadableError as error:
+        return Reach(0, b"", 0, JournalCorruptError(f"its file is no database any more: {error}"))
+
+
+def has(directory: Path, reached: Reached) -> bool:
+    """Whether the journal in `directory` has the row that is `reached`, and so all before it, if it can be read."""
+    try:
+        with reading(directory) as connection:
+            return chain.at(connection, reached.position) == reached.checksum
+    except (JournalCorruptError, JournalUnreadableError):
+        return False
 
 
 def check_end(directory: Path, before: Reached | None, last: tuple[int, bytes]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 from tune.errors import InvalidArgumentError, MetricNotReportedError, NoBestTrialError, TrialFailedError, nearest
 from tune.machine.events import SwitchedOff
 from tune.machine.trial import TrialState
-from tune.storage import publishing, remote
+from tune.storage import published, remote
 from tune.views import listing, ranking, reading, tables
 from tune.views.analysis import ExperimentNames
 from tune.views.reading import TrialRecord
@@ -305,4 +305,4 @@ def _row(result: Result, snapshot: Snapshot, chosen: tuple[str, str] | None) -> 
 
 
 def _directory_of(address: str) -> Path:
-    return publishing.readable(address) if remote.is_url(address) else Path(address).expanduser().absolute()
+    return published.readable(address) if remote.is_url(address) else Path(address).expanduser().absolute()

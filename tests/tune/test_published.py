@@ -1,0 +1,152 @@
+"""Of what is published and what this machine has, the journal goes on that has more; nothing is lost unsaid."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.tune.story import Story
+from tune import doctor
+from tune.errors import JournalCorruptError, NotAnExperimentError
+from tune.storage import chain, journal, mark, published, publishing
+from tune.storage.home import Home
+from tune.storage.journal import DATABASE
+
+ROWS = 12
+"""How many rows the live journal has; all but the last two of them are published."""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """An experiment at a URL whose run was killed after it reported twice more than it had published."""
+    monkeypatch.setenv("AUDITION_LIVE", str(tmp_path / "live"))
+    home = Home.at((tmp_path / "far" / "e").as_uri())
+    home.make()
+    story = Story(home.live)
+    story.opens()
+    story.starts({"x": 1})
+    for step in range(ROWS - 3):
+        if step == ROWS - 5:
+            publishing.publish_now(home, None)
+        story.reports("t0", accuracy=step / 10)
+    story.closes()
+    return home
+
+
+@pytest.fixture
+def far(tmp_path: Path) -> Path:
+    """The directory of what is published."""
+    return tmp_path / "far" / "e"
+
+
+def change(directory: Path, statement: str) -> None:
+    with contextlib.closing(sqlite3.connect(directory / DATABASE, isolation_level=None)) as connection:
+        connection.execute(statement)
+
+
+def spoil(directory: Path, row: int) -> None:
+    change(directory, f"UPDATE events SET wall = wall + 1 WHERE position = {row}")
+
+
+def cut(directory: Path, row: int) -> None:
+    change(directory, f"DELETE FROM events WHERE position >= {row}")
+
+
+def overwrite(directory: Path) -> None:
+    (directory / DATABASE).write_bytes(b"not a database any more, and long enough to look like one" * 20)
+
+
+def misstate(directory: Path) -> None:
+    change(directory, "UPDATE experiment SET value = '7' WHERE key = 'name'")
+
+
+def rows(directory: Path) -> int:
+    """How many rows the journal has, all of them whole."""
+    found = journal.reach(directory)
+    assert found.damage is None
+    return found.position
+
+
+def check_end(home: Home) -> None:
+    """Whether the live journal has all that was acknowledged, as a resume asks it."""
+    with journal.reading(home.live) as connection:
+        journal.check_end(home.live, mark.reached(home.live), chain.last(connection))
+
+
+Damage = Callable[[Path], None]
+damaged = pytest.mark.parametrize(
+    "damage", [overwrite, misstate, lambda directory: spoil(directory, 5), lambda directory: spoil(directory, ROWS - 2)]
+)
+
+
+@damaged
+def test_a_whole_journal_goes_on_beside_a_damaged_one_that_was_published(
+    home: Home, far: Path, damage: Damage, caplog: pytest.LogCaptureFixture
+) -> None:
+    damage(far)
+    assert published.readable(home.address) == home.live
+    published.bring_up_to_date(home)
+    check_end(home)
+    assert rows(home.live) == ROWS
+    assert "is damaged, and kept as" in caplog.text
+    assert (home.live / "experiment.db.published.bad").read_bytes() == (far / DATABASE).read_bytes()
+
+
+@damaged
+def test_a_damaged_journal_gives_way_to_a_published_one_that_has_all_of_it(
+    home: Home, far: Path, damage: Damage, caplog: pytest.LogCaptureFixture
+) -> None:
+    publishing.publish_now(home, None)
+    damage(home.live)
+    published.bring_up_to_date(home)
+    check_end(home)
+    assert rows(home.live) == ROWS
+    assert "experiment.db is damaged; it is kept as experiment.db.other" in caplog.text
+
+
+def test_an_end_that_went_with_the_power_is_had_from_what_was_published_and_what_was_not_is_said(home: Home) -> None:
+    cut(home.live, 6)
+    published.bring_up_to_date(home)
+    assert rows(home.live) == ROWS - 2
+    with pytest.raises(JournalCorruptError, match=rf"last row is {ROWS - 2}, and all up to row {ROWS} was acknow"):
+        check_end(home)
+
+
+def test_where_both_are_damaged_nothing_is_given_up_unless_that_is_wanted(home: Home, far: Path) -> None:
+    overwrite(far)
+    spoil(home.live, 5)
+    published.bring_up_to_date(home)
+    assert "row 5 of the journal" in str(journal.reach(home.live).damage)
+    doctor.mend(home.live, accept_loss=True)
+    assert rows(home.live) == rows(far) == 4
+
+
+def test_a_damaged_one_that_was_published_and_has_more_is_given_up_only_when_that_is_wanted(
+    home: Home, far: Path
+) -> None:
+    publishing.publish_now(home, None)
+    cut(home.live, 6)
+    spoil(far, 9)
+    with pytest.raises(JournalCorruptError, match=f"doctor {home.address} --accept-loss"):
+        published.bring_up_to_date(home)
+    assert rows(home.live) == 5
+    doctor.mend(home.live, accept_loss=True)
+    assert rows(home.live) == rows(far) == 8
+
+
+@pytest.mark.parametrize(("at", "left"), [(5, ROWS - 2), (ROWS, ROWS - 1)], ids=["published", "this machine's"])
+def test_the_doctor_gives_up_as_little_as_can_be(home: Home, far: Path, at: int, left: int) -> None:
+    spoil(home.live, at)
+    doctor.mend(home.live, accept_loss=True)
+    assert rows(home.live) == rows(far) == left
+    check_end(home)
+
+
+def test_what_was_published_by_a_later_version_is_not_called_damaged(home: Home, far: Path) -> None:
+    change(far, "PRAGMA user_version = 99")
+    with pytest.raises(NotAnExperimentError, match="upgrade audition"):
+        published.bring_up_to_date(home)
