@@ -7,7 +7,6 @@ import json
 import linecache
 import os
 import pickle
-import select
 import threading
 import time
 from collections import Counter, deque
@@ -20,10 +19,11 @@ from typing import Any
 
 from executor.depot.store import Place
 from executor.errors import GetTimeoutError, ObjectLostError, ObjectStoreFullError
-from executor.interrupts import Condition, interruptible, uninterrupted
+from executor.interrupts import uninterrupted
 from executor.library.awaiting import AwaitedFuture, is_in_event_loop
 from executor.library.calls import Submission
 from executor.library.definitions import Definition
+from executor.library.line import Line
 from executor.library.messages import (
     ANSWER,
     CALLS,
@@ -42,11 +42,9 @@ from executor.library.objects import VALUE, Outcome
 from executor.library.plans import Code
 from executor.library.refs import ObjectRef, number_of
 from executor.library.runtime import Runtime, settler
-from executor.library.threads import ThreadInterrupts
 from executor.library.values import Packed, pack_value, size_of, unpack_value
 from executor.processes.protocol import GRANTED
 from executor.processes.worker import SocketChannel
-from executor.spinning import AdaptiveSpin
 
 __audition_internal__ = True
 
@@ -54,12 +52,8 @@ running: ContextVar[int] = ContextVar("running", default=0)
 """The call that runs here just now."""
 
 
-def _nothing() -> None:
-    """Until somebody wants it done."""
-
-
 class Client(Runtime):
-    """See the module. Whoever waits reads what the hub sends, for all others too."""
+    """See the module."""
 
     def __init__(self, channel: SocketChannel, number: int, node: str, *, is_among_nodes: bool) -> None:
         """Among nodes the host of ours keeps large objects; otherwise the driver does, on this machine."""
@@ -67,25 +61,15 @@ class Client(Runtime):
         self.number = number
         self.node = node
         self.is_among_nodes = is_among_nodes
+        self.line = Line(channel, self._take)
         self.calls: deque[Any] = deque()
-        self.interrupts = ThreadInterrupts(self._interrupted)
-        self.on_interrupt: Callable[[], None] = lambda: None
         self.on_calls: Callable[[], None] | None = None
-        self.before_waiting: Callable[[], None] = _nothing
         self.actor: tuple[int, str, int] | None = None
         self._channel = channel
-        self._poller = select.poll()
-        self._poller.register(channel.fileno(), select.POLLIN)
-        self._spin = AdaptiveSpin()
-        self._begun = False
-        self._condition = Condition()
-        self._reading = False
-        self._others = 0
         self._replies: dict[int, Any] = {}
         """Of each request that was answered: whether it went well, and what; of each that was given up: its verb."""
         self._callbacks: dict[int, Callable[[bool, Any], None]] = {}
         self._reads_callbacks = False
-        self._afterwards: deque[Callable[[], None]] = deque()
         self._answers: dict[int, tuple[ObjectRef[Any], Packed] | None] = {}
         self._proceed: dict[int, int] = {}
         self._items: Counter[int] = Counter()
@@ -102,84 +86,7 @@ class Client(Runtime):
         self._held: Counter[int] = Counter()
         self._fresh: set[int] = set()
 
-    def _interrupted(self, number: int, frame: Any) -> None:
-        self.on_interrupt()
-
-    # Reading.
-
-    @uninterrupted
-    def until(self, ready: Callable[[], bool], timeout_s: float | None = None) -> bool:
-        """Read what the hub sends until something holds, or the time is over; whether it holds.
-
-        Raises:
-            EOFError: the hub wants nothing more of this worker.
-        """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        condition = self._condition
-        condition.acquire()
-        try:
-            while not ready():
-                left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
-                if self._reading:
-                    if left_s == 0.0:
-                        return False
-                    self._wait_for_others(left_s)
-                    continue
-                if not self._read(left_s) and left_s is not None and time.monotonic() >= (deadline or 0.0):
-                    return ready()
-            return True
-        finally:
-            condition.release()
-
-    @interruptible
-    def _wait(self, timeout_s: float | None) -> bool:
-        """Wait until there is something to read, and take nothing off the socket yet."""
-        if self.interrupts.came:  # since the last look; nothing else would end the wait
-            self.interrupts.catch_up()
-        return self._spin.wait(self._poll, timeout_s)
-
-    def _poll(self, timeout_s: float | None) -> bool:
-        return bool(self._poller.poll(None if timeout_s is None else timeout_s * 1000))
-
-    def _wait_for_others(self, timeout_s: float | None) -> None:
-        if self.interrupts.came:
-            self.interrupts.catch_up()
-        self._others += 1
-        try:
-            self._condition.wait(timeout_s)
-        finally:
-            self._others -= 1
-
-    def _read(self, timeout_s: float | None) -> bool:
-        """Read once, with the condition let go of meanwhile; whether anything came."""
-        condition = self._condition
-        self._reading = True
-        condition.release()
-        try:
-            # Polled for: whoever sleeps in `recv` is woken for nothing whenever the hub takes an answer off the socket.
-            # Not the first time: that may have come along with the order.
-            if self._begun and not self._wait(timeout_s):
-                return False
-            self._begun = True
-            for message in self._channel.read_posted():
-                self._take(message)
-        finally:
-            condition.acquire()
-            self._reading = False
-            if self._others:
-                condition.notify_all()
-        if self._afterwards:
-            condition.release()
-            try:
-                while self._afterwards:
-                    self._afterwards.popleft()()
-            finally:
-                condition.acquire()
-        return True
-
-    def read_now(self) -> None:
-        """Take in what is there, without waiting for more."""
-        self.until(lambda: False, 0.0)
+    # Hearing.
 
     def _take(self, message: tuple[Any, ...]) -> None:
         kind = message[0]
@@ -204,36 +111,22 @@ class Client(Runtime):
     def _take_reply(self, request: int, well: bool, value: Any) -> None:
         callback = self._callbacks.pop(request, None)
         if callback is not None:
-            self._afterwards.append(lambda: callback(well, value))
+            self.line.afterwards.append(lambda: callback(well, value))
         elif type(verb := self._replies.setdefault(request, (well, value))) is str:
             del self._replies[request]
             self._refuse(verb, value)
 
-    def say(self, message: tuple[Any, ...]) -> None:
-        """Tell the hub something."""
-        self._channel.say(message)
-        if self.interrupts.came:
-            self.interrupts.catch_up()
-
-    def next_word(self) -> int | None:
-        """The next word that the hub says past its messages."""
-        return self._channel.next_word()
-
-    def fileno(self) -> int:
-        """The descriptor to wait on for what the hub sends."""
-        return self._channel.fileno()
-
     @contextmanager
     def standstill(self) -> Iterator[None]:
         """Inside of it no other thread sends, reads or keeps account of references, if it has not begun before."""
-        with self._condition, self._lock, self._channel.lock:
+        with self.line.condition, self._lock, self._channel.lock:
             yield
 
     def wake(self) -> None:
         """Have every thread that waits for the hub look up: by an answer, for nothing else ends their wait."""
         request = next(self._requests)
         self._callbacks[request] = lambda *_: None
-        self.say((REQUEST, request, 0, "there", ([],)))
+        self.line.say((REQUEST, request, 0, "there", ([],)))
 
     # Asking.
 
@@ -241,16 +134,16 @@ class Client(Runtime):
         return self._ask(verb, arguments, None)
 
     def _ask(self, verb: str, arguments: tuple[Any, ...], timeout_s: float | None) -> Any:
-        self.before_waiting()  # it may be for what waits here to be told
+        self.line.before_waiting()  # it may be for what waits here to be told
         self.flush()
         number = next(self._requests)
         replies = self._replies
         try:
-            self.say((REQUEST, number, running.get(), verb, arguments))
-            if not self.until(lambda: number in replies, timeout_s):
+            self.line.say((REQUEST, number, running.get(), verb, arguments))
+            if not self.line.until(lambda: number in replies, timeout_s):
                 raise GetTimeoutError
-            if self.interrupts.came:
-                self.interrupts.catch_up()
+            if self.line.interrupts.came:
+                self.line.interrupts.catch_up()
         except BaseException:  # mostly that the call was cancelled
             self._give_up(number, verb)
             raise
@@ -302,9 +195,9 @@ class Client(Runtime):
         self.flush()
         request = next(self._requests)
         self._callbacks[request] = lambda _, found: callback(found[0])
-        if self.on_calls is None:  # nobody reads while the worker's own code runs: a thread has to
+        if not self.line.is_watched:  # nobody reads while the worker's own code runs: a thread has to
             self._have_callbacks_read()
-        self.say((REQUEST, request, running.get(), verb, ([number],)))
+        self.line.say((REQUEST, request, running.get(), verb, ([number],)))
         return request
 
     @uninterrupted
@@ -317,7 +210,7 @@ class Client(Runtime):
 
     def _read_callbacks(self) -> None:
         try:
-            while self.until(lambda: not self._callbacks):
+            while self.line.until(lambda: not self._callbacks):
                 with self._lock:
                     if not self._callbacks:  # else somebody who saw this thread at work relies on it
                         self._reads_callbacks = False
@@ -327,7 +220,7 @@ class Client(Runtime):
 
     def future(self, ref: ObjectRef[Any]) -> Future[Any]:
         """A future of the value. What asks for it in an event loop awaits it; others wait when they say so."""
-        self.before_waiting()
+        self.line.before_waiting()
         future = AwaitedFuture(self._standing)
         verb = "outcomes_awaited" if is_in_event_loop() else "outcomes_later"
         request = self._ask_later(verb, number_of(ref), settler(future, ref, self))
@@ -345,15 +238,15 @@ class Client(Runtime):
         if timeout_s is not None and timeout_s <= 0:
             yield
             return
-        self.before_waiting()
+        self.line.before_waiting()
         request = next(self._requests)
         try:
-            self.say((REQUEST, request, running.get(), "stand_still", ()))
+            self.line.say((REQUEST, request, running.get(), "stand_still", ()))
             yield
         finally:
             self._give_up(request, "stand_still")
-            if self.interrupts.came:
-                self.interrupts.catch_up()
+            if self.line.interrupts.came:
+                self.line.interrupts.catch_up()
 
     def path_of(self, place: Place) -> str:
         if not self.is_among_nodes or place.home == self.node:
@@ -383,11 +276,11 @@ class Client(Runtime):
             Exception: of that kind, when it has no such thing.
             GetTimeoutError: it has not answered in time.
         """
-        self.before_waiting()
+        self.line.before_waiting()
         number, replies = next(self._requests), self._replies
         try:
             self._channel.ask_host(number, json.dumps([verb, *arguments]))
-            if not self.until(lambda: number in replies, timeout_s):
+            if not self.line.until(lambda: number in replies, timeout_s):
                 raise GetTimeoutError
         except BaseException:  # mostly that the call was cancelled
             reply = replies.setdefault(number, verb)
@@ -440,7 +333,7 @@ class Client(Runtime):
         return ObjectRef(number, self)
 
     def pin(self, number: int) -> None:
-        self.say((HELD, (number,), ()))
+        self.line.say((HELD, (number,), ()))
 
     @uninterrupted
     def flush(self) -> None:
@@ -473,12 +366,12 @@ class Client(Runtime):
         packed = pack_value(value, self)
         ref = self.own(number := self.new_numbers(1))  # before: what has come meanwhile is raised once it is said
         self.flush()
-        self.say((PUT, number, packed))
+        self.line.say((PUT, number, packed))
         return ref
 
     def define(self, definition: Definition) -> None:
         if definition.digest not in self._definitions:
-            self.say((DEFINE, definition))  # before another thread may take it for known
+            self.line.say((DEFINE, definition))  # before another thread may take it for known
             self._know(definition)
 
     def _know(self, definition: Definition) -> None:
@@ -501,7 +394,7 @@ class Client(Runtime):
 
     def submit(self, submission: Submission) -> None:
         self.flush()
-        self.say((SUBMIT, running.get(), submission))
+        self.line.say((SUBMIT, running.get(), submission))
 
     # Streaming.
 
@@ -514,15 +407,15 @@ class Client(Runtime):
         """Send up a value that a call yields; waits while the reader is `window` values behind."""
         index = self._items[call]
         if window:
-            self.until(lambda: index - self._proceed.get(call, 0) < window)
+            self.line.until(lambda: index - self._proceed.get(call, 0) < window)
         self._send_up(call, value, waits=False)
 
     def emit(self, call: int, value: Any) -> Any:
         """Send up a value and wait for the reader's answer to it."""
         self._answers.pop(call, None)
-        self.before_waiting()
+        self.line.before_waiting()
         self._send_up(call, value, waits=True)
-        self.until(lambda: call in self._answers)
+        self.line.until(lambda: call in self._answers)
         answer = self._answers.pop(call)
         return None if answer is None else unpack_value(answer[1], self)
 
@@ -531,7 +424,7 @@ class Client(Runtime):
         packed = pack_value(value, self)
         self._items[call] += 1
         self.flush()
-        self.say((ITEM, call, self.new_numbers(1), (VALUE, packed), waits))
+        self.line.say((ITEM, call, self.new_numbers(1), (VALUE, packed), waits))
 
     def end_stream(self, call: int) -> None:
         """Forget what was kept for a call's stream."""

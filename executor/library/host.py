@@ -51,9 +51,10 @@ class Host(Program):
         try:
             _set_up(argument)
         except BaseException as error:  # noqa: BLE001 - whatever the user's hook raises
-            client.say((UNREADY, f"the environment of a worker could not be set up: {type(error).__name__}: {error}"))
+            why = f"the environment of a worker could not be set up: {type(error).__name__}: {error}"
+            client.line.say((UNREADY, why))
             return
-        client.say((READY, os.getpid()))
+        client.line.say((READY, os.getpid()))
         serve(client)
 
 
