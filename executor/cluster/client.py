@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from executor.cluster.controllers import ACTORS, kind_of
+from executor.cluster.controllers import ACTORS, FOLDER, Post, kind_of
 from executor.cluster.dialing import ASK_S, asked, dialer
 from executor.cluster.fleet import ClusterFleet, Identity, owner
 from executor.cluster.home import Place
@@ -55,7 +55,8 @@ def open_fleet(
     """
     folder = folder_of(target)
     dial = dialer(Place.load(folder).address, lambda: Credentials.load(folder, Role.DRIVER))
-    identity = Identity(experiment, priority, controller)
+    token = Post(folder / FOLDER / controller).token if controller else ""
+    identity = Identity(experiment, priority, controller, token)
     return ClusterFleet(dial, identity, folder=folder, patience_s=patience_s)
 
 

@@ -7,10 +7,12 @@ not know what a controller does, and opens nothing that it is given for it.
 from __future__ import annotations
 
 import fcntl
+import hmac
 import json
 import logging
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -33,7 +35,7 @@ ACTORS = "actors"
 """The kind of those that have actors which outlive their drivers; what follows it is a namespace."""
 
 _NAME = re.compile(r"([a-z]+:)?[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_LOCK, _CONTENT, _ORDER, _STATE = "lock", "content", "order.json", "state.json"
+_LOCK, _CONTENT, _TOKEN, _ORDER, _STATE = "lock", "content", "token", "order.json", "state.json"
 _HOLD_S, _LOOK_S = 5.0, 0.02
 _SOON_S, _LONGEST_PAUSE_S = 10.0, 60.0
 
@@ -80,6 +82,11 @@ class Post:
         return read_secret(self.folder / _CONTENT)
 
     @property
+    def token(self) -> str:
+        """By which its process proves to the head that it is this controller."""
+        return read_secret(self.folder / _TOKEN).decode()
+
+    @property
     def order(self) -> Order:
         """What is wanted of it."""
         return Order(**_read(self.folder / _ORDER))
@@ -98,6 +105,7 @@ class Post:
         make_private(self.folder)
         if content is not None:
             write_secret(self.folder / _CONTENT, content)
+            write_secret(self.folder / _TOKEN, secrets.token_hex(16).encode())
             self.say(State())
         write_secret(self.folder / _ORDER, json.dumps(asdict(order)).encode())
 
@@ -220,6 +228,14 @@ class Controllers:
         self._let_go(name)
         shutil.rmtree(post.folder)
         return state.place
+
+    def proves(self, name: str, token: str) -> bool:
+        """Whether this is the token of a controller of that name."""
+        try:
+            known = self._post(name).token
+        except ClusterError:
+            return False
+        return hmac.compare_digest(known.encode(), token.encode())
 
     def posts(self) -> list[Post]:
         """All that there are."""

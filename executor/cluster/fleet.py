@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,13 @@ _ANSWER_S = 10.0
 class Identity:
     """How a driver shows in the cluster. A higher `priority` gets room first; equal ones share it.
 
-    `controller` is the name of the controller beside the head that it is, if it is one.
+    `controller` is the name of the controller beside the head that it is, if it is one, and `token` proves that.
     """
 
     experiment: str = ""
     priority: int = 0
     controller: str = ""
+    token: str = field(default="", repr=False)
 
 
 class ClusterFleet(Fleet):
@@ -135,6 +136,7 @@ class ClusterFleet(Fleet):
                 holdings=[wire.holding(holding) for holding in self._bookings.holdings()],
                 nodes=self._talks.nodes(),
                 peers=self._mail.sessions.names(),
+                token=self._identity.token,
             )
         return pb.FromDriver(hello=hello)
 

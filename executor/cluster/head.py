@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from executor.cluster import clock, nearby, wire
 from executor.cluster.controllers import Controllers
+from executor.cluster.members import controller_of
 from executor.cluster.overview import beside, overview
 from executor.cluster.protos import cluster as pb
 from executor.cluster.security.guard import Guard
@@ -205,6 +206,7 @@ class Head:
         name = hello.driver
         try:
             self._check(hello.versions)
+            self._check_controller(hello)
             sendings = self._state.driver_came(hello, clock.now())
         except (RefusedError, ValueError) as error:
             _log.warning("driver %s refused: %s", name, error)
@@ -254,6 +256,12 @@ class Head:
             raise RefusedError(_WAS_STOPPED, for_good=True)
         if why := mismatch(versions_here(), theirs):
             raise RefusedError(f"what the two ends run does not fit together (here is the head): {why}", for_good=True)
+
+    def _check_controller(self, hello: pb.DriverHello) -> None:
+        controller = controller_of(hello.driver)
+        if controller and not self._guard.is_controller(controller, hello.token):
+            why = f"it does not have the token of the controller {controller!r} beside the head"
+            raise RefusedError(why, for_good=True)
 
     def _send(self, sendings: Iterable[Sending]) -> None:
         for sending in sendings:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from executor.cluster.members import controller_of
 from executor.cluster.protos import cluster as pb
 from executor.cluster.session import Stretch
 from executor.cluster.sessions import Sessions
@@ -114,7 +115,7 @@ class ClusterMail(Mail):
 
 def _driver_of(found: pb.StatusReply, controller: str) -> str | None:
     connected = (one.driver for one in found.drivers if one.connected)
-    return next((driver for driver in connected if driver.partition("@")[2] == controller), None)
+    return next((driver for driver in connected if controller_of(driver) == controller), None)
 
 
 def _state_of(found: pb.StatusReply, controller: str) -> pb.ControllerStatus | None:

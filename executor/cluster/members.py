@@ -62,11 +62,16 @@ class Driver:
     @property
     def controller(self) -> str:
         """The controller beside the head that it is; empty when it is none."""
-        return self.driver.partition("@")[2]
+        return controller_of(self.driver)
 
     def held(self) -> Resources:
         """All that it holds."""
         return sum((one.reservation.request.total for one in self.holdings.values()), Resources())
+
+
+def controller_of(driver: str) -> str:
+    """The controller beside the head that a driver says to be; empty when it says to be none."""
+    return driver.partition("@")[2]
 
 
 def next_life(incarnation: str) -> str:

@@ -126,7 +126,8 @@ async def run_head(
 
     modules = {"": controller, ACTORS: _CARETAKER}
     controllers = Controllers(home.folder, modules) if controller else None
-    head = Head(state, Household(Guard(home.denied), invite, doorkeeper.certify, keep, controllers, home.folder))
+    guard = Guard(home.denied, controllers.proves) if controllers else Guard(home.denied)
+    head = Head(state, Household(guard, invite, doorkeeper.certify, keep, controllers, home.folder))
     keeping = asyncio.create_task(_keep_door(doorkeeper, listener, partial(door, host, door_port), home))
     Place(_told_to_others(host), port, door_port, os.getpid()).save(home.folder)
     serving = asyncio.create_task(head.serve(server))

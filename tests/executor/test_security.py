@@ -21,7 +21,8 @@ import pytest
 
 from executor.cluster import serving
 from executor.cluster.client import ask, folder_of
-from executor.cluster.dialing import dialer
+from executor.cluster.controllers import FOLDER, Order, Post
+from executor.cluster.dialing import dialer, way
 from executor.cluster.home import Home, Place
 from executor.cluster.line import CHANNEL_OPTIONS
 from executor.cluster.membership import Terms
@@ -47,8 +48,11 @@ from executor.cluster.security.doorkeeper import DRIVER_VALID_S
 from executor.cluster.security.knocking import knock
 from executor.cluster.security.roles import ALLOWED, Role, identity, role_of
 from executor.cluster.security.tokens import VALID_S, Invitation, TokenRefusedError, Tokens
+from executor.cluster.versions import versions_here
 from executor.errors import ClusterError
 from tests.executor.conversation import DEADLINE_S
+
+PROGRAM = "tests.executor.controller_programs"
 
 
 class Served:
@@ -62,7 +66,7 @@ class Served:
         self._stop = asyncio.Event()
 
         async def serve() -> None:
-            await serving.run_head(self.home, "127.0.0.1", 0, Terms(), self._stop, ready.set)
+            await serving.run_head(self.home, "127.0.0.1", 0, Terms(), self._stop, ready.set, controller=PROGRAM)
 
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(serve(),))
         self._thread.start()
@@ -129,6 +133,34 @@ def test_each_role_may_make_its_calls_and_no_others(served: Served, role: Role, 
     allowed = code in (grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
     assert allowed == (role in ALLOWED[call])
     assert allowed or code is grpc.StatusCode.PERMISSION_DENIED
+
+
+@pytest.mark.parametrize("near", [False, True])
+def test_a_controller_beside_the_head_is_who_has_its_token(served: Served, near: bool) -> None:
+    mine, others = (Post(served.folder / FOLDER / name) for name in ("mine", "others"))
+    for post in (mine, others):
+        post.set(Order("me", time.time(), ended_by="me"), b"")  # so that it is not started
+
+    def drive(controller: str, token: str) -> str:
+        hello = pb.DriverHello(driver=f"d@{controller}", versions=versions_here(), token=token)
+        dial = dialer(served.place.address, lambda: served.credentials(Role.DRIVER))
+        with way(dial, served.folder if near else None)("Drive", pb.DriverSays, pb.DriverHears) as stream:
+            stream.put(pb.FromDriver(hello=hello))
+            heard = next(iter(stream)).messages[0]
+        assert heard.HasField("welcome") or heard.refused.for_good
+        return heard.refused.why
+
+    assert drive("mine", mine.token) == ""
+    for controller, token in [
+        ("mine", ""),
+        ("mine", others.token),
+        ("mine", mine.token + "0"),
+        ("mine", "\N{SNOWMAN}"),
+        ("nobody", mine.token),
+        ("../controllers/mine", mine.token),
+    ]:
+        assert f"does not have the token of the controller {controller!r}" in drive(controller, token)
+    assert (mine.folder / "token").stat().st_mode & 0o777 == 0o600
 
 
 def test_nobody_gets_in_without_a_certificate(served: Served) -> None:

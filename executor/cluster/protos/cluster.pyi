@@ -338,7 +338,7 @@ class FromDriver(_message.Message):
     def __init__(self, hello: _Optional[_Union[DriverHello, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ..., parcel: _Optional[_Union[Parcel, _Mapping]] = ..., ask: _Optional[_Union[Ask, _Mapping]] = ..., give_back: _Optional[_Union[GiveBack, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., letter: _Optional[_Union[Letter, _Mapping]] = ...) -> None: ...
 
 class DriverHello(_message.Message):
-    __slots__ = ("driver", "owner", "experiment", "priority", "versions", "holdings", "nodes", "peers")
+    __slots__ = ("driver", "owner", "experiment", "priority", "versions", "holdings", "nodes", "peers", "token")
     DRIVER_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     EXPERIMENT_FIELD_NUMBER: _ClassVar[int]
@@ -347,6 +347,7 @@ class DriverHello(_message.Message):
     HOLDINGS_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     PEERS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
     driver: str
     owner: str
     experiment: str
@@ -355,7 +356,8 @@ class DriverHello(_message.Message):
     holdings: _containers.RepeatedCompositeFieldContainer[Holding]
     nodes: _containers.RepeatedScalarFieldContainer[str]
     peers: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, driver: _Optional[str] = ..., owner: _Optional[str] = ..., experiment: _Optional[str] = ..., priority: _Optional[int] = ..., versions: _Optional[_Union[Versions, _Mapping]] = ..., holdings: _Optional[_Iterable[_Union[Holding, _Mapping]]] = ..., nodes: _Optional[_Iterable[str]] = ..., peers: _Optional[_Iterable[str]] = ...) -> None: ...
+    token: str
+    def __init__(self, driver: _Optional[str] = ..., owner: _Optional[str] = ..., experiment: _Optional[str] = ..., priority: _Optional[int] = ..., versions: _Optional[_Union[Versions, _Mapping]] = ..., holdings: _Optional[_Iterable[_Union[Holding, _Mapping]]] = ..., nodes: _Optional[_Iterable[str]] = ..., peers: _Optional[_Iterable[str]] = ..., token: _Optional[str] = ...) -> None: ...
 
 class Ask(_message.Message):
     __slots__ = ("number", "request", "avoid")

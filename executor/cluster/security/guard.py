@@ -16,10 +16,18 @@ _log = logging.getLogger(__name__)
 
 
 class Guard:
-    """Admits by certificate; `denied` are the serial numbers of those that were taken back."""
+    """Admits by certificate; `denied` are the serial numbers of those that were taken back.
 
-    def __init__(self, denied: Callable[[], Collection[str]] = lambda: ()) -> None:
+    `proves` says whether a token is that of the controller of a name beside the head.
+    """
+
+    def __init__(
+        self,
+        denied: Callable[[], Collection[str]] = lambda: (),
+        proves: Callable[[str, str], bool] = lambda *_: False,
+    ) -> None:
         self._denied = denied
+        self._proves = proves
 
     async def admit(self, context: Any, call: str) -> Role:
         """The caller's role, if it may make the call; ends the call otherwise."""
@@ -44,6 +52,10 @@ class Guard:
         (identity,) = _identities(certificate)
         return identity.rpartition("/")[2]
 
+    def is_controller(self, name: str, token: str) -> bool:
+        """Whether a driver that shows this token is the controller of that name, and not another driver."""
+        return self._proves(name, token)
+
 
 class OpenDoor(Guard):
     """Admits everybody: for tests of what is behind the door, on loopback."""
@@ -53,6 +65,9 @@ class OpenDoor(Guard):
 
     def name(self, context: Any) -> str:
         return ""
+
+    def is_controller(self, name: str, token: str) -> bool:
+        return True
 
 
 def _certificate(context: Any) -> bytes | None:
