@@ -17,11 +17,12 @@ from executor.holdings import Holding, Holdings
 from executor.interface import Prepared, Program, TrialExecutor
 from executor.messages import Call, DeathCause, Died, Event, Raised, RemoteError, Reservation, RoomFreed
 from executor.platform import check, here
+from executor.processes.logs import LOG_CAP_BYTES
 from executor.processes.meeting import MeetingPoints, variables
 from executor.processes.pool import Pool
 from executor.processes.protocol import ARGUMENT
 from executor.processes.servers import Source
-from executor.processes.site import LOG_CAP_BYTES, Seat, Site, Start
+from executor.processes.site import Seat, Site, Start
 from executor.resources import Node, Request, Resources
 
 _LOOPBACK = "127.0.0.1"

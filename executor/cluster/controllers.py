@@ -26,6 +26,7 @@ from typing import IO, Any
 
 from executor.cluster.security.credentials import make_private, read_secret, write_secret
 from executor.errors import ClusterError
+from executor.processes.logs import LOG_CAP_BYTES, cut
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +76,11 @@ class Post:
         self.folder = folder
         self.name = folder.name
         self._lock: IO[str] | None = None
+
+    @property
+    def log(self) -> Path:
+        """What its process prints."""
+        return self.folder / "controller.log"
 
     @property
     def content(self) -> bytes:
@@ -172,13 +178,15 @@ class Controllers:
 
     `modules` are what controllers run, as ``python -m MODULE FOLDER``, by their kind: what stands before a colon in
     their names, nothing where there is none. One that dies rests before it is started again, `pause_s` at first and
-    twice as long each time that it dies soon; after `most_deaths` such deaths it has failed.
+    twice as long each time that it dies soon; after `most_deaths` such deaths it has failed. A log larger than
+    `log_cap_bytes` loses its oldest part.
     """
 
     folder: Path
     modules: Mapping[str, str]
     pause_s: float = 1.0
     most_deaths: int = 6
+    log_cap_bytes: int = LOG_CAP_BYTES
     _started: dict[str, _Started] = field(default_factory=dict)
     _over: set[str] = field(default_factory=set)
 
@@ -243,7 +251,7 @@ class Controllers:
         return [Post(one) for one in sorted(folder.iterdir()) if one.is_dir()] if folder.is_dir() else []
 
     def look(self) -> None:
-        """Start each that is neither over nor running; one that dies at once again and again is given up.
+        """Start each that is neither over nor running, and cut its log; one that dies again and again is given up.
 
         What is wrong with one of them is logged, and keeps nobody from looking after the others.
         """
@@ -254,6 +262,7 @@ class Controllers:
                 _log.exception("controller %s cannot be looked after just now", post.name)
 
     def _look_at(self, post: Post) -> None:
+        cut(post.log, self.log_cap_bytes)
         started = self._started.get(post.name)
         if self._starts(post.name) or post.running() is not None:
             return
@@ -301,7 +310,7 @@ class Controllers:
         self._started[post.name] = _Started(process, time.monotonic(), deaths, why)
 
     def _spawn(self, post: Post) -> subprocess.Popen[bytes]:
-        log = os.open(post.folder / "controller.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        log = os.open(post.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             return subprocess.Popen(
                 [sys.executable, "-m", self.modules[kind_of(post.name)], str(post.folder)],
@@ -337,7 +346,7 @@ def _last_words(post: Post, died: _Started, deaths: int) -> str:
     """Why it is given up."""
     if died.process is None:
         return f"its process could not be started, {deaths} times: {died.why}"
-    last = next(_lines(post.folder / "controller.log"), "it said nothing")
+    last = next(_lines(post.log), "it said nothing")
     return f"it died {deaths} times, each soon after its start: {last}"
 
 

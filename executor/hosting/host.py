@@ -52,10 +52,11 @@ from executor.hosting.stock import Stock
 from executor.messages import DeathCause, Died, Emitted, Event, NodeDraining, Raised, Returned, RoomAdded, RoomFreed
 from executor.platform import here
 from executor.processes.link import Link
+from executor.processes.logs import LOG_CAP_BYTES
 from executor.processes.meeting import MeetingPoints, variables
 from executor.processes.protocol import ANSWER, ARGUMENT, Load
 from executor.processes.servers import Source
-from executor.processes.site import LOG_CAP_BYTES, Seat, Site, Start
+from executor.processes.site import Seat, Site, Start
 
 _LOOK_S = 0.5
 _STAYS_LOST_S = 5.0

@@ -19,11 +19,11 @@ from executor.library.plans import Surrounding
 from executor.messages import Event
 from executor.platform import check, here
 from executor.processes.link import Link, RunningCall
+from executor.processes.logs import LOG_CAP_BYTES
 from executor.processes.pool import Pool
 from executor.processes.protocol import ARGUMENT, ORDER, Order
 from executor.resources import Node, Resources
 
-_LOG_CAP_BYTES = 50 * 2**20
 _STORE_SHARE = 0.3
 _NAME = "node-1"
 
@@ -62,7 +62,7 @@ class Machine(Backend):
         self.store = Store(
             offer.store_bytes or int(memory * _STORE_SHARE), self.folder, offer.spill_folder or self.folder
         )
-        pool = Pool(self._tell_gone, log_cap_bytes=_LOG_CAP_BYTES, scratch=self.folder)
+        pool = Pool(self._tell_gone, log_cap_bytes=LOG_CAP_BYTES, scratch=self.folder)
         self.lock, self._pool = pool.lock, pool
         self._source = pool.prepare(Host(), Host().preload(), {})
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from executor.processes.stacks import without_ours
 
+LOG_CAP_BYTES = 50 * 2**20
+
 _TAIL_LINES = 20
 _TAIL_BYTES = 8192
 _KEPT_SHARE = 10
@@ -54,7 +56,7 @@ class Logs:
         if self._open and (now := time.monotonic()) >= self._next_check:
             self._next_check = now + _CHECK_S
             for path in self._open:
-                _cut(path, self._cap_bytes)
+                cut(path, self._cap_bytes)
 
 
 def tail(path: str | None) -> str:
@@ -86,8 +88,11 @@ def _remove_if_empty(path: str) -> None:
             file.unlink()
 
 
-def _cut(path: str, cap_bytes: int) -> None:
-    """Keep the last tenth. Writers append, so that they go on behind it; what they print during the cut may be lost."""
+def cut(path: str | Path, cap_bytes: int) -> None:
+    """Where a log has outgrown its cap keep the last tenth of that.
+
+    Writers append, so that they go on behind it; what they print during the cut may be lost.
+    """
     log = Path(path)
     try:
         if log.stat().st_size <= cap_bytes:

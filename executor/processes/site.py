@@ -9,11 +9,10 @@ from typing import Any
 from executor.framing import Frame, Pieces, gathered, pack, unpack
 from executor.messages import Rank
 from executor.processes.link import Link, RunningCall
+from executor.processes.logs import LOG_CAP_BYTES
 from executor.processes.pool import Pool
 from executor.processes.protocol import ORDER, Order
 from executor.resources import Resources
-
-LOG_CAP_BYTES = 50 * 2**20
 
 
 @dataclass(slots=True, eq=False)

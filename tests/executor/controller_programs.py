@@ -23,7 +23,9 @@ def main() -> None:
                 signal.pause()
         case b"finish":
             post.say(State("finished", place="here"))
-        case b"wait":
+        case b"wait" | b"shout":
+            if post.content == b"shout":
+                print("and again\n" * 1000, flush=True)
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(post.say(State("ended", f"by {post.order.ended_by}"))))
             post.say(State("running"))
             while True:

@@ -148,6 +148,16 @@ def test_one_that_dies_while_it_ends_is_not_started_again(controllers: Controlle
     assert post.running() is None
 
 
+def test_the_log_of_one_that_says_much_keeps_what_it_said_last(controllers: Controllers) -> None:
+    controllers.log_cap_bytes = 1000
+    controllers.submit("e", "me", b"shout", again=False)
+    post = looks_until(controllers, "e", runs)
+    controllers.look()
+    said = post.log.read_text()
+    assert said.startswith("[... earlier output was dropped: the log had outgrown 1000 bytes ...]\n")
+    assert len(said) <= 1000
+
+
 def test_a_post_that_is_taken_anew_is_not_said_to_be_held_by_the_process_before(controllers: Controllers) -> None:
     controllers.submit("e", "me", b"wait", again=False)
     first = looks_until(controllers, "e", runs).running()
