@@ -55,9 +55,14 @@ class Caretaker:
         with self._hub.lock:
             return tuple(sorted(self._hub.actors.named))
 
+    @property
     def asked_at(self) -> float:
         """When a driver has last asked for anything, by the monotonic clock."""
         return self._guests.asked_at
+
+    def is_needed(self, now: float) -> bool:
+        """Whether there are actors, or somebody may just be about to have some."""
+        return bool(self.names()) or now - self.asked_at <= _IDLE_S
 
     def close(self) -> None:
         """End all actors."""
@@ -90,7 +95,7 @@ def run(post: Post) -> int:
         while not ending and not caretaker.dismissed:
             if names != (names := caretaker.names()):
                 post.say(State("running", actors=names))
-            if not names and time.monotonic() - caretaker.asked_at() > _IDLE_S:
+            if not caretaker.is_needed(time.monotonic()):
                 post.say(State("finished", "nobody has an actor here any more"))
                 return 0
             waiting.poll(_LOOK_S)

@@ -399,6 +399,24 @@ def test_room_is_free_again_once_it_was_killed(rig: Rig) -> None:
         holds(lambda: executor.available_resources().get("CPU") == 4.0, "they hold nothing any more")
 
 
+def test_a_caretaker_is_needed_while_there_are_actors_and_for_a_minute_after_it_was_asked_for_anything(
+    rig: Rig, tmp_path: Path
+) -> None:
+    one = caretaker(rig, tmp_path, "idle")
+    begun_at = one.asked_at
+    assert one.is_needed(begun_at + 59)
+    assert not one.is_needed(begun_at + 61)
+    with driver(rig, "idle"):
+        mine = Detached.options(name="counter").remote()
+        assert executor.get(mine.add.remote()) == 1
+        assert begun_at < one.asked_at
+        assert one.is_needed(one.asked_at + 3600)
+        executor.kill(mine)
+    assert one.is_needed(one.asked_at + 59)
+    assert not one.is_needed(one.asked_at + 61)
+    one.close()
+
+
 def test_of_a_caretaker_that_dies_the_next_creates_those_again_that_may_be_restarted(rig: Rig, tmp_path: Path) -> None:
     first = caretaker(rig, tmp_path, "brief")
     with driver(rig, "brief"):
