@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from executor.cluster.controllers import ACTORS, FOLDER, Post, kind_of
+from executor.cluster.controllers import ACTORS, FOLDER, Post, called, kind_of
 from executor.cluster.dialing import ASK_S, asked, dialer
 from executor.cluster.fleet import ClusterFleet, Identity, owner
 from executor.cluster.home import Place
@@ -101,7 +101,7 @@ def controller(folder: Path, name: str) -> pb.ControllerStatus:
         if one.name == name:
             return one
     known = ", ".join(one.name for one in found) or "none"
-    raise ClusterError(f"there is no detached experiment {name!r} in cluster {folder.name!r}; there is: {known}")
+    raise ClusterError(f"there is no {called(name)} in cluster {folder.name!r}; there is: {known}")
 
 
 def end(folder: Path, name: str) -> None:

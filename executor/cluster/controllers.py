@@ -35,6 +35,7 @@ FOLDER = "controllers"
 ACTORS = "actors"
 """The kind of those that have actors which outlive their drivers; what follows it is a namespace."""
 
+_CALLED = {"": "detached experiment", ACTORS: "process of detached actors"}
 _NAME = re.compile(r"([a-z]+:)?[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LOCK, _CONTENT, _TOKEN, _ORDER, _STATE = "lock", "content", "token", "order.json", "state.json"
 _HOLD_S, _LOOK_S = 5.0, 0.02
@@ -200,7 +201,7 @@ class Controllers:
         if post.folder.exists() and not (again and post.state.over and post.running() is None):
             state = post.state.state
             hint = "" if again else "; resume=True goes on with one that is over"
-            raise ClusterError(f"there is a detached experiment {name!r} already, and it is {state}{hint}")
+            raise ClusterError(f"there is a {called(name)} already, and it is {state}{hint}")
         post.set(Order(owner, time.time()), content)
         self._let_go(name)
         self.look()
@@ -230,7 +231,7 @@ class Controllers:
         state = post.state
         if not state.over or post.running() is not None:
             raise ClusterError(
-                f"detached experiment {name!r} is {state.state}: it can be forgotten once it is over, and "
+                f"{called(name)} is {state.state}: it can be forgotten once it is over, and "
                 f"`audition cluster end {name}` asks it to end"
             )
         self._let_go(name)
@@ -326,12 +327,12 @@ class Controllers:
         post = self._post(name)
         if not post.folder.exists():
             known = ", ".join(one.name for one in self.posts()) or "none"
-            raise ClusterError(f"there is no detached experiment {name!r}; there is: {known}")
+            raise ClusterError(f"there is no {called(name)}; there is: {known}")
         return post
 
     def _post(self, name: str) -> Post:
         if not _NAME.fullmatch(name):
-            raise ClusterError(f"a detached experiment is called by letters, digits, '.', '_' and '-', not {name!r}")
+            raise ClusterError(f"a {called(name)} cannot be: it is called by letters, digits, '.', '_' and '-'")
         if (kind := kind_of(name)) not in self.modules:
             raise ClusterError(f"{name!r}: there are no controllers of the kind {kind!r} beside this head")
         return Post(self.folder / FOLDER / name)
@@ -340,6 +341,11 @@ class Controllers:
 def kind_of(name: str) -> str:
     """The kind of a controller: what stands before the colon in its name, nothing for an experiment's."""
     return name.rpartition(":")[0]
+
+
+def called(name: str) -> str:
+    """A controller as its users speak of it."""
+    return f"{_CALLED.get(kind_of(name), 'controller')} {name!r}"
 
 
 def _last_words(post: Post, died: _Started, deaths: int) -> str:

@@ -284,7 +284,7 @@ class Head:
                 async with self._controllers_lock:
                     await asyncio.to_thread(controllers.look)
             except Exception:  # noqa: BLE001 (whatever it is, the next look may go better)
-                _log.exception("detached experiments cannot be looked after just now")
+                _log.exception("detached experiments and actors cannot be looked after just now")
             await asyncio.sleep(_LOOK_S)
 
     # --------------------------------------------------------------------------------------------------- what is asked

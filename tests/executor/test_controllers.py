@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from executor.cluster import client
-from executor.cluster.controllers import Controllers, Post
+from executor.cluster.controllers import ACTORS, Controllers, Post
 from executor.errors import ClusterError
 from tests.executor.conversation import DEADLINE_S
 
@@ -27,7 +27,7 @@ def heads(tmp_path: Path) -> Iterator[Callable[[], Controllers]]:
     made: list[Controllers] = []
 
     def make() -> Controllers:
-        made.append(Controllers(tmp_path, {"": PROGRAM, "test": PROGRAM}, pause_s=0.01, most_deaths=2))
+        made.append(Controllers(tmp_path, {"": PROGRAM, ACTORS: PROGRAM}, pause_s=0.01, most_deaths=2))
         return made[-1]
 
     yield make
@@ -176,15 +176,21 @@ def test_a_name_is_given_once_and_cannot_be_a_path(controllers: Controllers) -> 
         with pytest.raises(ClusterError, match="already, and it is running"):
             controllers.submit("e", "me", b"finish", again=again)
     for name in ("../e", "", ".", "a/b"):
-        with pytest.raises(ClusterError, match="is called by letters"):
+        with pytest.raises(ClusterError, match=f"detached experiment {name!r} cannot be: it is called by letters"):
             controllers.submit(name, "me", b"", again=False)
     with pytest.raises(ClusterError, match="there is: e"):
         controllers.end("f", "me")
 
 
 def test_the_kind_in_a_name_says_what_runs(controllers: Controllers) -> None:
-    controllers.submit("test:e", "me", b"finish", again=False)
-    looks_until(controllers, "test:e", lambda post: post.state.state == "finished")
+    controllers.submit("actors:e", "me", b"wait", again=False)
+    looks_until(controllers, "actors:e", runs)
+    with pytest.raises(ClusterError, match="there is a process of detached actors 'actors:e' already"):
+        controllers.submit("actors:e", "me", b"", again=True)
+    with pytest.raises(ClusterError, match="actors 'actors:e' is running: .* `audition cluster end actors:e`"):
+        controllers.forget("actors:e")
+    with pytest.raises(ClusterError, match="there is no process of detached actors 'actors:f'; there is: actors:e"):
+        controllers.end("actors:f", "me")
     with pytest.raises(ClusterError, match="'other:e': there are no controllers of the kind 'other'"):
         controllers.submit("other:e", "me", b"finish", again=False)
 

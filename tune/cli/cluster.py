@@ -131,30 +131,30 @@ def drain(
 
 @app.command()
 def end(
-    experiment: Annotated[str, typer.Argument(help="The detached experiment's name.")],
+    controller: Annotated[str, typer.Argument(help="The detached experiment's name, or actors:NAMESPACE.")],
     name: Name = None,
     *,
     debug: Debug = False,
 ) -> None:
-    """Ask a detached experiment to save and stop, as Ctrl-C does; a second time at once."""
+    """Have a detached experiment save and stop, as Ctrl-C does, a second time at once; or a namespace's actors end."""
     with ending(debug):
         from tune.cli import clusters
 
-        clusters.end(experiment, name)
+        clusters.end(controller, name)
 
 
 @app.command()
 def forget(
-    experiment: Annotated[str, typer.Argument(help="The name of a detached experiment that is over.")],
+    controller: Annotated[str, typer.Argument(help="A detached experiment that is over, or actors:NAMESPACE.")],
     name: Name = None,
     *,
     debug: Debug = False,
 ) -> None:
-    """List a detached experiment that is over no more; its results stay where they are."""
+    """List a detached experiment, or a namespace, that is over no more; results stay where they are."""
     with ending(debug):
         from tune.cli import clusters
 
-        clusters.forget(experiment, name)
+        clusters.forget(controller, name)
 
 
 @app.command()

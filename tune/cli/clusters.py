@@ -15,6 +15,7 @@ from typing import Any
 import typer
 
 from executor.cluster import client, wire
+from executor.cluster.controllers import kind_of
 from executor.cluster.home import PLACE, Place, is_served
 from executor.cluster.membership import Terms
 from executor.cluster.protos import cluster as pb
@@ -259,16 +260,17 @@ def drain(node: str, name: str | None, deadline_s: float | None, *, wait: bool) 
         typer.echo(f"node {node} is gone")
 
 
-def end(experiment: str, name: str | None) -> None:
-    """Ask a detached experiment to end in good order."""
-    client.end(_folder(name), experiment)
-    typer.echo(f"{experiment} was asked to save and stop: `audition cluster status` shows when it has")
+def end(controller: str, name: str | None) -> None:
+    """Ask a detached experiment to end in good order, or the actors of a namespace to."""
+    client.end(_folder(name), controller)
+    what = "end its actors" if kind_of(controller) else "save and stop"
+    typer.echo(f"{controller} was asked to {what}: `audition cluster status` shows when it has")
 
 
-def forget(experiment: str, name: str | None) -> None:
-    """List a detached experiment that is over no more."""
-    place = client.forget(_folder(name), experiment)
-    typer.echo(f"{experiment} was forgotten" + (f"; its results stay in {place}, beside the head" if place else ""))
+def forget(controller: str, name: str | None) -> None:
+    """List a detached experiment, or a namespace, that is over no more."""
+    place = client.forget(_folder(name), controller)
+    typer.echo(f"{controller} was forgotten" + (f"; its results stay in {place}, beside the head" if place else ""))
 
 
 def stop(name: str | None) -> None:
