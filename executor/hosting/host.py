@@ -98,6 +98,7 @@ class Host:
         self._lost = lost
         self._known_lost: Mapping[str, str] = {}
         self._known_until = 0.0
+        self._asking = threading.Lock()
         self._gpus: dict[str, list[str]] = {}
         self._reports: list[Report] = []
         self._prints = Prints(self._folder)
@@ -227,8 +228,8 @@ class Host:
                     look_at = time.monotonic() + _LOOK_S
                     self._reports += self._prints.fresh()
                 reports = self._taken()
-            if reports:
-                self._deliver(self._blamed(reports))
+            if certain := self._certain(reports):
+                self._deliver(certain)
 
     def _taken(self) -> list[Report]:
         """What is to be reported now: of each call what it printed comes before its end."""
@@ -242,20 +243,32 @@ class Host:
         assert not isinstance(event, RoomFreed | RoomAdded | NodeDraining)
         return [event] if isinstance(event, Emitted) else [*self._prints.fresh_of(event.call_id), event]
 
-    def _blamed(self, reports: list[Report]) -> list[Report]:
-        """What calls that failed on a gpu which is lost died of: their code saw some error of CUDA's."""
+    def _certain(self, reports: list[Report]) -> list[Report]:
+        """What can be told at once. What failed on a gpu is told once it is known whether that is lost."""
         in_use = {name for gpus in list(self._gpus.values()) for name in gpus}
         suspected = self._suspected(reports)
         if not suspected:
             return reports
-        lost = self._lost_of({name for gpus in suspected.values() for name in gpus}, in_use)
-        return [
+        doubtful = [report for report in reports if isinstance(report, Raised | Died) and report.call_id in suspected]
+        threading.Thread(
+            target=self._blame, args=(doubtful, suspected, in_use), name="audition-blame", daemon=True
+        ).start()
+        return [report for report in reports if report not in doubtful]
+
+    def _blame(self, doubtful: list[Raised | Died], suspected: Mapping[str, list[str]], in_use: set[str]) -> None:
+        """Have calls whose gpus are lost died of that: their code saw some error of CUDA's."""
+        with self._asking:
+            lost = self._lost_of({name for gpus in suspected.values() for name in gpus}, in_use)
+        told: list[Report] = [
             _died_of(report, {name: lost[name] for name in gpus})
-            if isinstance(report, Raised | Died)
-            and (gpus := [name for name in suspected.get(report.call_id, ()) if name in lost])
+            if (gpus := [name for name in suspected[report.call_id] if name in lost])
             else report
-            for report in reports
+            for report in doubtful
         ]
+        with self._pool.lock:
+            if not self._pool.is_closed():
+                self._reports += told
+                self._pool.wake()
 
     def _suspected(self, reports: list[Report]) -> dict[str, list[str]]:
         """The gpus of the calls that failed by themselves."""
@@ -272,8 +285,7 @@ class Host:
     def _lost_of(self, suspects: set[str], in_use: set[str]) -> Mapping[str, str]:
         """Which gpus are lost, and why. All in use are asked about at once, and what is lost stays so for a while.
 
-        A driver in trouble takes its time for each answer, and nothing is reported meanwhile; what uses them fails
-        together.
+        A driver in trouble takes its time for each answer, and what uses them fails together.
         """
         if time.monotonic() >= self._known_until or not suspects <= self._known_lost.keys():
             self._known_lost = self._lost(sorted(in_use))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from executor.interface import Channel
 from executor.messages import DeathCause, Died, Emitted, Raised, Returned
 from executor.resources import Node, Request, Resources
 from tests.executor import programs
-from tests.executor.conversation import Conversation
+from tests.executor.conversation import DEADLINE_S, Conversation
 from tests.executor.local_programs import Run
 from tests.executor.near_fleet import NearFleet
 
@@ -86,6 +87,27 @@ def test_a_driver_that_does_not_answer_is_asked_for_all_that_fail_together() -> 
         assert all(isinstance(talk.next_of(one.call_id), Died) for one in standing)
     assert asked[0] == ["0", "1", "2", "3"]
     assert len(asked) < len(standing)
+
+
+@pytest.mark.fault("F27")
+def test_while_a_driver_of_gpus_does_not_answer_all_else_is_told() -> None:
+    may_answer = threading.Event()
+
+    def lost(gpus: Sequence[str]) -> dict[str, str]:
+        assert may_answer.wait(DEADLINE_S)
+        return dict.fromkeys(gpus, "it answered late")
+
+    fleet = NearFleet([Node("a", Resources.of(cpu=2, gpu=1))], {"a": ["0"]}, lost=lost)
+    with RemoteExecutor(fleet) as executor, Conversation(executor) as talk:
+        room, other = (talk.reserve(Request((Resources.of(cpu=1, gpu=gpus),))) for gpus in (1, 0))
+        failing = talk.emission_of(talk.start(programs.Fail(), on=room))
+        talk.answer(failing)
+        for number in range(3):
+            assert talk.returned_by(talk.start(programs.Answer(), number, on=other)) == number
+        may_answer.set()
+        died = talk.next_of(failing.call_id)
+        assert isinstance(died, Died)
+        assert "gpu 0 of" in died.cause.lost
 
 
 class BrokenFleet(NearFleet):
