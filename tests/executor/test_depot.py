@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -273,6 +273,19 @@ def test_a_connection_that_cannot_be_taken_does_not_end_the_service(
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     depots.near.meet("far", depots.far_peer)
     assert depots.fetched() == (depots.content, "")
+
+
+def test_who_comes_while_as_many_are_served_as_may_be_waits_for_a_turn(depots: Depots) -> None:
+    depots.near.meet("far", depots.far_peer)
+    (listener,) = depots.far._listeners
+    with ExitStack() as visits:
+        for _ in range(64):
+            visits.enter_context(socket.create_connection(depots.far_peer, timeout=DEADLINE_S))
+        holds(lambda: not listener._room._value, "all of them are attended to")
+        found: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        depots.near.fetch(depots.key, SIZE, lambda path, why: found.put((path, why)))
+    path, why = found.get(timeout=DEADLINE_S)
+    assert (Path(path).read_bytes()[:SIZE], why) == (depots.content, "")
 
 
 @linux
