@@ -6,9 +6,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
-from executor.errors import ClusterError, ExecutorClosedError, InfeasibleRequestError
+from executor.errors import ExecutorClosedError, InfeasibleRequestError
 from executor.hosting.fleet import Fleet
 from executor.messages import Reservation
 from executor.resources import Request
@@ -87,18 +88,20 @@ class Asking:
             self._answered()
 
     def _answer_to(self, question: Question) -> Answer:
-        is_instead = False
         try:
-            reservation = self._fleet.reserve(question.request, question.avoid)
-        except (InfeasibleRequestError, ClusterError) as error:
-            return Answer(question, time.monotonic(), never=str(error))
-        if reservation is None and question.instead is not None:
-            is_instead = True
-            try:
-                reservation = self._fleet.reserve(*question.instead)
-            except InfeasibleRequestError:
-                pass  # those nodes have no such thing, and others have
-        return Answer(question, time.monotonic(), reservation, is_instead)
+            return self._room_for(question)
+        except ExecutorClosedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - who waits for it is told, and others are to be asked for
+            return Answer(question, time.monotonic(), never=str(error) or repr(error))
+
+    def _room_for(self, question: Question) -> Answer:
+        reservation = self._fleet.reserve(question.request, question.avoid)
+        if reservation is not None or question.instead is None:
+            return Answer(question, time.monotonic(), reservation)
+        with suppress(InfeasibleRequestError):  # those nodes have no such thing, and others have
+            reservation = self._fleet.reserve(*question.instead)
+        return Answer(question, time.monotonic(), reservation, is_instead=True)
 
     def close(self) -> None:
         """Ask no more."""

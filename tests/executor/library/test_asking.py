@@ -28,8 +28,11 @@ class SlowFleet(NearFleet):
         self.may_tell.set()
         self.asked = threading.Event()
         self.last: Reservation | None = None
+        self.wrong = ""
 
     def reserve(self, request: Request, avoid: Collection[str] = ()) -> Reservation | None:
+        if self.wrong:
+            raise ConnectionError(self.wrong)
         self.last = super().reserve(request, avoid)
         self.asked.set()
         self.may_answer.wait()
@@ -80,6 +83,15 @@ def test_all_goes_on_while_the_head_does_not_say_what_is_free(fleet: SlowFleet) 
         finally:
             fleet.may_tell.set()
         assert told.result(DEADLINE_S) == {"CPU": 2.0}
+
+
+def test_who_waits_is_told_of_books_that_cannot_be_read_and_they_are_asked_again(fleet: SlowFleet) -> None:
+    fleet.may_answer.set()
+    fleet.wrong = "the engine is away"
+    with pytest.raises(InfeasibleRequestError, match="the engine is away"):
+        executor.get(where.remote(), timeout=DEADLINE_S)
+    fleet.wrong = ""
+    assert executor.get(where.remote(), timeout=DEADLINE_S) in ("a", "b")
 
 
 def test_room_that_nobody_needs_any_more_when_it_comes_is_given_back(fleet: SlowFleet) -> None:
