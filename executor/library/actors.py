@@ -102,6 +102,8 @@ class Actors:
         """Told when a worker of which calls stand still is sent more, which may not."""
         self.on_nameless: Callable[[str], None] = _ignore
         """Told when no actor has a name any more."""
+        self.on_dead: Callable[[Actor], None] = _ignore
+        """Told of each that has died, and of what by its `error`."""
 
     # Life.
 
@@ -281,6 +283,7 @@ class Actors:
             self._objects.drop(actor.number)
         if actor.number not in self._objects.entries:
             self.all.pop(actor.number, None)
+        self.on_dead(actor)
 
     def _free_name(self, actor: Actor) -> None:
         name = actor.plan.registered_name

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from executor.errors import ObjectLostError
 from executor.hosting.fleet import Mail
+from executor.library.actors import Actor
 from executor.library.calls import Submission
 from executor.library.creations import Creations, Made
 from executor.library.failures import pack_exception
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from executor.library.nodes import Nodes
 
 _log = logging.getLogger(__name__)
+
+_MOST_REMEMBERED = 1000
 
 _REFERENCES = "{}: references and handles mean nothing to a detached actor, nor its own to others: pass values"
 _STREAMS = "{}: a detached actor cannot stream to other drivers: have it return its values, or keep them until asked"
@@ -45,6 +48,8 @@ class Guests:
         self._gathering = Gathering(nodes)
         self._calls: dict[str, dict[int, int]] = {}
         """Of each guest, the calls that have not ended, by its numbers and ours."""
+        self._died_of: dict[int, Packed] = {}
+        """What the last actors died of, for those who still have handles of them."""
         self._verbs: dict[str, Callable[..., Any]] = {
             "create": self._create,
             "find": self._find,
@@ -54,7 +59,7 @@ class Guests:
         self.asked_at = time.monotonic()
         """When anything was last asked."""
         nodes.on_written, nodes.on_driver_gone = self._take, self._leave
-        hub.actors.on_nameless = creations.drop
+        hub.actors.on_nameless, hub.actors.on_dead = creations.drop, self._note_dead
         for made in list(creations.all()):
             self._create_again(made)
 
@@ -126,6 +131,12 @@ class Guests:
     def _kill(self, number: int, restart: bool) -> None:
         self._ask("kill_actor", number, restart)
 
+    def _note_dead(self, actor: Actor) -> None:
+        assert actor.error is not None, "who has died has died of something"
+        self._died_of[actor.number] = actor.error
+        if len(self._died_of) > _MOST_REMEMBERED:
+            del self._died_of[next(iter(self._died_of))]
+
     def _ask(self, verb: str, *arguments: Any) -> Any:
         """The answer to what is answered at once."""
         answers: list[tuple[bool, Any]] = []
@@ -167,6 +178,9 @@ class Guests:
         name = f"{actor.name if actor is not None else 'a detached actor'}.{method}"
         if refusal := _refusal(name, [arguments, *(values or ())], returns):
             raise refusal
+        if actor is None and (error := self._died_of.get(number)) is not None:
+            self._tell(driver, its, *self._told(name, returns, [(ERROR, error)]))
+            return
         count = max(1, returns)
         ours = hub.new_numbers(count)
         taken = [hub.new_numbers(1) for _ in values or ()]

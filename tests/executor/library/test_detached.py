@@ -363,6 +363,7 @@ def test_an_actor_that_dies_is_started_again_if_it_may_be(rig: Rig) -> None:
         assert executor.get(mine.add.remote()) == 1
         assert executor.status().processes == ()
         os.kill(executor.get(mine.pid.remote()), 9)
+        holds(lambda: "tough" not in executor.list_named_actors(), "it has died")
         with pytest.raises(ActorDiedError, match="ended by SIGKILL"):
             executor.get(mine.add.remote())
         with pytest.raises(ValueError, match="no actor of the name 'tough'"):
