@@ -21,7 +21,8 @@ from searchers.choices import holds_domain
 from searchers.known import fit, fit_asked, parameters_in
 from searchers.space import grid_axes
 from tune.machine.stopping import nested
-from tune.machine.trial import AUTOMATIC, TrialState, is_finite
+from tune.machine.totals import is_finite
+from tune.machine.trial import AUTOMATIC, TrialState
 from tune.storage.journal import DATABASE
 from tune.views.results import Result, ResultGrid
 from tune.views.study import load_study, read_study

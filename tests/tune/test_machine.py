@@ -368,7 +368,7 @@ def test_a_checkpoint_saved_aside_counts_from_when_it_is_complete_as_of_its_own_
     bench.fail()
     assert bench.start().checkpoint == saved
     assert bench.trial().totals.iteration == 1
-    assert bench.trial().scores[saved.path] == -1.0
+    assert bench.trial().points[saved.path].score == -1.0
 
 
 def test_what_was_being_saved_when_a_trial_died_is_not_gone_on_from() -> None:

@@ -147,7 +147,7 @@ def test_decisions_about_others_are_facts_when_read_back() -> None:
     for entry in bench.experiment.take_entries():
         resumed.replay(entry)
     assert resumed.trials["t0"].state == "STOPPING"
-    assert resumed.trials["t1"].save_due
+    assert resumed.trials["t1"].saving.due
 
 
 # Exploit: become a copy of another.

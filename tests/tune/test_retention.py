@@ -12,13 +12,18 @@ from tune.machine import retention
 from tune.machine.events import CheckpointRef
 from tune.machine.hoard import Hoard
 from tune.machine.plan import Plan, Retention
+from tune.machine.totals import Point, Totals
 from tune.machine.trial import Trial
 
 
 def trial_with(*scores: float) -> Trial:
     refs = [CheckpointRef(f"checkpoints/t0/{at}", at) for at in range(1, len(scores) + 1)]
     return Trial(
-        0, "t0", {}, checkpoints=refs, scores={ref.path: score for ref, score in zip(refs, scores, strict=True)}
+        0,
+        "t0",
+        {},
+        checkpoints=refs,
+        points={ref.path: Point(Totals(), score) for ref, score in zip(refs, scores, strict=True)},
     )
 
 

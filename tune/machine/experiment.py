@@ -212,8 +212,8 @@ class Experiment(Prospects):
             return None, {}
         trial = self.trials[event.trial_id]
         iteration = trial.totals.iteration + 1
-        if iteration == trial.told_iteration and trial.owed is not None:
-            return trial.owed, {}
+        if iteration == trial.told_iteration and (owed := trial.saving.owed) is not None:
+            return owed, {}
         if iteration <= trial.told_iteration:
             return self.policies.done(result) or Continue(), {}
         return self.policies.judge(trial, result)
@@ -236,7 +236,8 @@ class Experiment(Prospects):
         keep = self.plan.retention
         if trial.told_to_leave:  # and reports all the same: it had its chance
             return False
-        if trial.state is TrialState.RUNNING and not isinstance(decision, Exploit) and self._is_asked_for(trial):
+        goes_by_itself = trial.state is TrialState.RUNNING and not isinstance(decision, Exploit)
+        if goes_by_itself and trial.saving.is_asked_for(trial.totals.iteration + 1):
             return True
         match decision:
             case Save() | Pause() | Resize():
@@ -252,12 +253,6 @@ class Experiment(Prospects):
                 return self._is_due(trial)
             case _:
                 assert_never(decision)
-
-    @staticmethod
-    def _is_asked_for(trial: Trial) -> bool:
-        """Whether a save is due, and not under way."""
-        under_way = trial.aside is not None and trial.aside.totals.iteration >= trial.save_due
-        return 0 < trial.save_due <= trial.totals.iteration + 1 and not under_way
 
     def _is_due(self, trial: Trial) -> bool:
         frequency = self.plan.retention.frequency

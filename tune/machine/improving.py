@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tune.machine.stopping import Stopper, nested
-from tune.machine.trial import is_finite
+from tune.machine.totals import is_finite
 
 MODES = ("min", "max")
 

@@ -58,7 +58,8 @@ from tune.machine.events import (
     ResizeDropped,
 )
 from tune.machine.standing import Standing
-from tune.machine.trial import Aside, Copy, Trial, TrialState, Turn
+from tune.machine.totals import Point
+from tune.machine.trial import Copy, Trial, TrialState, Turn
 
 
 class Orders(Standing):
@@ -109,7 +110,7 @@ class Orders(Standing):
         if trial.state.live:
             commands = self._order(trial, decision)
             if isinstance(decision, Save):
-                trial.save_due = trial.save_due or trial.totals.iteration + 1
+                trial.saving.ask_from(trial.totals.iteration + 1)
             return commands + ([Nudge(trial.trial_id, trial.attempt)] if trial.state is not TrialState.RUNNING else [])
         match decision:
             case Stop(reason, complete):
@@ -135,9 +136,9 @@ class Orders(Standing):
         if (held := self._to_copy(donor)) is not None:
             self._hold_for_copy(trial, donor, held)
         elif donor is trial:
-            trial.save_due = trial.told_iteration
+            trial.saving.ask_at(trial.told_iteration)
         elif donor.state.live:
-            donor.save_due = donor.save_due or donor.totals.iteration + 1
+            donor.saving.ask_from(donor.totals.iteration + 1)
         return commands
 
     @staticmethod
@@ -150,8 +151,7 @@ class Orders(Standing):
     def _hold_for_copy(self, trial: Trial, donor: Trial, checkpoint: CheckpointRef) -> None:
         """Keep the donor's checkpoint until `trial` starts from it, which it shall do now."""
         assert trial.copy is not None
-        totals, score = donor.saved_totals[checkpoint.path], donor.scores[checkpoint.path]
-        trial.copy = replace(trial.copy, checkpoint=checkpoint, totals=totals, score=score)
+        trial.copy = replace(trial.copy, checkpoint=checkpoint, point=donor.points[checkpoint.path])
         self._hold(checkpoint)
         if trial.state is TrialState.RUNNING:
             self._move(trial, Turn.TOLD_TO_PAUSE if trial.copy.pause else Turn.TOLD_TO_SUSPEND)
@@ -159,23 +159,17 @@ class Orders(Standing):
 
     def _keep_saved(self, trial: Trial, checkpoint: CheckpointRef) -> list[Command]:
         """Keep a checkpoint that a trial saved; those that waited to copy it do."""
-        if trial.aside is None:
+        if trial.saving.aside is None:
             self._begin_aside(trial)
-        assert trial.aside is not None
-        (totals, score, caught_up), trial.aside = trial.aside, None
+        completed = trial.saving.complete()
         trial.barren_deaths = []
-        is_due = totals.iteration >= trial.save_due  # perhaps it was saved aside, and another asked for meanwhile
-        if is_due:
-            trial.save_due, trial.owed = 0, None
-        commands = self._keep(trial, checkpoint, totals, score)
-        if trial.retraces and not (is_due or caught_up):  # who waits has time for what was asked for
-            return commands
-        return commands + self._hand_out(trial, to_itself=is_due)
+        commands = self._keep(trial, checkpoint, completed.point)
+        return commands + (self._hand_out(trial, to_itself=completed.is_due) if completed.is_for_others else [])
 
     def _begin_aside(self, trial: Trial) -> None:
         """Remember where a trial stands whose checkpoint is saved now: it may go on meanwhile."""
-        caught_up, trial.is_saving = trial.has_caught_up, False
-        trial.aside = Aside(trial.totals, retention.score(self.plan, trial.last_result or {}), caught_up)
+        point = Point(trial.totals, retention.score(self.plan, trial.last_result or {}))
+        trial.saving.begin_aside(point, caught_up=trial.has_caught_up)
 
     def _is_awaited(self, donor: Trial) -> bool:
         """Whether somebody waits for a checkpoint of `donor`, perhaps itself."""
@@ -198,10 +192,11 @@ class Orders(Standing):
         copy = trial.copy
         assert copy is not None
         assert copy.checkpoint is not None
-        assert copy.totals is not None
-        commands = self._keep(trial, copy.checkpoint, copy.totals, copy.score) + self._forget_copy(trial)
+        assert copy.point is not None
+        commands = self._keep(trial, copy.checkpoint, copy.point) + self._forget_copy(trial)
         trial.config = dict(event.config)
-        trial.told_iteration, trial.owed = copy.checkpoint.iteration, None
+        trial.told_iteration = copy.checkpoint.iteration
+        trial.saving.forgive()
         return commands
 
     def _forget_copy(self, trial: Trial) -> list[Command]:
@@ -222,8 +217,8 @@ class Orders(Standing):
                     why = f"{copy.donor} is {donor.state.value.lower()} and has saved no checkpoint to copy"
                     events.append(ExploitDropped(name, copy.donor, why))
             elif not trial.state.live:
-                totals = copy.totals
-                assert totals is not None
+                assert copy.point is not None
+                totals = copy.point.totals
                 so_far = (totals.seconds, totals.timesteps, totals.episodes)
                 events.append(Exploited(name, copy.donor, copy.checkpoint, copy.config, *so_far))
         return events

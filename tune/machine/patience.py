@@ -40,6 +40,6 @@ def _ends(plan: Plan, trial: Trial) -> Iterator[tuple[float, str]]:
     if plan.start_timeout_s is not None and not trial.has_begun:
         why = f"it did not begin within {plan.start_timeout_s:g} s (start_timeout_s)"
         yield trial.launched_at + plan.start_timeout_s, why
-    if plan.report_timeout_s is not None and trial.has_begun and not trial.is_saving and trial.aside is None:
+    if plan.report_timeout_s is not None and trial.has_begun and not trial.saving.under_way:
         why = f"it reported nothing for {plan.report_timeout_s:g} s (report_timeout_s)"
         yield trial.heard_at + plan.report_timeout_s, why

@@ -19,7 +19,8 @@ from tune.errors import never_reported
 from tune.machine.events import ParameterGiven, SwitchedOff
 from tune.machine.guard import MOST_SCHEDULER_ERRORS, Guard, guarded
 from tune.machine.stopping import Stopper
-from tune.machine.trial import AUTOMATIC, Trial, is_finite
+from tune.machine.totals import is_finite
+from tune.machine.trial import AUTOMATIC, Trial
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -121,7 +122,7 @@ class Policies:
     def launched(self, trial: Trial) -> None:
         """An attempt begins. To the scheduler one that comes again to where it was told to leave has not yet left."""
         self._inform(trial.trial_id, lambda: self.searcher.on_trial_start(trial.trial_id))
-        if trial.owed is None:
+        if trial.saving.owed is None:
             self._heed("on_trial_start", trial, lambda: self.scheduler.on_trial_start(trial))
 
     def paused(self, trial: Trial) -> None:

@@ -176,6 +176,6 @@ class Prospects(State):
 
     def _free_until(self, trial: Trial, iteration: int) -> int:
         """How far a trial that stands at `iteration` may go on without waiting for answers."""
-        if trial.owed is not None:
+        if trial.saving.owed is not None:
             return trial.told_iteration
         return self.policies.free_until(trial, iteration) if self.names_known or not self.plan.metrics else 0

@@ -7,7 +7,8 @@ from typing import Any
 
 from tune.machine.events import CheckpointRef
 from tune.machine.plan import Plan
-from tune.machine.trial import Trial, is_finite
+from tune.machine.totals import is_finite
+from tune.machine.trial import Trial
 
 
 def merit(plan: Plan, result: dict[str, Any]) -> float:
@@ -33,5 +34,5 @@ def superfluous(plan: Plan, trial: Trial) -> list[CheckpointRef]:
     if keep is None or len(trial.checkpoints) <= keep:
         return []
     others = trial.checkpoints[:-1]
-    ranked = sorted(range(len(others)), key=lambda at: (trial.scores.get(others[at].path, -math.inf), at))
+    ranked = sorted(range(len(others)), key=lambda at: (trial.points[others[at].path].score, at))
     return [others[at] for at in ranked[: len(trial.checkpoints) - max(keep, 1)]]

@@ -24,7 +24,8 @@ from tune.machine.events import (
 from tune.machine.hoard import Hoard, Offer
 from tune.machine.merit import NO_MERIT, merit_of
 from tune.machine.plan import Plan
-from tune.machine.trial import Totals, Trial, TrialState, Turn
+from tune.machine.totals import Point
+from tune.machine.trial import Trial, TrialState, Turn
 
 _INTERRUPTIONS = (Turn.INTERRUPTED, Turn.INTERRUPTED_SAVING)
 
@@ -93,7 +94,7 @@ class Standing:
         if trial.state is TrialState.RUNNING:
             return GoOn(free_until)
         trial.told_to_leave = True
-        if trial.aside is not None:  # first it finishes that
+        if trial.saving.aside is not None:  # first it finishes that
             self._wait_for_save(trial)
         else:
             self._expect_end(trial, self.plan.grace_s)
@@ -104,7 +105,7 @@ class Standing:
         return SaveNow()
 
     def _expect_save(self, trial: Trial) -> None:
-        trial.is_saving = True
+        trial.saving.begin()
         self._wait_for_save(trial)
 
     def _wait_for_save(self, trial: Trial) -> None:
@@ -121,21 +122,20 @@ class Standing:
 
     # Checkpoints. Several trials may hold the same one: it goes when the last of them lets go of it.
 
-    def _keep(self, trial: Trial, checkpoint: CheckpointRef, totals: Totals, score: float) -> list[Command]:
+    def _keep(self, trial: Trial, checkpoint: CheckpointRef, point: Point) -> list[Command]:
         known = checkpoint in trial.checkpoints  # a copy of what it has already does not count twice
         if known:
             trial.checkpoints.remove(checkpoint)
         before = trial.checkpoint
         trial.checkpoints.append(checkpoint)
-        trial.saved_totals[checkpoint.path] = totals
-        trial.scores[checkpoint.path] = score
+        trial.points[checkpoint.path] = point
         if not known:
             self._hold(checkpoint)
         gone: list[Command] = []
         for one in retention.superfluous(self.plan, trial):
             gone += self._drop(trial, one)
         if before in trial.checkpoints:
-            self._hoard.offer(trial.trial_id, before, trial.scores[before.path])
+            self._hoard.offer(trial.trial_id, before, trial.points[before.path].score)
         return gone + self._spend_less()
 
     def _keep_less(self, trial: Trial) -> list[Command]:
@@ -145,7 +145,7 @@ class Standing:
         if self.plan.retention.num_to_keep == 0:
             return self._forget_checkpoints(trial)
         if trial.checkpoint is not None:
-            self._hoard.offer(trial.trial_id, trial.checkpoint, trial.scores[trial.checkpoint.path], latest=True)
+            self._hoard.offer(trial.trial_id, trial.checkpoint, trial.points[trial.checkpoint.path].score, latest=True)
         return self._spend_less()
 
     def _spend_less(self) -> list[Command]:
@@ -165,7 +165,7 @@ class Standing:
     def _drop(self, trial: Trial, checkpoint: CheckpointRef) -> list[Command]:
         trial.checkpoints.remove(checkpoint)
         self._hoard.withdraw(trial.trial_id, checkpoint)
-        del trial.saved_totals[checkpoint.path], trial.scores[checkpoint.path]
+        del trial.points[checkpoint.path]
         return [*self._let_go(checkpoint)]
 
     def _hold(self, checkpoint: CheckpointRef) -> None:
@@ -177,8 +177,7 @@ class Standing:
         held, trial.checkpoints = trial.checkpoints, []
         for one in held:
             self._hoard.withdraw(trial.trial_id, one)
-        trial.saved_totals.clear()
-        trial.scores.clear()
+        trial.points.clear()
         return [command for one in held for command in self._let_go(one)]
 
     def _let_go(self, checkpoint: CheckpointRef) -> Sequence[DeleteCheckpoint]:

@@ -54,6 +54,7 @@ from tune.machine.events import (
 )
 from tune.machine.orders import Orders
 from tune.machine.payers import Payer, pause_s, payer_of
+from tune.machine.saving import Saving
 from tune.machine.standing import derive_seed
 from tune.machine.trial import Trial, TrialState, Turn
 
@@ -135,11 +136,7 @@ class State(Orders):
             case Saved():
                 commands = self._keep_saved(trial, event.checkpoint)
             case SaveFailed():
-                if event.seq or trial.aside is None:  # else the one that was asked for meanwhile is still to come
-                    trial.is_saving = False
-                trial.aside = None
-                if not trial.is_saving:
-                    trial.save_due, trial.owed = trial.save_due if self._is_awaited(trial) else 0, None
+                trial.saving.fail(at_once=event.seq > 0, awaited=self._is_awaited(trial))
         if event.seq:
             return [*commands, Reply(trial.trial_id, event.attempt, event.seq, self._answer(trial))]
         if trial.told_to_leave:
@@ -190,15 +187,15 @@ class State(Orders):
     def _reopen(self, trial: Trial, event: Reopened) -> list[Command]:
         trial.failures, trial.failure, trial.reason, trial.cut_short = 0, None, "", False
         trial.infra_failures, trial.barren_deaths, trial.lived_s = 0, [], 0.0
-        trial.save_due, trial.owed = 0, None
+        trial.saving = Saving()
         self._move(trial, Turn.REOPENED)
         return self._forget_checkpoints(trial) if event.restart else []
 
     def _launch(self, trial: Trial, event: Launched) -> list[Command]:
         trial.attempt = event.attempt
         trial.reason, trial.cut_short, trial.told_to_leave, trial.pid = "", False, False, None
-        trial.is_saving = trial.has_begun = trial.time_is_spent = False
-        trial.aside = None
+        trial.has_begun = trial.time_is_spent = False
+        trial.saving.launch()
         trial.timed_out, trial.launched_at = "", self.time
         trial.request, trial.wished = trial.wished or trial.request, None
         trial.restore(event.checkpoint)
@@ -208,26 +205,23 @@ class State(Orders):
 
     def _report(self, trial: Trial, event: Reported, verdict: Verdict, result: dict[str, Any]) -> list[Command]:
         self._take_result(trial, event, result)
-        trial.is_saving = False
         commands = self._keep_saved(trial, event.checkpoint) if event.checkpoint else []
         if event.saves:
             self._begin_aside(trial)
         commands += self._order(trial, verdict.decision)
-        saves = verdict.save or event.saves
-        if saves:
-            trial.save_due = trial.totals.iteration
-        elif not event.checkpoint and trial.totals.iteration >= trial.save_due:
+        iteration, saves = trial.totals.iteration, verdict.save or event.saves
+        if not (saves or event.checkpoint) and iteration >= trial.saving.due:
             commands += self._hand_out(trial)
-        if trial.has_caught_up:
-            trial.owed = self._owed(trial) if saves else None
+        trial.saving.take_report(iteration, saves=saves, caught_up=trial.has_caught_up, leaves=self._leaves(trial))
         if not event.seq:  # it went on; should it end all the same, its next report waits
             nudge = [] if trial.state is TrialState.RUNNING else [Nudge(trial.trial_id, trial.attempt)]
             return [*commands, *nudge]
         answer = self._ask_to_save(trial) if verdict.save else self._answer(trial, verdict.free_until)
         return [*commands, Reply(trial.trial_id, event.attempt, event.seq, answer)]
 
-    def _owed(self, trial: Trial) -> Pause | Stop | None:
-        """How it leaves once it has saved."""
+    @staticmethod
+    def _leaves(trial: Trial) -> Pause | Stop | None:
+        """How it was told to leave."""
         match trial.state:
             case TrialState.PAUSING:
                 return Pause(trial.reason)
@@ -243,8 +237,7 @@ class State(Orders):
             self._hoard.withdraw(trial.trial_id, one)
         gone = [command for one in refused for command in self._let_go(one)]
         trial.restore(trial.checkpoint)
-        trial.saved_totals.pop(event.checkpoint.path, None)
-        trial.scores.pop(event.checkpoint.path, None)
+        trial.points.pop(event.checkpoint.path, None)
         aside = [SetAside(command.checkpoint) for command in gone]
         return [*aside, Reply(trial.trial_id, event.attempt, event.seq, Take(trial.checkpoint))]
 
@@ -255,12 +248,12 @@ class State(Orders):
             trial.lived_s += self.time - trial.launched_at
         self._leave(trial, event, result)
         if trial.state is not TrialState.PENDING:
-            trial.owed = None
+            trial.saving.forgive()
         commands = self._forget_copy(trial) if trial.state.final else []
         again = isinstance(event, Interrupted) and event.again and trial.state is TrialState.PENDING
-        trial.retraces = again and not trial.becomes_copy
-        if not trial.retraces:  # otherwise it saves there what was asked for
-            trial.save_due = trial.told_iteration if trial.copies_itself else 0
+        again = again and not trial.becomes_copy
+        trial.saving.leave(again=again, due=trial.told_iteration if trial.copies_itself else 0)
+        if not again:
             commands += self._hand_out(trial)
         return commands + self._keep_less(trial)
 
@@ -290,8 +283,8 @@ class State(Orders):
 
     def _stop_as_told(self, trial: Trial) -> None:
         """A trial that came back only in order to save is stopped as it was told to be, whatever ends it."""
-        if isinstance(trial.owed, Stop):
-            trial.reason, trial.cut_short = trial.owed.reason, not trial.owed.complete
+        if isinstance(owed := trial.saving.owed, Stop):
+            trial.reason, trial.cut_short = owed.reason, not owed.complete
             if trial.state is TrialState.RUNNING:
                 self._move(trial, Turn.TOLD_TO_STOP)
 

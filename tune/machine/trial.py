@@ -1,15 +1,15 @@
-"""One trial: its life as a transition table, and the running totals that its results are made of."""
+"""One trial: its life as a transition table, and all that is known of it."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any
 
 from executor.resources import Request
-from schedulers.base import Pause, Stop
 from tune.machine.events import CheckpointRef, Failure
+from tune.machine.saving import Saving
+from tune.machine.totals import Point, Totals
 
 
 class TrialState(StrEnum):
@@ -118,44 +118,11 @@ AUTOMATIC = frozenset(
 """The names in a result that we fill in."""
 
 
-@dataclass(slots=True)
-class Totals:
-    """What accumulates over a trial's results; a checkpoint remembers them, so a restart goes on from them."""
-
-    iteration: int = 0
-    seconds: float = 0.0
-    timesteps: float | None = None
-    episodes: float | None = None
-
-    def add(self, metrics: dict[str, Any], seconds: float) -> Totals:
-        """The totals after one more result."""
-        return Totals(
-            self.iteration + 1,
-            self.seconds + seconds,
-            _plus(self.timesteps, metrics.get("timesteps_this_iter")),
-            _plus(self.episodes, metrics.get("episodes_this_iter")),
-        )
-
-
-def _plus(total: float | None, more: Any) -> float | None:
-    return (total or 0) + more if more is not None and is_finite(more) else total
-
-
-def is_finite(value: Any) -> TypeGuard[float]:
-    """Whether `value` is a number that can be compared and fed to a model. Hot: several times for each report."""
-    if type(value) is float:
-        return math.isfinite(value)
-    try:
-        return isinstance(value, int | float) and math.isfinite(value)
-    except OverflowError:  # a whole number beyond every float
-        return False
-
-
 @dataclass(frozen=True, slots=True)
 class Copy:
     """What a trial shall become: `donor` as it was at `checkpoint` (None until there is one), with `config`.
 
-    `totals` and `score` are the checkpoint's; with `pause` the copy waits to be chosen.
+    `point` is where the checkpoint was saved; with `pause` the copy waits to be chosen.
     """
 
     donor: str
@@ -163,16 +130,7 @@ class Copy:
     reason: str = ""
     pause: bool = False
     checkpoint: CheckpointRef | None = None
-    totals: Totals | None = None
-    score: float = -math.inf
-
-
-class Aside(NamedTuple):
-    """Where a trial stood that goes on while its checkpoint is saved; `caught_up` if that was where it had been."""
-
-    totals: Totals
-    score: float
-    caught_up: bool
+    point: Point | None = None
 
 
 @dataclass(slots=True)
@@ -181,10 +139,8 @@ class Trial:
 
     `request` is what it runs with, `wished` what it shall ask for when it starts next. `barren_deaths` are those of its
     process since it last came to something new. Of an attempt that runs, `launched_at` and `heard_at` are seconds of
-    the experiment's life; `lived_s` is how long the attempts before it ran. `aside` is about a checkpoint that it saves
-    while it goes on. `save_due` is the iteration from which on it is to save, whatever the plan says, until it has (0:
-    none is); `owed` is how it was told to leave then. One that `retraces` comes to the same place again
-    because its controller died.
+    the experiment's life; `lived_s` is how long the attempts before it ran. `points` are where its checkpoints were
+    saved, by their paths.
     """
 
     number: int
@@ -200,8 +156,8 @@ class Trial:
     told_iteration: int = 0
     last_result: dict[str, Any] | None = None
     checkpoints: list[CheckpointRef] = field(default_factory=list)
-    saved_totals: dict[str, Totals] = field(default_factory=dict)
-    scores: dict[str, float] = field(default_factory=dict)
+    points: dict[str, Point] = field(default_factory=dict)
+    saving: Saving = field(default_factory=Saving)
     failure: Failure | None = None
     reason: str = ""
     cut_short: bool = False
@@ -211,15 +167,10 @@ class Trial:
     heard_at: float = 0.0
     lived_s: float = 0.0
     has_begun: bool = False
-    is_saving: bool = False
-    aside: Aside | None = None
     timed_out: str = ""
     time_is_spent: bool = False
     told_to_leave: bool = False
-    owed: Pause | Stop | None = None
     displaced: bool = False
-    retraces: bool = False
-    save_due: int = 0
     copy: Copy | None = None
     request: Request | None = None
     wished: Request | None = None
@@ -254,12 +205,12 @@ class Trial:
     @property
     def may_save(self) -> bool:
         """Whether there may soon be a checkpoint of where it stands, or stood when its controller died."""
-        return self.state.live or (self.state is TrialState.PENDING and self.save_due > 0)
+        return self.state.live or (self.state is TrialState.PENDING and self.saving.due > 0)
 
     @property
     def leaves_saving(self) -> bool:
         """Whether it was told to leave, and is to save first."""
-        return self.owed is not None and self.state in (TrialState.PAUSING, TrialState.STOPPING)
+        return self.saving.owed is not None and self.state in (TrialState.PAUSING, TrialState.STOPPING)
 
     @property
     def has_caught_up(self) -> bool:
@@ -300,5 +251,6 @@ class Trial:
 
     def restore(self, checkpoint: CheckpointRef | None) -> None:
         """Go back to where `checkpoint` was saved; None goes back to the beginning."""
-        saved = self.saved_totals.get(checkpoint.path) if checkpoint else None
-        self.totals = self.restored = saved or Totals(iteration=checkpoint.iteration if checkpoint else 0)
+        point = self.points.get(checkpoint.path) if checkpoint else None
+        unknown = Totals(iteration=checkpoint.iteration if checkpoint else 0)
+        self.totals = self.restored = point.totals if point else unknown

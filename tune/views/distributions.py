@@ -14,7 +14,7 @@ from searchers.choices import Choice, holds_domain
 from searchers.domain import Domain, Float, Integer
 from searchers.space import grid_values, walk
 from searchers.stepped import Stepped
-from tune.machine.trial import is_finite
+from tune.machine.totals import is_finite
 from tune.views.wording import cut, flatten
 
 _LONGEST = 60

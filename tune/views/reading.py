@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tune.machine.events import Failure, SwitchedOff
-from tune.machine.trial import Totals, Trial
+from tune.machine.totals import Totals
+from tune.machine.trial import Trial
 from tune.storage import data, journal
 
 _TRIALS = """

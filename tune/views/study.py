@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from searchers.base import SearchContext
-from tune.machine.trial import TrialState, is_finite
+from tune.machine.totals import is_finite
+from tune.machine.trial import TrialState
 from tune.storage import data
 from tune.views import ranking, reading
 from tune.views.reading import TrialRecord
