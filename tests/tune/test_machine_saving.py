@@ -79,7 +79,7 @@ def test_a_save_at_once_goes_on_aside_from_where_the_trial_stood() -> None:
 
 
 def test_what_is_asked_for_at_once_outlives_what_is_saved_aside_meanwhile() -> None:
-    for ends in (Saving.complete, lambda one: one.fail(at_once=False, awaited=False)):
+    for ends in (Saving.complete, lambda one: one.fail(2, at_once=False, awaited=False)):
         saving = Saving()
         saving.begin_aside(at(1), caught_up=True)
         reports(saving, 2, saves=True, leaves=WAITS)
@@ -98,7 +98,7 @@ def test_what_failed_is_still_due_when_somebody_waits_for_it_and_the_trial_is_ow
     saving.begin()
     if not at_once:
         saving.begin_aside(at(2), caught_up=True)
-    saving.fail(at_once=at_once, awaited=awaited)
+    saving.fail(2, at_once=at_once, awaited=awaited)
     assert not saving.under_way
     assert (saving.due, saving.owed) == (2 if awaited else 0, None)
 
@@ -118,25 +118,21 @@ def test_nothing_is_owed_to_a_trial_that_leaves_without_saving() -> None:
     assert saving.owed is None
 
 
-def test_one_that_comes_again_is_owed_the_same_and_saves_there() -> None:
+def test_one_that_comes_again_is_owed_the_same_and_saves_there_and_not_before() -> None:
     saving = Saving()
     reports(saving, 5, saves=True, leaves=WAITS)
     saving.begin()
     saving.leave(again=True, due=0)
     saving.launch()
     assert not saving.under_way
-    reports(saving, 4, caught_up=False)
-    assert (saving.is_asked_for(5), saving.owed) == (True, WAITS)
+    reports(saving, 2, saves=True, caught_up=False)
+    assert completes(saving, 2, caught_up=False) == Completed(at(2), is_due=False, is_for_others=False)
+    saving.begin()
+    saving.fail(3, at_once=True, awaited=False)
+    assert (saving.due, saving.owed) == (5, WAITS)
     reports(saving, 5, saves=True, leaves=WAITS)
     assert completes(saving, 5).is_due
     assert saving == Saving(retraces=True)
-
-
-def test_who_waits_for_what_a_trial_comes_again_to_save_is_not_given_less() -> None:
-    saving = Saving()
-    saving.ask_from(5)
-    saving.leave(again=True, due=0)
-    assert not completes(saving, 2, caught_up=False).is_for_others
 
 
 def test_who_waits_is_given_what_a_trial_saves_that_does_not_come_again() -> None:

@@ -581,6 +581,20 @@ def test_a_trial_told_to_stop_stops_though_its_node_is_drained() -> None:
     assert bench.state() == "TERMINATED"
 
 
+def test_its_own_donor_that_died_comes_as_far_again_although_it_saves_on_the_way() -> None:
+    bench = two(make_plan(max_failures=1, retention=Retention(frequency=2)), t0_3=Exploit("t0", {"x": 7}, "mutates"))
+    bench.report("t0")
+    bench.report("t0")
+    assert bench.answer("t0", offers=True) == SaveNow()
+    bench.fail("t0")
+    bench.start("t0")
+    bench.report("t0")
+    assert bench.answer("t0", offers=True) == SaveNow()
+    assert only(Reply, bench.save("t0")).answer == GoOn()
+    assert bench.answer("t0", offers=True) == SaveNow()
+    assert only(Reply, bench.save("t0")).answer == Leave("mutates")
+
+
 # A controller that dies while a trial saves.
 
 LEAVES = [(Pause("waits"), "PAUSED"), (Stop("reached 1", complete=True), "TERMINATED")]
@@ -709,6 +723,26 @@ def test_a_save_that_was_under_way_already_is_not_taken_for_the_one_that_a_trial
     bench.happen(SaveFailed("t0", 1, 0, "no room") if fails else Saved("t0", 1, 0, earlier))
     bench.happen(Opened("again"))
     assert bench.state() == "PENDING"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize(("decision", "state"), LEAVES)
+def test_a_save_on_the_way_is_not_taken_for_the_one_that_a_trial_is_to_leave_with(decision, state, fails) -> None:
+    bench = Bench(make_plan(retention=Retention(frequency=2, at_end=True)), scheduler=Script(t0_3=decision))
+    bench.start()
+    bench.report()
+    bench.report()
+    assert bench.answer(offers=True) == SaveNow()
+    bench.happen(Opened("again"))
+    bench.start()
+    bench.report()
+    assert bench.answer(offers=True) == SaveNow()
+    came = bench.happen(SaveFailed("t0", 2, 9, "no room")) if fails else bench.save()
+    assert only(Reply, came).answer == GoOn()
+    assert bench.answer(offers=True) == SaveNow()
+    assert only(Reply, bench.save()).answer == Leave(decision.reason)
+    bench.end(by_order=True)
+    assert bench.state() == state
 
 
 def test_a_trial_that_was_stopped_is_so_though_it_fails_when_it_comes_again_to_save() -> None:

@@ -75,7 +75,7 @@ class Saving:
         """It reported, and `saves` that or not; it `leaves` so then, if it is where it has been."""
         self.at_once = False
         if saves:
-            self.due = iteration
+            self.due = max(self.due, iteration)  # on its way to where more was asked for it may save as well
         if caught_up:
             self.owed = leaves if saves else None
 
@@ -98,12 +98,14 @@ class Saving:
             self.due, self.owed = 0, None
         return Completed(point, is_due, is_for_others=is_due or caught_up or not self.retraces)
 
-    def fail(self, *, at_once: bool, awaited: bool) -> None:
-        """A save failed, one `at_once` or one aside; what was asked for is still due when it is `awaited`."""
-        if at_once or self.aside is None:  # otherwise the one that was asked for meanwhile is still to come
+    def fail(self, iteration: int, *, at_once: bool, awaited: bool) -> None:
+        """A save failed: `at_once`, of `iteration`, or aside. If it was what is due, it is still so when `awaited`."""
+        if at_once or self.aside is None:
             self.at_once = False
+        else:
+            iteration = self.aside.point.totals.iteration
         self.aside = None
-        if not self.at_once:
+        if iteration >= self.due:  # otherwise what was asked for is still to come
             self.due, self.owed = self.due if awaited else 0, None
 
     # How attempts come and go.

@@ -136,7 +136,8 @@ class State(Orders):
             case Saved():
                 commands = self._keep_saved(trial, event.checkpoint)
             case SaveFailed():
-                trial.saving.fail(at_once=event.seq > 0, awaited=self._is_awaited(trial))
+                awaited = self._is_awaited(trial)
+                trial.saving.fail(trial.totals.iteration, at_once=event.seq > 0, awaited=awaited)
         if event.seq:
             return [*commands, Reply(trial.trial_id, event.attempt, event.seq, self._answer(trial))]
         if trial.told_to_leave:
