@@ -22,6 +22,7 @@ from tune.machine.events import (
     SaveBegun,
     Saved,
     SaveFailed,
+    TimedOut,
 )
 from tune.machine.experiment import Experiment
 
@@ -88,7 +89,13 @@ def final_is_final(ledger: Ledger, entry: Entry) -> None:
         raise BrokenInvariantError("I5", "what is over is over, unless the user reopens it", event, account)
 
 
-OF_ENTRIES = (one_writer, no_gap_and_no_double, starts_where_it_was_saved, final_is_final)
+def saving_is_no_silence(ledger: Ledger, entry: Entry) -> None:
+    event = entry.event
+    if isinstance(event, TimedOut) and "report_timeout_s" in event.why and ledger.accounts[event.trial_id].saving:
+        raise BrokenInvariantError("I7", "no trial is called silent while it saves", event)
+
+
+OF_ENTRIES = (one_writer, no_gap_and_no_double, starts_where_it_was_saved, saving_is_no_silence, final_is_final)
 
 
 # Of each commit.

@@ -16,7 +16,9 @@ from tune.machine.events import (
     Launched,
     Reopened,
     Reported,
+    SaveBegun,
     Saved,
+    SaveFailed,
     Suggested,
 )
 
@@ -30,7 +32,7 @@ OWN_SIGNAL = "SIGSEGV"
 class Account:
     """One trial: `reached` is its iteration, `own` and `foreign` count its failures, by whose fault.
 
-    `saved` are the checkpoints it may start from, the latest last.
+    `saved` are the checkpoints it may start from, the latest last; `saving` while one is under way.
     """
 
     state: str = "PENDING"
@@ -40,6 +42,7 @@ class Account:
     foreign: int = 0
     reopened: int = 0
     saved: list[CheckpointRef] = field(default_factory=list)
+    saving: bool = False
     accepted: set[tuple[int, int]] = field(default_factory=set)
 
 
@@ -63,6 +66,7 @@ class Ledger:
             return
         account = self.accounts[trial_id]
         self._follow(account, entry)
+        account.saving = _saves(account, entry)
         if isinstance(event, Failed):
             self._charge(account, event)
         account.state = entry.state or account.state
@@ -101,6 +105,18 @@ class Ledger:
             account.own += 1
         elif event.failure.kind == "died":
             account.foreign += 1
+
+
+def _saves(account: Account, entry: Entry) -> bool:
+    """Whether a save is under way, once asked for or begun."""
+    match entry.event:
+        case SaveBegun():
+            return True
+        case Reported(saves=saves):
+            return saves or (entry.verdict is not None and entry.verdict.save)
+        case Launched() | Saved() | SaveFailed():
+            return False
+    return account.saving
 
 
 def is_own(failure: Failure) -> bool:

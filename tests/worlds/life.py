@@ -14,6 +14,7 @@ from tune.machine.events import CheckpointRef, GoOn, Leave, SaveNow
 from tune.worker.messages import Ask, Begin, Outcome, Refuse, Report, Save, Stage, Task, Unsaved
 
 EXIT_CODE = 3
+_SAVE_S, _SLOW_SAVE_S = 0.25, 60.0
 
 Acknowledge = Callable[[str, int, int], None]
 
@@ -161,14 +162,17 @@ class Life(Program):
         if self._habits.aside:
             self._under_way[task.trial_id] = iteration
             return (yield Step(Stage()))
-        return (yield Step(self._saved(task, iteration), 0.25))
+        return (yield Step(self._saved(task, iteration), self._save_takes(task)))
 
     def _finish_aside(self, task: Task) -> Generator[Step, Any, Any]:
         """Tell of the save that is under way, if one is, with nobody waiting for the answer."""
         iteration = self._under_way.pop(task.trial_id, None)
         if iteration is None:
             return None
-        return (yield Step(self._saved(task, iteration), 0.25, waits=False))
+        return (yield Step(self._saved(task, iteration), self._save_takes(task), waits=False))
+
+    def _save_takes(self, task: Task) -> float:
+        return _SLOW_SAVE_S if self._takes(task, Mishap.SLOW_SAVE) else _SAVE_S
 
     def _saved(self, task: Task, iteration: int) -> Save | Unsaved:
         if self._takes(task, Mishap.DISK_FULL):

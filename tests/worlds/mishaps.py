@@ -78,6 +78,7 @@ _HOW: dict[Mishap, Callable[[Play, Mishap, float], None]] = {
     Mishap.HANG: _await_fate,
     Mishap.LINGER: _await_fate,
     Mishap.DISK_FULL: _await_fate,
+    Mishap.SLOW_SAVE: _await_fate,
     Mishap.SAVE_RAISES: _await_fate,
     Mishap.CRASH: _strike,
     Mishap.KILL: _strike,

@@ -18,6 +18,7 @@ class Mishap(StrEnum):
     HANG = "a trial hangs from its next step on"
     LINGER = "a trial goes on although it was told to leave"
     DISK_FULL = "a trial finds no room on the disk at its next save"
+    SLOW_SAVE = "a trial takes longer to save when it is asked to than any may be silent"
     SAVE_RAISES = "a trial's next save raises, which it catches"
     CRASH = "a trial's process ends by a signal of its own"
     KILL = "a trial's process is killed from outside"
