@@ -212,8 +212,10 @@ class Agent:
         with self._lock:
             served = self._served.get(parcel.driver)
             if served is None or served.session != parcel.session:
-                if parcel.first != 1:
-                    return  # of a session that has ended
+                if parcel.first != 1:  # of a session that has ended
+                    over = pb.Parcel(driver=parcel.driver, node=self._name, session=parcel.session, over=True)
+                    self._line.send(pb.FromAgent(parcel=over))
+                    return
                 if served is not None:
                     served.end()
                 send = partial(self._send, parcel.driver, parcel.session)

@@ -33,6 +33,7 @@ from executor.resources import Node, Request, Resources
 _log = logging.getLogger(__name__)
 
 _ANSWER_S = 10.0
+_GOODBYE = pb.FromDriver(goodbye=pb.Goodbye())
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +221,7 @@ class ClusterFleet(Fleet):
                 self._lose(name, self._refusal)
             for name in drivers:
                 self._part(name)
-        threading.Thread(target=self._line.close, daemon=True).start()
+        threading.Thread(target=self._line.close, args=(_GOODBYE,), daemon=True).start()
 
     def _beat(self, number: int) -> None:
         with self._lock:
@@ -280,6 +281,7 @@ class ClusterFleet(Fleet):
     def _hear(self, parcel: pb.Parcel) -> None:
         arrivals: list[Arrival] = []
         with self._lock:
+            is_over = self._talks.is_over(parcel)
             for report in self._talks.hear(parcel):
                 if not isinstance(report, Freed):
                     arrivals.append(Reported(parcel.node, report))
@@ -288,6 +290,16 @@ class ClusterFleet(Fleet):
                     arrivals.append(RoomFreed())
         if arrivals:
             self._arrive(arrivals)
+        if is_over:
+            self._note_over(parcel.node)
+
+    def _note_over(self, node: str) -> None:
+        """A node has ended our calls. One that is drained does so in the end; others had it from a head of before."""
+        if node in self._draining:
+            self._lose(node, f"node {node} was drained, and has ended what ran there")
+        else:
+            why = f"it was silent for too long, and node {node} has ended its calls"
+            self._refused(pb.Refused(why=why, for_good=True))
 
     # ------------------------------------------------------------------------------------------------------------ room
 
@@ -363,7 +375,7 @@ class ClusterFleet(Fleet):
             if self._closed:
                 return
             self._closed = True
-        self._line.close(pb.FromDriver(goodbye=pb.Goodbye()))
+        self._line.close(_GOODBYE)
 
 
 def wire_node(message: pb.Node) -> Node:

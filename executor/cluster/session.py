@@ -45,6 +45,11 @@ class Session:
         """How much was given to be sent and not acknowledged."""
         return self._size
 
+    @property
+    def was_heard(self) -> bool:
+        """Whether the other end has acknowledged or said anything."""
+        return self._first > 1 or self._seen > 0
+
     def send(self, items: Sequence[bytes]) -> Stretch | None:
         """What goes out now that there are new items; None when it has to wait."""
         for item in items:

@@ -36,6 +36,10 @@ class Sessions:
         self._go(name, session.flow() or session.acknowledgement())
         return items
 
+    def was_heard(self, name: str) -> bool:
+        """Whether somebody has ever answered."""
+        return self._all[name].was_heard
+
     def say_again(self, name: str) -> None:
         """There is another connection: what may not have been heard goes out once more."""
         if (session := self._all.get(name)) is not None:

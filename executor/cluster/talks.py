@@ -63,6 +63,11 @@ class Talks:
         items = self._sessions.take(parcel.node, Stretch(parcel.first, parcel.seen, tuple(parcel.items)))
         return [wire.decode_report(item) for item in items]
 
+    def is_over(self, parcel: pb.Parcel) -> bool:
+        """Whether a node says that it has ended the session that we have with it; one that it never heard of begins."""
+        node = parcel.node
+        return parcel.over and self._names.get(node) == parcel.session and self._sessions.was_heard(node)
+
     def say_again(self, node: str) -> None:
         """There is another connection to a node: what it may not have heard goes out once more."""
         self._sessions.say_again(node)

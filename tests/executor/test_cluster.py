@@ -23,6 +23,7 @@ from tests.executor import programs
 from tests.executor.cable import Cable
 from tests.executor.cluster_rig import Rig
 from tests.executor.conversation import DEADLINE_S, Conversation
+from tests.executor.library.events import holds
 from tests.executor.local_processes import gone_afterwards
 from tests.executor.local_programs import Run, end_as_told
 
@@ -109,6 +110,25 @@ def test_a_head_that_was_started_again_knows_what_is_held(rig: Rig, talk: Conver
         while other.reserve(Request()) is None:
             assert other.clock() < until
             other.events(other.clock() + 0.05)
+
+
+def test_a_driver_whose_calls_a_node_has_ended_meanwhile_is_told_so_by_it(rig: Rig, talk: Conversation) -> None:
+    agent = rig.join("a", {"cpu": 1})
+    joined(talk, "a")
+    call = talk.start(Run(end_as_told))
+    talk.emission_of(call)
+    rig.stop_head()
+    (driver,) = agent._served
+    agent._end(driver, "its driver was silent for 60 s")
+    holds(lambda: not agent._served, "it has ended the calls")
+    rig.start_head()
+    died = talk.next_of(call)
+    assert isinstance(died, Died)
+    assert "silent for too long, and node a has ended its calls" in died.cause.lost
+    with pytest.raises(ClusterError, match="node a has ended its calls"):
+        talk.executor.reserve(Request())
+    with rig.connect() as other, Conversation(other) as theirs:
+        assert theirs.returned_by(theirs.start(programs.Answer(), 1, on=reserved(theirs))) == 1
 
 
 @with_short_leases

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from executor.cluster.protos import cluster as pb
 from executor.cluster.session import Session, Stretch
 from executor.cluster.talks import Talks
-from executor.hosting.messages import Cancel
+from executor.hosting.messages import Cancel, Free
 
 
 class Connection:
@@ -103,3 +103,16 @@ def test_what_is_said_together_goes_out_as_one_parcel_to_each_node() -> None:
     talks.send("a", Cancel("t3.1"))
     told = [(parcel.node, parcel.first, len(parcel.items)) for parcel in posted]
     assert told == [("a", 1, 2), ("b", 1, 1), ("a", 3, 1)]
+
+
+def test_a_session_is_over_that_its_node_has_known_and_knows_no_more() -> None:
+    posted: list[pb.Parcel] = []
+    talks = Talks("d", posted.append)
+    talks.send("a", Free(1))
+    over = pb.Parcel(driver="d", node="a", session=posted[0].session, over=True)
+    assert not talks.is_over(over), "the node may not have heard yet that it begins"
+    talks.hear(pb.Parcel(driver="d", node="a", session=posted[0].session, first=1, seen=1))
+    assert talks.is_over(over)
+    assert not talks.is_over(pb.Parcel(driver="d", node="a", session="another", over=True))
+    talks.end("a")
+    assert not talks.is_over(over)

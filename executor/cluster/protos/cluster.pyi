@@ -154,20 +154,22 @@ class Rank(_message.Message):
     def __init__(self, number: _Optional[int] = ..., size: _Optional[int] = ..., local_number: _Optional[int] = ..., local_size: _Optional[int] = ...) -> None: ...
 
 class Parcel(_message.Message):
-    __slots__ = ("driver", "node", "session", "first", "seen", "items")
+    __slots__ = ("driver", "node", "session", "first", "seen", "items", "over")
     DRIVER_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
     FIRST_FIELD_NUMBER: _ClassVar[int]
     SEEN_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
+    OVER_FIELD_NUMBER: _ClassVar[int]
     driver: str
     node: str
     session: str
     first: int
     seen: int
     items: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, driver: _Optional[str] = ..., node: _Optional[str] = ..., session: _Optional[str] = ..., first: _Optional[int] = ..., seen: _Optional[int] = ..., items: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    over: bool
+    def __init__(self, driver: _Optional[str] = ..., node: _Optional[str] = ..., session: _Optional[str] = ..., first: _Optional[int] = ..., seen: _Optional[int] = ..., items: _Optional[_Iterable[bytes]] = ..., over: _Optional[bool] = ...) -> None: ...
 
 class Beat(_message.Message):
     __slots__ = ("number",)
