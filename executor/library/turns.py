@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -9,15 +10,18 @@ from collections.abc import Callable
 
 from executor.interrupts import Condition, Interrupts, uninterrupted
 
+_log = logging.getLogger(__name__)
+
 _TICK_S = 0.002
 _LONG_S = 0.05
+_REST_S = 0.1
 
 
 class Turns:
     """Hands the turning from one thread to the next, with no switch of threads where one waits again and again.
 
     The background thread takes over only when nobody has waited for a moment: it looks again after each tick, and stops
-    looking while somebody waits for long.
+    looking while somebody waits for long. A turn that goes wrong is logged there; one of a thread that waits raises.
     """
 
     def __init__(
@@ -121,9 +125,10 @@ class Turns:
                 self._in_background = True
                 try:
                     self._one_turn(None)
-                except Exception:
+                except Exception:  # noqa: BLE001 - others are to be heard, and a caretaker has nobody else who does
                     if not self._closed:
-                        raise
+                        _log.exception("something that has come cannot be taken in")
+                        condition.wait(_REST_S)
                 finally:
                     self._in_background = False
                     seen = self._rounds
