@@ -19,7 +19,7 @@ from tests.faults.cluster import Cluster, as_json
 from tests.tune import trainables
 from tests.tune.driver import Driver
 from tests.tune.trainables import DEADLINE_S, iterations
-from tune.cli.detached import find_to_show
+from tune.cli.detached import find_to_resume, find_to_show
 
 WHOLE = [[1, 2, 3, 4, 5, 6]] * 2
 
@@ -122,6 +122,8 @@ def test_one_that_cannot_go_on_midway_has_failed_until_it_is_asked_again(cluster
 
 def test_it_saves_and_ends_when_asked_to_and_goes_on_when_asked_again(cluster: Cluster, tmp_path: Path) -> None:
     run = sent(cluster, "asked", tmp_path / "marks")
+    with pytest.raises(tune.ExperimentBusyError, match="'asked' is running beside the head .* goes on there by itself"):
+        find_to_resume("asked", None)
     wait_for(tmp_path / "marks", "t0-waits", "t1-waits")
     cluster.run("end", "asked")
     assert run.wait(DEADLINE_S).state == "ended"
@@ -170,6 +172,8 @@ runtime_env: {{working_dir: {code}}}
         tune.NotAnExperimentError, match=f"is finished beside .* not seen .* `audition show {run.place}`"
     ):
         find_to_show("swept", None)
+    with pytest.raises(tune.NotAnExperimentError, match="is finished .* `audition run SWEEP.yaml --detach --resume`"):
+        find_to_resume("swept", None)
     assert run.place in cluster.run("forget", "swept")
     with pytest.raises(ClusterError, match="there is no detached experiment 'swept'"):
         tune.DetachedRun("swept", cluster.address)

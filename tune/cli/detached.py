@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from executor.errors import ClusterError
 from tune.cli.experiments import find
-from tune.errors import NotAnExperimentError
+from tune.errors import ExperimentBusyError, NotAnExperimentError
 from tune.storage import published, remote
 from tune.storage.journal import DATABASE
 
@@ -28,6 +28,10 @@ class Detached:
     why: str
     cluster: str
     place: str
+
+    def __str__(self) -> str:
+        why = f": {self.why}" if self.why else ""
+        return f"experiment {self.name!r} is {self.state} beside the head of cluster {self.cluster!r}{why}"
 
 
 def detached() -> Iterator[Detached]:
@@ -57,16 +61,38 @@ def find_to_show(experiment: str, given: Path | None) -> Path:
     try:
         return find(experiment, given)
     except NotAnExperimentError:
-        left = None if given else next((one for one in detached() if one.name == experiment), None)
+        left = _named(experiment, given)
         if left is None:
             raise
     if remote.is_url(left.place):
         return published.readable(left.place)
     if (Path(left.place) / DATABASE).is_file():
         return Path(left.place)
-    why = f": {left.why}" if left.why else ""
     there = f"`audition show {left.place}` on its machine" if left.place else "it has no directory yet"
+    raise NotAnExperimentError(f"{left}; its results are not seen from here: {there}") from None
+
+
+def find_to_resume(experiment: str, given: Path | None) -> Path:
+    """The directory of `experiment`, to go on with it here; a detached one goes on beside its head.
+
+    Raises:
+        NotAnExperimentError: there is none, or it is a detached one that is over: says how that goes on.
+        ExperimentBusyError: it is a detached one, which runs.
+    """
+    try:
+        return find(experiment, given)
+    except NotAnExperimentError:
+        left = _named(experiment, given)
+        if left is None:
+            raise
+    if left.state in ("starting", "running"):
+        raise ExperimentBusyError(f"{left}, and goes on there by itself: `audition show {left.name}`") from None
+    python = f"tune.run(..., name={left.name!r}, executor='grpc://{left.cluster}', detached=True, resume=True)"
     raise NotAnExperimentError(
-        f"experiment {experiment!r} is {left.state} beside the head of cluster {left.cluster!r}{why}; "
-        f"its results are not seen from here: {there}"
+        f"{left}, and goes on there too: `audition run SWEEP.yaml --detach --resume`, or {python}"
     ) from None
+
+
+def _named(experiment: str, given: Path | None) -> Detached | None:
+    """The detached experiment of that name, which nobody means who gives a storage directory."""
+    return None if given else next((one for one in detached() if one.name == experiment), None)

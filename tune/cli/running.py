@@ -11,8 +11,9 @@ from typing import Any
 import typer
 
 from searchers.description import describe
+from tune.cli.detached import find_to_resume
 from tune.cli.ending import ENDED_BY, FAILED, OK
-from tune.cli.experiments import find, interrupted_by, overview
+from tune.cli.experiments import interrupted_by, overview
 from tune.cli.terminal import print_facts, print_heading
 from tune.conduct import conduct
 from tune.detached import Going, submit
@@ -73,10 +74,11 @@ def resume_experiment(experiment: str, storage_path: Path | None, changes: Mappi
     """Go on with an experiment; `changes` are keywords of `tune.resume`.
 
     Raises:
-        NotAnExperimentError: there is none.
+        NotAnExperimentError: there is none, or it is beside a cluster's head, and is to go on there.
+        ExperimentBusyError: somebody runs it.
         NotRebuildableError: names what its recipe could not keep.
     """
-    path = find(experiment, storage_path)
+    path = find_to_resume(experiment, storage_path)
     finished, attempts = overview(path).state == "finished", _attempts(ResultGrid(path))
     results = resume(address_of(path), **changes)
     nothing_new = finished and _attempts(results) == attempts
