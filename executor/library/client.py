@@ -23,7 +23,6 @@ from executor.interrupts import uninterrupted
 from executor.library.awaiting import AwaitedFuture, is_in_event_loop
 from executor.library.calls import Submission
 from executor.library.definitions import Definition
-from executor.library.line import Line
 from executor.library.messages import (
     ANSWER,
     CALLS,
@@ -42,6 +41,7 @@ from executor.library.objects import VALUE, Outcome
 from executor.library.plans import Code
 from executor.library.refs import ObjectRef, number_of
 from executor.library.runtime import Runtime, settler
+from executor.library.uplink import Uplink
 from executor.library.values import Packed, pack_value, size_of, unpack_value
 from executor.processes.protocol import GRANTED
 from executor.processes.worker import SocketChannel
@@ -61,7 +61,7 @@ class Client(Runtime):
         self.number = number
         self.node = node
         self.is_among_nodes = is_among_nodes
-        self.line = Line(channel, self._take)
+        self.uplink = Uplink(channel, self._take)
         self.calls: deque[Any] = deque()
         self.on_calls: Callable[[], None] | None = None
         self.actor: tuple[int, str, int] | None = None
@@ -111,7 +111,7 @@ class Client(Runtime):
     def _take_reply(self, request: int, well: bool, value: Any) -> None:
         callback = self._callbacks.pop(request, None)
         if callback is not None:
-            self.line.afterwards.append(lambda: callback(well, value))
+            self.uplink.afterwards.append(lambda: callback(well, value))
         elif type(verb := self._replies.setdefault(request, (well, value))) is str:
             del self._replies[request]
             self._refuse(verb, value)
@@ -119,14 +119,14 @@ class Client(Runtime):
     @contextmanager
     def standstill(self) -> Iterator[None]:
         """Inside of it no other thread sends, reads or keeps account of references, if it has not begun before."""
-        with self.line.condition, self._lock, self._channel.lock:
+        with self.uplink.condition, self._lock, self._channel.lock:
             yield
 
     def wake(self) -> None:
         """Have every thread that waits for the hub look up: by an answer, for nothing else ends their wait."""
         request = next(self._requests)
         self._callbacks[request] = lambda *_: None
-        self.line.say((REQUEST, request, 0, "there", ([],)))
+        self.uplink.say((REQUEST, request, 0, "there", ([],)))
 
     # Asking.
 
@@ -134,16 +134,16 @@ class Client(Runtime):
         return self._ask(verb, arguments, None)
 
     def _ask(self, verb: str, arguments: tuple[Any, ...], timeout_s: float | None) -> Any:
-        self.line.before_waiting()  # it may be for what waits here to be told
+        self.uplink.before_waiting()  # it may be for what waits here to be told
         self.flush()
         number = next(self._requests)
         replies = self._replies
         try:
-            self.line.say((REQUEST, number, running.get(), verb, arguments))
-            if not self.line.until(lambda: number in replies, timeout_s):
+            self.uplink.say((REQUEST, number, running.get(), verb, arguments))
+            if not self.uplink.until(lambda: number in replies, timeout_s):
                 raise GetTimeoutError
-            if self.line.interrupts.came:
-                self.line.interrupts.catch_up()
+            if self.uplink.interrupts.came:
+                self.uplink.interrupts.catch_up()
         except BaseException:  # mostly that the call was cancelled
             self._give_up(number, verb)
             raise
@@ -195,9 +195,9 @@ class Client(Runtime):
         self.flush()
         request = next(self._requests)
         self._callbacks[request] = lambda _, found: callback(found[0])
-        if not self.line.is_watched:  # nobody reads while the worker's own code runs: a thread has to
+        if not self.uplink.is_watched:  # nobody reads while the worker's own code runs: a thread has to
             self._have_callbacks_read()
-        self.line.say((REQUEST, request, running.get(), verb, ([number],)))
+        self.uplink.say((REQUEST, request, running.get(), verb, ([number],)))
         return request
 
     @uninterrupted
@@ -210,7 +210,7 @@ class Client(Runtime):
 
     def _read_callbacks(self) -> None:
         try:
-            while self.line.until(lambda: not self._callbacks):
+            while self.uplink.until(lambda: not self._callbacks):
                 with self._lock:
                     if not self._callbacks:  # else somebody who saw this thread at work relies on it
                         self._reads_callbacks = False
@@ -220,7 +220,7 @@ class Client(Runtime):
 
     def future(self, ref: ObjectRef[Any]) -> Future[Any]:
         """A future of the value. What asks for it in an event loop awaits it; others wait when they say so."""
-        self.line.before_waiting()
+        self.uplink.before_waiting()
         future = AwaitedFuture(self._standing)
         verb = "outcomes_awaited" if is_in_event_loop() else "outcomes_later"
         request = self._ask_later(verb, number_of(ref), settler(future, ref, self))
@@ -238,15 +238,15 @@ class Client(Runtime):
         if timeout_s is not None and timeout_s <= 0:
             yield
             return
-        self.line.before_waiting()
+        self.uplink.before_waiting()
         request = next(self._requests)
         try:
-            self.line.say((REQUEST, request, running.get(), "stand_still", ()))
+            self.uplink.say((REQUEST, request, running.get(), "stand_still", ()))
             yield
         finally:
             self._give_up(request, "stand_still")
-            if self.line.interrupts.came:
-                self.line.interrupts.catch_up()
+            if self.uplink.interrupts.came:
+                self.uplink.interrupts.catch_up()
 
     def path_of(self, place: Place) -> str:
         if not self.is_among_nodes or place.home == self.node:
@@ -276,11 +276,11 @@ class Client(Runtime):
             Exception: of that kind, when it has no such thing.
             GetTimeoutError: it has not answered in time.
         """
-        self.line.before_waiting()
+        self.uplink.before_waiting()
         number, replies = next(self._requests), self._replies
         try:
             self._channel.ask_host(number, json.dumps([verb, *arguments]))
-            if not self.line.until(lambda: number in replies, timeout_s):
+            if not self.uplink.until(lambda: number in replies, timeout_s):
                 raise GetTimeoutError
         except BaseException:  # mostly that the call was cancelled
             reply = replies.setdefault(number, verb)
@@ -333,7 +333,7 @@ class Client(Runtime):
         return ObjectRef(number, self)
 
     def pin(self, number: int) -> None:
-        self.line.say((HELD, (number,), ()))
+        self.uplink.say((HELD, (number,), ()))
 
     @uninterrupted
     def flush(self) -> None:
@@ -366,12 +366,12 @@ class Client(Runtime):
         packed = pack_value(value, self)
         ref = self.own(number := self.new_numbers(1))  # before: what has come meanwhile is raised once it is said
         self.flush()
-        self.line.say((PUT, number, packed))
+        self.uplink.say((PUT, number, packed))
         return ref
 
     def define(self, definition: Definition) -> None:
         if definition.digest not in self._definitions:
-            self.line.say((DEFINE, definition))  # before another thread may take it for known
+            self.uplink.say((DEFINE, definition))  # before another thread may take it for known
             self._know(definition)
 
     def _know(self, definition: Definition) -> None:
@@ -394,7 +394,7 @@ class Client(Runtime):
 
     def submit(self, submission: Submission) -> None:
         self.flush()
-        self.line.say((SUBMIT, running.get(), submission))
+        self.uplink.say((SUBMIT, running.get(), submission))
 
     # Streaming.
 
@@ -407,15 +407,15 @@ class Client(Runtime):
         """Send up a value that a call yields; waits while the reader is `window` values behind."""
         index = self._items[call]
         if window:
-            self.line.until(lambda: index - self._proceed.get(call, 0) < window)
+            self.uplink.until(lambda: index - self._proceed.get(call, 0) < window)
         self._send_up(call, value, waits=False)
 
     def emit(self, call: int, value: Any) -> Any:
         """Send up a value and wait for the reader's answer to it."""
         self._answers.pop(call, None)
-        self.line.before_waiting()
+        self.uplink.before_waiting()
         self._send_up(call, value, waits=True)
-        self.line.until(lambda: call in self._answers)
+        self.uplink.until(lambda: call in self._answers)
         answer = self._answers.pop(call)
         return None if answer is None else unpack_value(answer[1], self)
 
@@ -424,7 +424,7 @@ class Client(Runtime):
         packed = pack_value(value, self)
         self._items[call] += 1
         self.flush()
-        self.line.say((ITEM, call, self.new_numbers(1), (VALUE, packed), waits))
+        self.uplink.say((ITEM, call, self.new_numbers(1), (VALUE, packed), waits))
 
     def end_stream(self, call: int) -> None:
         """Forget what was kept for a call's stream."""

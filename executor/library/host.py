@@ -52,9 +52,9 @@ class Host(Program):
             _set_up(argument)
         except BaseException as error:  # noqa: BLE001 - whatever the user's hook raises
             why = f"the environment of a worker could not be set up: {type(error).__name__}: {error}"
-            client.line.say((UNREADY, why))
+            client.uplink.say((UNREADY, why))
             return
-        client.line.say((READY, os.getpid()))
+        client.uplink.say((READY, os.getpid()))
         serve(client)
 
 

@@ -38,18 +38,18 @@ class Loop:
         self._loop = loop = asyncio.get_running_loop()
         self._end = loop.create_future()
         self._client.on_calls = self._wake
-        self._client.line.is_watched = True
-        loop.add_reader(self._client.line.fileno(), self._read)
+        self._client.uplink.is_watched = True
+        loop.add_reader(self._client.uplink.fileno(), self._read)
         self._begin()
         try:
             await self._end
         finally:
-            loop.remove_reader(self._client.line.fileno())
+            loop.remove_reader(self._client.uplink.fileno())
 
     def _read(self) -> None:
         assert self._end is not None
         try:
-            self._client.line.read_now()
+            self._client.uplink.read_now()
         except EOFError as error:
             if not self._end.done():
                 self._end.set_exception(error)
@@ -120,7 +120,7 @@ class Loop:
             serving.tell_error(number, error, time.perf_counter() - began, retry=retry)
         else:
             client.flush()
-            client.line.say((RESULT, number, VALUE, packed, time.perf_counter() - began, False))
+            client.uplink.say((RESULT, number, VALUE, packed, time.perf_counter() - began, False))
         finally:
             serving.cancelled.discard(number)
             if returns == STREAMING:

@@ -42,7 +42,7 @@ def serve(client: Client) -> None:
     except EOFError:
         pass
     except Leave:
-        client.line.say((LEAVING,))
+        client.uplink.say((LEAVING,))
     finally:
         serving.tell_held()
 
@@ -61,18 +61,18 @@ class Serving:
         self._main = threading.main_thread()
         self._held: deque[tuple[Any, ...]] = deque()
         self._held_since = 0.0
-        client.line.before_waiting = self.tell_held
-        client.line.on_interrupt = self._interrupted
-        client.line.interrupts.install()
+        client.uplink.before_waiting = self.tell_held
+        client.uplink.on_interrupt = self._interrupted
+        client.uplink.interrupts.install()
 
     # Words: cancelling and recalling, on a thread of their own.
 
     def listen(self) -> None:
         """Heed what the hub says past its messages."""
         client = self.client
-        while (word := client.line.next_word()) is not None:
+        while (word := client.uplink.next_word()) is not None:
             try:
-                client.line.read_now()  # what is meant may not have been read yet
+                client.uplink.read_now()  # what is meant may not have been read yet
                 if word == RECALL:
                     self.tell_held()
                     self._give_back()
@@ -91,7 +91,7 @@ class Serving:
                 break
             numbers.append(call[0])
         if numbers:
-            self.client.line.say((GAVE_BACK, numbers[::-1]))
+            self.client.uplink.say((GAVE_BACK, numbers[::-1]))
 
     def _cancel(self, number: int) -> None:
         waiting = next((call for call in list(self.client.calls) if call[0] == number), None)
@@ -132,7 +132,7 @@ class Serving:
             if not calls:
                 if self._held:
                     self.tell_held()  # those that were behind have just been given back, or were cancelled
-                client.line.until(lambda: bool(calls))
+                client.uplink.until(lambda: bool(calls))
             try:
                 call = calls.popleft()
             except IndexError:
@@ -162,7 +162,7 @@ class Serving:
         except SystemExit:
             raise
         except BaseException as error:  # noqa: BLE001 - the user's constructor raises what it likes
-            client.line.say((CREATED, ERROR, pack_exception(error)))
+            client.uplink.say((CREATED, ERROR, pack_exception(error)))
             return False
         del positional, named
         client.flush()
@@ -170,10 +170,10 @@ class Serving:
             from executor.library.loop import Loop  # asyncio takes 40 ms to import
 
             self._async = Loop(self, concurrency)
-            client.line.say((CREATED, VALUE, b""))
+            client.uplink.say((CREATED, VALUE, b""))
             self._async.run()
             return True
-        client.line.say((CREATED, VALUE, b""))
+        client.uplink.say((CREATED, VALUE, b""))
         if concurrency > 1:
             self._run_threads(concurrency)
             return True
@@ -188,7 +188,7 @@ class Serving:
             try:
                 self.one(call)
             except Leave:
-                client.line.say((LEAVING,))
+                client.uplink.say((LEAVING,))
                 os._exit(0)
             except BaseException:  # noqa: BLE001 - SystemExit: of the process, as it is in the main thread
                 os._exit(1)
@@ -197,7 +197,7 @@ class Serving:
             while not left.is_set():
                 if client.has_references_to_tell:
                     client.flush()
-                client.line.until(lambda: bool(calls))
+                client.uplink.until(lambda: bool(calls))
                 threads.submit(run, calls.popleft())
 
     def one(self, call: Any) -> None:
@@ -245,7 +245,7 @@ class Serving:
             held.append(result)
             self.tell_held()
         else:
-            self.client.line.say(result)
+            self.client.uplink.say(result)
 
     def tell_held(self) -> None:
         """Tell the results that wait."""
@@ -256,7 +256,7 @@ class Serving:
             except IndexError:
                 break  # the other thread took it
         if results:
-            self.client.line.say((RESULTS, results))
+            self.client.uplink.say((RESULTS, results))
 
     def _value_of(self, call: Any) -> Any:
         """Have the user's own code run the call."""
@@ -312,4 +312,4 @@ class Serving:
         packed = pack_exception(error)
         error.with_traceback(None)  # its frames hold the arguments
         self.client.flush()
-        self.client.line.say((RESULT, number, ERROR, packed, seconds, again))
+        self.client.uplink.say((RESULT, number, ERROR, packed, seconds, again))

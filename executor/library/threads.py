@@ -62,7 +62,7 @@ class Threads:
         finally:
             with self._lock:  # one that is on its way comes while this is waited for
                 self._running.pop(call, None)
-                self._client.line.interrupts.forget(thread)
+                self._client.uplink.interrupts.forget(thread)
 
     def interrupt(self, call: int) -> None:
         """Raise KeyboardInterrupt where a call runs, if it does: there and then, or where it waits for the hub."""
@@ -70,7 +70,7 @@ class Threads:
             thread = self._running.pop(call, None)
             if thread is None or self._raise_in(thread):
                 return
-            self._client.line.interrupts.note(thread)
+            self._client.uplink.interrupts.note(thread)
         self._client.wake()
 
     def _raise_in(self, thread: int) -> bool:

@@ -1,4 +1,4 @@
-"""A worker's line to its hub: whoever waits reads what comes, for all others too."""
+"""A worker's link to its hub: whoever waits reads what comes, for all others too."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _nothing() -> None:
     """Until somebody wants it done."""
 
 
-class Line:
+class Uplink:
     """See the module. `take` takes in what is read; what it leaves in `afterwards` is done once nothing is held."""
 
     def __init__(self, channel: SocketChannel, take: Callable[[tuple[Any, ...]], None]) -> None:
