@@ -20,6 +20,7 @@ from typing import Any
 from executor.depot.store import Place
 from executor.errors import GetTimeoutError, ObjectLostError, ObjectStoreFullError
 from executor.interrupts import uninterrupted
+from executor.library.account import Account
 from executor.library.awaiting import AwaitedFuture, is_in_event_loop
 from executor.library.calls import Submission
 from executor.library.definitions import Definition
@@ -62,6 +63,8 @@ class Client(Runtime):
         self.node = node
         self.is_among_nodes = is_among_nodes
         self.uplink = Uplink(channel, self._take)
+        self.account = Account(number, channel.say)
+        self.drop = self.account.drop
         self.calls: deque[Any] = deque()
         self.on_calls: Callable[[], None] | None = None
         self.actor: tuple[int, str, int] | None = None
@@ -77,14 +80,8 @@ class Client(Runtime):
         self._definitions: dict[str, bytes] = {}
         self._functions: dict[str, Any] = {}
         self._carried = {Code()}
-        self._next_number = (number << 40) + 1
         self._requests = itertools.count(1)
         self._lock = threading.Lock()
-        self._dropped: deque[int] = deque()
-        self.drop = self._dropped.append
-        self._counts: Counter[int] = Counter()
-        self._held: Counter[int] = Counter()
-        self._fresh: set[int] = set()
 
     # Hearing.
 
@@ -119,7 +116,7 @@ class Client(Runtime):
     @contextmanager
     def standstill(self) -> Iterator[None]:
         """Inside of it no other thread sends, reads or keeps account of references, if it has not begun before."""
-        with self.uplink.condition, self._lock, self._channel.lock:
+        with self.uplink.condition, self.account.lock, self._lock, self._channel.lock:
             yield
 
     def wake(self) -> None:
@@ -135,7 +132,7 @@ class Client(Runtime):
 
     def _ask(self, verb: str, arguments: tuple[Any, ...], timeout_s: float | None) -> Any:
         self.uplink.before_waiting()  # it may be for what waits here to be told
-        self.flush()
+        self.account.flush()
         number = next(self._requests)
         replies = self._replies
         try:
@@ -192,7 +189,7 @@ class Client(Runtime):
 
     def _ask_later(self, verb: str, number: int, callback: Callable[[Outcome], None]) -> int:
         """Ask for an outcome, and call back with it; the number of the request."""
-        self.flush()
+        self.account.flush()
         request = next(self._requests)
         self._callbacks[request] = lambda _, found: callback(found[0])
         if not self.uplink.is_watched:  # nobody reads while the worker's own code runs: a thread has to
@@ -313,59 +310,28 @@ class Client(Runtime):
     # References.
 
     def new_numbers(self, count: int) -> int:
-        with self._lock:
-            first = self._next_number
-            self._next_number += count
-            return first
+        return self.account.new_numbers(count)
 
     def own(self, number: int) -> ObjectRef[Any]:
         """A reference that the hub knows this worker to hold."""
-        with self._lock:
-            self._counts[number] += 1
-            self._held[number] += 1
+        self.account.own(number)
         return ObjectRef(number, self)
 
     def arrived(self, number: int) -> ObjectRef[Any]:
-        with self._lock:
-            self._counts[number] += 1
-            if not self._held[number]:
-                self._fresh.add(number)
+        self.account.arrived(number)
         return ObjectRef(number, self)
 
     def pin(self, number: int) -> None:
         self.uplink.say((HELD, (number,), ()))
-
-    @uninterrupted
-    def flush(self) -> None:
-        """Tell the hub which references this worker holds now, and which not any more."""
-        if not self._dropped and not self._fresh:
-            return
-        gone: list[int] = []
-        with self._lock:
-            while self._dropped:
-                number = self._dropped.popleft()
-                self._counts[number] -= 1
-                if not self._counts[number]:
-                    del self._counts[number]
-                    gone += [number] * self._held.pop(number, 0)
-            taken = [number for number in self._fresh if number in self._counts]
-            self._held.update(taken)
-            if taken or gone:
-                self._channel.say((HELD, taken, gone))
-            self._fresh.clear()  # not before: another thread that finds nothing fresh tells that its call has ended
-
-    @property
-    def has_references_to_tell(self) -> bool:
-        """Whether references came or were let go of that the hub has not been told of."""
-        return bool(self._dropped or self._fresh)
 
     # Making.
 
     @uninterrupted
     def put(self, value: Any) -> ObjectRef[Any]:
         packed = pack_value(value, self)
-        ref = self.own(number := self.new_numbers(1))  # before: what has come meanwhile is raised once it is said
-        self.flush()
+        number = self.account.new_numbers(1)
+        ref = self.own(number)  # before: what has come meanwhile is raised once it is said
+        self.account.flush()
         self.uplink.say((PUT, number, packed))
         return ref
 
@@ -393,7 +359,7 @@ class Client(Runtime):
             self._carried.add(code)
 
     def submit(self, submission: Submission) -> None:
-        self.flush()
+        self.account.flush()
         self.uplink.say((SUBMIT, running.get(), submission))
 
     # Streaming.
@@ -423,8 +389,8 @@ class Client(Runtime):
     def _send_up(self, call: int, value: Any, *, waits: bool) -> None:
         packed = pack_value(value, self)
         self._items[call] += 1
-        self.flush()
-        self.uplink.say((ITEM, call, self.new_numbers(1), (VALUE, packed), waits))
+        self.account.flush()
+        self.uplink.say((ITEM, call, self.account.new_numbers(1), (VALUE, packed), waits))
 
     def end_stream(self, call: int) -> None:
         """Forget what was kept for a call's stream."""

@@ -73,8 +73,8 @@ class Loop:
     def _done(self, number: int, task: asyncio.Task[None]) -> None:
         assert self._end is not None
         self._tasks.pop(number, None)
-        if self._client.has_references_to_tell:
-            self._client.flush()
+        if self._client.account.has_news:
+            self._client.account.flush()
         if task.cancelled():  # before its first step: else it has told what became of it
             self._serving.cancelled.discard(number)
             self._serving.tell_error(number, asyncio.CancelledError(), 0.0, retry=False)
@@ -119,7 +119,7 @@ class Loop:
         except BaseException as error:  # noqa: BLE001 - whatever it is, it ended the call
             serving.tell_error(number, error, time.perf_counter() - began, retry=retry)
         else:
-            client.flush()
+            client.account.flush()
             client.uplink.say((RESULT, number, VALUE, packed, time.perf_counter() - began, False))
         finally:
             serving.cancelled.discard(number)

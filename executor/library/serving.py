@@ -127,8 +127,8 @@ class Serving:
         client = self.client
         calls = client.calls
         while True:
-            if client.has_references_to_tell:
-                client.flush()
+            if client.account.has_news:
+                client.account.flush()
             if not calls:
                 if self._held:
                     self.tell_held()  # those that were behind have just been given back, or were cancelled
@@ -165,7 +165,7 @@ class Serving:
             client.uplink.say((CREATED, ERROR, pack_exception(error)))
             return False
         del positional, named
-        client.flush()
+        client.account.flush()
         if is_async:
             from executor.library.loop import Loop  # asyncio takes 40 ms to import
 
@@ -195,8 +195,8 @@ class Serving:
 
         with ThreadPoolExecutor(count, "actor") as threads:
             while not left.is_set():
-                if client.has_references_to_tell:
-                    client.flush()
+                if client.account.has_news:
+                    client.account.flush()
                 client.uplink.until(lambda: bool(calls))
                 threads.submit(run, calls.popleft())
 
@@ -221,8 +221,8 @@ class Serving:
             self._current = 0
             self.tell_error(number, error, time.perf_counter() - began, retry=retry)
         else:
-            if client.has_references_to_tell:
-                client.flush()
+            if client.account.has_news:
+                client.account.flush()
             self._tell(call, (RESULT, number, VALUE, packed, seconds, False), began)
         finally:
             running.reset(token)
@@ -311,5 +311,5 @@ class Serving:
             again = isinstance(error, pickle.loads(retry))  # noqa: S301 - from our own driver
         packed = pack_exception(error)
         error.with_traceback(None)  # its frames hold the arguments
-        self.client.flush()
+        self.client.account.flush()
         self.client.uplink.say((RESULT, number, ERROR, packed, seconds, again))
