@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from executor.errors import ExecutorError
 from executor.labels import called, without
 from executor.library.backend import Backend
-from executor.library.client import Client, running
+from executor.library.client import Client
 from executor.library.context import Context
 from executor.library.functions import RemoteFunction
 from executor.library.handles import ActorClass, ActorHandle, actor_number
@@ -22,6 +22,7 @@ from executor.library.mistakes import made_of
 from executor.library.opening import check_address, check_opening, offer_of
 from executor.library.plans import Code, Surrounding, check_namespace
 from executor.library.refs import ObjectRef, ObjectRefGenerator, number_of
+from executor.library.requests import running
 from executor.library.runtime import become, current, existing
 from executor.library.serving import Leave
 from executor.library.status import Status

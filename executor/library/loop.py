@@ -8,10 +8,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from executor.library.arguments import unpack_arguments
-from executor.library.client import running
 from executor.library.messages import RESULT
 from executor.library.objects import VALUE
 from executor.library.plans import STREAMING
+from executor.library.requests import running
 
 if TYPE_CHECKING:
     from executor.library.serving import Serving

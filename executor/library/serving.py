@@ -15,11 +15,12 @@ from functools import partial
 from typing import Any
 
 from executor.library.arguments import unpack_arguments
-from executor.library.client import Client, running
+from executor.library.client import Client
 from executor.library.failures import pack_exception
 from executor.library.messages import CREATE, CREATED, GAVE_BACK, LEAVING, RECALL, RESULT, RESULTS
 from executor.library.objects import ERROR, VALUE
 from executor.library.plans import STREAMING
+from executor.library.requests import running
 from executor.library.threads import Threads
 from executor.library.values import Packed, pack_value, pack_values
 

@@ -71,7 +71,7 @@ class Threads:
             if thread is None or self._raise_in(thread):
                 return
             self._client.uplink.interrupts.note(thread)
-        self._client.wake()
+        self._client.requests.wake()
 
     def _raise_in(self, thread: int) -> bool:
         """Raise in a thread, unless it is in the midst of what must not be cut in two; whether that was done."""

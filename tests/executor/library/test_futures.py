@@ -354,7 +354,7 @@ def test_futures_inside_a_task_that_nobody_waits_for_any_more_leave_nothing_behi
         def is_over() -> bool:
             executor.wait([executor.put(1)])  # which reads what has come
             names = {thread.name for thread in threading.enumerate()}
-            return not client._replies and "executor-futures" not in names
+            return not client.requests._replies and "executor-futures" not in names
 
         holds(is_over, "something still waits for a value")
 
