@@ -356,11 +356,11 @@ def emit(value: Any) -> Any:
         ExecutorError: this is no call that streams (``num_returns="streaming"``).
     """
     runtime, call = existing(), running.get()
-    if not isinstance(runtime, Client) or call not in runtime.streaming:
+    if not isinstance(runtime, Client) or call not in runtime.streams:
         raise ExecutorError(
             "emit works inside a task, or a method of an actor, that is called with num_returns='streaming'"
         )
-    return runtime.emit(call, value)
+    return runtime.streams.emit(call, value)
 
 
 def nodes() -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import linecache
 import os
 import pickle
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -26,20 +26,20 @@ from executor.library.messages import (
     CREATE,
     DEFINE,
     HELD,
-    ITEM,
     PROCEED,
     PUT,
     REPLY,
     SUBMIT,
     UNUSED,
 )
-from executor.library.objects import VALUE, Outcome
+from executor.library.objects import Outcome
 from executor.library.plans import Code
 from executor.library.refs import ObjectRef, number_of
 from executor.library.requests import Requests, running
 from executor.library.runtime import Runtime, settler
+from executor.library.streams import Streams
 from executor.library.uplink import Uplink
-from executor.library.values import Packed, pack_value, size_of, unpack_value
+from executor.library.values import pack_value, size_of
 from executor.processes.protocol import GRANTED
 from executor.processes.worker import SocketChannel
 
@@ -47,7 +47,7 @@ __audition_internal__ = True
 
 
 class Client(Runtime):
-    """See the module."""
+    """See the module. `calls` has those that are to be run, and the order to become an actor."""
 
     def __init__(self, channel: SocketChannel, number: int, node: str, *, is_among_nodes: bool) -> None:
         """Among nodes the host of ours keeps large objects; otherwise the driver does, on this machine."""
@@ -59,14 +59,11 @@ class Client(Runtime):
         self.account = Account(number, channel.say)
         self.drop = self.account.drop
         self.requests = Requests(channel, self.uplink, self.account, self._refuse)
+        self.streams = Streams(self.uplink, self.account, self)
         self.calls: deque[Any] = deque()
         self.on_calls: Callable[[], None] | None = None
         self.actor: tuple[int, str, int] | None = None
         self._channel = channel
-        self._answers: dict[int, tuple[ObjectRef[Any], Packed] | None] = {}
-        self._proceed: dict[int, int] = {}
-        self._items: Counter[int] = Counter()
-        self.streaming: set[int] = set()
         self._definitions: dict[str, bytes] = {}
         self._functions: dict[str, Any] = {}
         self._carried = {Code()}
@@ -84,11 +81,9 @@ class Client(Runtime):
         elif kind == DEFINE:
             self._know(message[1])
         elif kind == ANSWER:
-            answer = None if message[2] is None else (self.own(message[2]), message[3])
-            if message[1] in self.streaming:
-                self._answers[message[1]] = answer
+            self.streams.answered(*message[1:])
         elif kind == PROCEED:
-            self._proceed[message[1]] = max(self._proceed.get(message[1], 0), message[2])
+            self.streams.taken(*message[1:])
         else:
             assert kind == CREATE, message
             self.calls.append(message)
@@ -145,6 +140,13 @@ class Client(Runtime):
         request = self._ask_for_outcome(verb, number_of(ref), settler(future, ref, self))
         future.add_done_callback(lambda future: self.requests.call_off(request, verb) if future.cancelled() else None)
         return future
+
+    def next_item(self, call: int, taken: int, answer: Any) -> ObjectRef[Any] | None:
+        reply = None if answer is None else self.put(answer)
+        number = self.ask("next_item", call, taken, None if reply is None else number_of(reply))
+        return None if number is None else self.own(number)
+
+    # Large objects.
 
     def path_of(self, place: Place) -> str:
         if not self.is_among_nodes or place.home == self.node:
@@ -238,40 +240,3 @@ class Client(Runtime):
     def submit(self, submission: Submission) -> None:
         self.account.flush()
         self.uplink.say((SUBMIT, running.get(), submission))
-
-    # Streaming.
-
-    def next_item(self, call: int, taken: int, answer: Any) -> ObjectRef[Any] | None:
-        reply = None if answer is None else self.put(answer)
-        number = self.ask("next_item", call, taken, None if reply is None else number_of(reply))
-        return None if number is None else self.own(number)
-
-    def stream(self, call: int, value: Any, *, window: int = 0) -> None:
-        """Send up a value that a call yields; waits while the reader is `window` values behind."""
-        index = self._items[call]
-        if window:
-            self.uplink.until(lambda: index - self._proceed.get(call, 0) < window)
-        self._send_up(call, value, waits=False)
-
-    def emit(self, call: int, value: Any) -> Any:
-        """Send up a value and wait for the reader's answer to it."""
-        self._answers.pop(call, None)
-        self.uplink.before_waiting()
-        self._send_up(call, value, waits=True)
-        self.uplink.until(lambda: call in self._answers)
-        answer = self._answers.pop(call)
-        return None if answer is None else unpack_value(answer[1], self)
-
-    @uninterrupted
-    def _send_up(self, call: int, value: Any, *, waits: bool) -> None:
-        packed = pack_value(value, self)
-        self._items[call] += 1
-        self.account.flush()
-        self.uplink.say((ITEM, call, self.account.new_numbers(1), (VALUE, packed), waits))
-
-    def end_stream(self, call: int) -> None:
-        """Forget what was kept for a call's stream."""
-        self.streaming.discard(call)
-        self._items.pop(call, None)
-        self._proceed.pop(call, None)
-        self._answers.pop(call, None)

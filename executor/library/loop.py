@@ -64,7 +64,7 @@ class Loop:
         while calls:
             call = calls.popleft()
             if call[5] == STREAMING:
-                self._client.streaming.add(call[0])
+                self._client.streams.begin(call[0])
             task = self._tasks[call[0]] = self._loop.create_task(self._one(call))
             if call[0] in self._serving.cancelled:
                 task.cancel()  # the word came before the call
@@ -105,13 +105,13 @@ class Loop:
                 value = getattr(serving.actor, method)(*positional, **named)
                 if inspect.isasyncgen(value):
                     async for item in value:
-                        client.stream(number, item, window=window)
+                        client.streams.send(number, item, window=window)
                     value = None
                 elif inspect.isawaitable(value):
                     value = await value
                 elif returns == STREAMING and value is not None:
                     for item in value:
-                        client.stream(number, item, window=window)
+                        client.streams.send(number, item, window=window)
                     value = None
                 packed = serving.pack(value, returns)
         except (SystemExit, Leave):
@@ -124,4 +124,4 @@ class Loop:
         finally:
             serving.cancelled.discard(number)
             if returns == STREAMING:
-                client.end_stream(number)
+                client.streams.end(number)

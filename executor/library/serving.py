@@ -208,7 +208,7 @@ class Serving:
         in_main = threading.current_thread() is self._main
         token = running.set(number)
         if returns == STREAMING:
-            client.streaming.add(number)
+            client.streams.begin(number)
         if in_main:
             self._current = number
         began = time.perf_counter()
@@ -230,7 +230,7 @@ class Serving:
             if self.cancelled:
                 self.cancelled.discard(number)
             if returns == STREAMING:
-                client.end_stream(number)
+                client.streams.end(number)
 
     def _tell(self, call: Any, result: tuple[Any, ...], now: float) -> None:
         """Tell a result; with those of the calls behind it where these are known to be short.
@@ -283,7 +283,7 @@ class Serving:
         client = self.client
         try:
             while (item := next(value, _END)) is not _END:
-                client.stream(number, item, window=window)
+                client.streams.send(number, item, window=window)
         finally:
             if hasattr(value, "close"):
                 value.close()
