@@ -40,10 +40,9 @@ class Machine:
 class Served:
     """One driver's calls on this node, and the session in which they are talked about."""
 
-    def __init__(self, session: str, address: str, send: Callable[[Stretch], None]) -> None:
+    def __init__(self, session: Session, address: str, send: Callable[[Stretch], None]) -> None:
         self.session = session
         self._send = send
-        self._session = Session()
         self._room = threading.Condition()
         self._ended = False
         self._host = Host(self._report, address=address)
@@ -51,35 +50,35 @@ class Served:
     def take(self, stretch: Stretch) -> None:
         """What the driver says."""
         with self._room:
-            items = self._session.take(stretch)
+            items = self.session.take(stretch)
             self._flow()
             self._room.notify_all()
         self._host.take(*map(wire.decode_order, items))
         with self._room:
-            if (owed := self._session.acknowledgement()) is not None:
+            if (owed := self.session.acknowledgement()) is not None:
                 self._send(owed)
 
     def _flow(self) -> None:
-        if (more := self._session.flow()) is not None:
+        if (more := self.session.flow()) is not None:
             self._send(more)
 
     def acknowledge(self) -> None:
         """Acknowledge what came in and was not answered yet."""
         with self._room:
-            if (owed := self._session.acknowledgement(now=True)) is not None:
+            if (owed := self.session.acknowledgement(now=True)) is not None:
                 self._send(owed)
 
     def say_again(self) -> None:
         """The driver may not have heard all."""
         with self._room:
-            self._send(self._session.again())
+            self._send(self.session.again())
 
     def _report(self, reports: list[Report]) -> None:
         items = [wire.encode_report(report) for report in reports]
         with self._room:
             # A driver that does not listen stops the programs that tell without waiting, and not our memory.
-            self._room.wait_for(lambda: self._ended or self._session.kept_bytes < _MOST_KEPT_BYTES)
-            if not self._ended and (stretch := self._session.send(items)) is not None:
+            self._room.wait_for(lambda: self._ended or self.session.kept_bytes < _MOST_KEPT_BYTES)
+            if not self._ended and (stretch := self.session.send(items)) is not None:
                 self._send(stretch)
 
     def end(self) -> None:
@@ -211,7 +210,7 @@ class Agent:
     def _serve(self, parcel: pb.Parcel) -> None:
         with self._lock:
             served = self._served.get(parcel.driver)
-            if served is None or served.session != parcel.session:
+            if served is None or served.session.name != parcel.session:
                 if parcel.first != 1:  # of a session that has ended
                     over = pb.Parcel(driver=parcel.driver, node=self._name, session=parcel.session, over=True)
                     self._line.send(pb.FromAgent(parcel=over))
@@ -219,7 +218,7 @@ class Agent:
                 if served is not None:
                     served.end()
                 send = partial(self._send, parcel.driver, parcel.session)
-                served = self._served[parcel.driver] = Served(parcel.session, self._machine.address, send)
+                served = self._served[parcel.driver] = Served(Session(parcel.session), self._machine.address, send)
         served.take(Stretch(parcel.first, parcel.seen, tuple(parcel.items)))
 
     def _send(self, driver: str, session: str, stretch: Stretch) -> None:

@@ -136,7 +136,7 @@ class ClusterFleet(Fleet):
                 versions=versions_here(),
                 holdings=[wire.holding(holding) for holding in self._bookings.holdings()],
                 nodes=self._talks.nodes(),
-                peers=self._mail.sessions.names(),
+                peers=self._mail.sessions.peers(),
                 token=self._identity.token,
             )
         return pb.FromDriver(hello=hello)
@@ -195,7 +195,7 @@ class ClusterFleet(Fleet):
             self._nodes = {message.name: wire_node(message) for message in welcome.nodes}
             for name in self._talks.nodes():
                 self._talks.say_again(name)
-            for name in self._mail.sessions.names():
+            for name in self._mail.sessions.peers():
                 self._mail.sessions.say_again(name)
         self._leave(welcome.draining)
         self._welcomed.set()
@@ -213,7 +213,7 @@ class ClusterFleet(Fleet):
         with self._lock:  # from now on nobody begins to talk to anybody
             self._refusal = f"the head of the cluster refuses us: {refused.why}"
             nodes = {*self._nodes, *self._draining, *self._talks.nodes()}
-            drivers = self._mail.sessions.names()
+            drivers = self._mail.sessions.peers()
             self._asked.give_up()
         self._welcomed.set()
         if not first:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -40,9 +39,7 @@ class ClusterMail(Mail):
         self._ask = ask
         self._lock = lock
         self._owner = owner
-        self._reads_all = reads_all
-        self.sessions = Sessions(self._carry)
-        self._names: dict[str, str] = {}
+        self.sessions = Sessions(self._carry, may_begin=reads_all)
 
     def find(self, controller: str, within_s: float) -> str | None:
         until = time.monotonic() + within_s
@@ -82,30 +79,19 @@ class ClusterMail(Mail):
 
     def write(self, driver: str, content: bytes) -> None:
         with self._lock:
-            if driver not in self.sessions:
-                self._begin(driver, secrets.token_hex(4))
             self.sessions.send(driver, [content])
 
     def read(self, letter: pb.Letter) -> list[Written]:
         """What is new in a letter."""
-        sender = letter.sender
-        if sender not in self.sessions or self._names[sender] != letter.session:
-            if not self._reads_all or letter.first != 1:
-                return []  # or it is of a session that has ended
-            self._begin(sender, letter.session)  # anew where we were taken for gone meanwhile
-        items = self.sessions.take(sender, Stretch(letter.first, letter.seen, tuple(letter.items)))
-        return [Written(sender, item) for item in items]
+        stretch = Stretch(letter.first, letter.seen, tuple(letter.items))
+        return [Written(letter.sender, item) for item in self.sessions.take(letter.sender, letter.session, stretch)]
 
-    def _begin(self, driver: str, name: str) -> None:
-        self._names[driver] = name
-        self.sessions.begin(driver)
-
-    def _carry(self, reader: str, stretch: Stretch) -> None:
+    def _carry(self, reader: str, session: str, stretch: Stretch) -> None:
         self._post(
             pb.Letter(
                 sender=self._driver,
                 reader=reader,
-                session=self._names[reader],
+                session=session,
                 first=stretch.first,
                 seen=stretch.seen,
                 items=stretch.items,

@@ -26,11 +26,14 @@ class Stretch:
 class Session:
     """One end. What it is given to send it keeps until the other end has acknowledged it.
 
+    Both ends call it by `name`, which tells it from those that the same two had before.
+
     Large items travel in pieces, and no more than a window of them is on the way: so carriers with a largest message
     take them, and what else goes over the same connection gets through in between.
     """
 
-    def __init__(self, piece_bytes: int = 2**20, window_bytes: int = 8 * 2**20) -> None:
+    def __init__(self, name: str, *, piece_bytes: int = 2**20, window_bytes: int = 8 * 2**20) -> None:
+        self.name = name
         self._piece_bytes, self._window_bytes = piece_bytes, window_bytes
         self._waiting: deque[bytes] = deque()
         self._kept: deque[bytes] = deque()

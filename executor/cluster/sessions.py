@@ -1,59 +1,71 @@
-"""Sessions with several others at a time, each by the name of its other end."""
+"""Sessions with several peers at a time, one with each."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 
 from executor.cluster.session import Session, Stretch
 
 
 class Sessions:
-    """`carry` brings a stretch on its way to the one it is for. Not for many threads at a time."""
+    """`carry` brings a stretch of a session on its way: to whom, what the session is called, and the stretch.
 
-    def __init__(self, carry: Callable[[str, Stretch], None]) -> None:
+    A session begins with what is said first: by us, and where peers `may_begin` one also by them. Not for many threads
+    at a time.
+    """
+
+    def __init__(self, carry: Callable[[str, str, Stretch], None], *, may_begin: bool = False) -> None:
         self._carry = carry
+        self._may_begin = may_begin
         self._all: dict[str, Session] = {}
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._all
+    def __contains__(self, peer: str) -> bool:
+        return peer in self._all
 
-    def names(self) -> list[str]:
+    def peers(self) -> list[str]:
         """Those with whom there is one."""
         return list(self._all)
 
-    def begin(self, name: str) -> None:
-        """Have one with somebody."""
-        self._all[name] = Session()
+    def send(self, peer: str, items: Sequence[bytes]) -> None:
+        """Say something, in as few stretches as may be."""
+        session = self._all.get(peer) or self._begin(peer, secrets.token_hex(4))
+        self._go(peer, session.send(items))
 
-    def send(self, name: str, items: Sequence[bytes]) -> None:
-        """Say something, as few stretches as may be."""
-        self._go(name, self._all[name].send(items))
-
-    def take(self, name: str, stretch: Stretch) -> list[bytes]:
-        """Of what somebody says, the items that are new."""
-        session = self._all[name]
+    def take(self, peer: str, name: str, stretch: Stretch) -> list[bytes]:
+        """Of what a peer says in a session of that name, the items that are new: none when it has ended."""
+        session = self._all.get(peer)
+        if session is None or session.name != name:
+            if not self._may_begin or stretch.first != 1:
+                return []
+            session = self._begin(peer, name)  # anew where we were taken for gone meanwhile
         items = session.take(stretch)
-        self._go(name, session.flow() or session.acknowledgement())
+        self._go(peer, session.flow() or session.acknowledgement())
         return items
 
-    def was_heard(self, name: str) -> bool:
-        """Whether somebody has ever answered."""
-        return self._all[name].was_heard
+    def _begin(self, peer: str, name: str) -> Session:
+        session = self._all[peer] = Session(name)
+        return session
 
-    def say_again(self, name: str) -> None:
+    def was_heard(self, peer: str, name: str) -> bool:
+        """Whether there is a session of that name, and the peer has ever answered in it."""
+        session = self._all.get(peer)
+        return session is not None and session.name == name and session.was_heard
+
+    def say_again(self, peer: str) -> None:
         """There is another connection: what may not have been heard goes out once more."""
-        if (session := self._all.get(name)) is not None:
-            self._go(name, session.again())
+        if (session := self._all.get(peer)) is not None:
+            self._go(peer, session.again())
 
     def acknowledge(self) -> None:
         """Tell all how much was heard of them."""
-        for name, session in self._all.items():
-            self._go(name, session.acknowledgement(now=True))
+        for peer, session in self._all.items():
+            self._go(peer, session.acknowledgement(now=True))
 
-    def end(self, name: str) -> bool:
-        """Forget the one with somebody who is gone; whether there was one."""
-        return self._all.pop(name, None) is not None
+    def end(self, peer: str) -> bool:
+        """Forget the one with a peer who is gone; whether there was one."""
+        return self._all.pop(peer, None) is not None
 
-    def _go(self, name: str, stretch: Stretch | None) -> None:
+    def _go(self, peer: str, stretch: Stretch | None) -> None:
         if stretch is not None:
-            self._carry(name, stretch)
+            self._carry(peer, self._all[peer].name, stretch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -20,8 +19,6 @@ class Talks:
         self._driver = driver
         self._post = post
         self._sessions = Sessions(self._carry)
-        self._names: dict[str, str] = {}
-        """What the session with each node is called: a node that was lost may still speak in the one before."""
         self._gathered: dict[str, list[bytes]] | None = None
 
     def __contains__(self, node: str) -> bool:
@@ -29,7 +26,7 @@ class Talks:
 
     def nodes(self) -> list[str]:
         """The nodes with which there is a session."""
-        return self._sessions.names()
+        return self._sessions.peers()
 
     def send(self, node: str, order: Order) -> None:
         """Say something to a node."""
@@ -37,7 +34,7 @@ class Talks:
         if self._gathered is not None:
             self._gathered.setdefault(node, []).append(item)
         else:
-            self._say(node, [item])
+            self._sessions.send(node, [item])
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -48,25 +45,17 @@ class Talks:
         finally:
             self._gathered = None
             for node, items in gathered.items():
-                self._say(node, items)
-
-    def _say(self, node: str, items: list[bytes]) -> None:
-        if node not in self._sessions:
-            self._names[node] = secrets.token_hex(4)
-            self._sessions.begin(node)
-        self._sessions.send(node, items)
+                self._sessions.send(node, items)
 
     def hear(self, parcel: pb.Parcel) -> list[Report]:
         """What a node says that is new. That of one that was lost does not count any more."""
-        if self._names.get(parcel.node) != parcel.session:
-            return []
-        items = self._sessions.take(parcel.node, Stretch(parcel.first, parcel.seen, tuple(parcel.items)))
+        stretch = Stretch(parcel.first, parcel.seen, tuple(parcel.items))
+        items = self._sessions.take(parcel.node, parcel.session, stretch)
         return [wire.decode_report(item) for item in items]
 
     def is_over(self, parcel: pb.Parcel) -> bool:
         """Whether a node says that it has ended the session that we have with it; one that it never heard of begins."""
-        node = parcel.node
-        return parcel.over and self._names.get(node) == parcel.session and self._sessions.was_heard(node)
+        return parcel.over and self._sessions.was_heard(parcel.node, parcel.session)
 
     def say_again(self, node: str) -> None:
         """There is another connection to a node: what it may not have heard goes out once more."""
@@ -78,15 +67,14 @@ class Talks:
 
     def end(self, node: str) -> bool:
         """Forget the session with a node that is lost; whether there was one."""
-        self._names.pop(node, None)
         return self._sessions.end(node)
 
-    def _carry(self, node: str, stretch: Stretch) -> None:
+    def _carry(self, node: str, session: str, stretch: Stretch) -> None:
         self._post(
             pb.Parcel(
                 driver=self._driver,
                 node=node,
-                session=self._names[node],
+                session=session,
                 first=stretch.first,
                 seen=stretch.seen,
                 items=stretch.items,

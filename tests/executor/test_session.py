@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from executor.cluster.protos import cluster as pb
 from executor.cluster.session import Session, Stretch
+from executor.cluster.sessions import Sessions
 from executor.cluster.talks import Talks
 from executor.hosting.messages import Cancel, Free
 
@@ -17,7 +19,7 @@ class Connection:
     """Carries stretches both ways in order; when it breaks, what is on the way is lost."""
 
     def __init__(self) -> None:
-        self.ends = (Session(100, 500), Session(100, 500))
+        self.ends = (Session("s", piece_bytes=100, window_bytes=500), Session("s", piece_bytes=100, window_bytes=500))
         self.way: tuple[list[Stretch], list[Stretch]] = ([], [])
         self.heard: tuple[list[bytes], list[bytes]] = ([], [])
 
@@ -79,7 +81,7 @@ def test_what_is_acknowledged_is_kept_no_longer() -> None:
 
 
 def test_a_large_item_leaves_room_for_others_on_the_way() -> None:
-    session = Session()
+    session = Session("s")
     stretch = session.send([bytes(100 * 2**20)])
     assert stretch is not None
     assert sum(map(len, stretch.items)) < 10 * 2**20
@@ -87,7 +89,7 @@ def test_a_large_item_leaves_room_for_others_on_the_way() -> None:
 
 
 def test_an_end_that_has_missed_something_waits_until_it_is_said_again() -> None:
-    session = Session()
+    session = Session("s")
     assert session.take(Stretch(3, 0, (b"\0third",))) == []
     assert session.take(Stretch(1, 0, (b"\0first", b"\0second", b"\0third"))) == [b"first", b"second", b"third"]
     assert session.take(Stretch(2, 0, (b"\0second", b"\0third", b"\0fourth"))) == [b"fourth"]
@@ -116,3 +118,26 @@ def test_a_session_is_over_that_its_node_has_known_and_knows_no_more() -> None:
     assert not talks.is_over(pb.Parcel(driver="d", node="a", session="another", over=True))
     talks.end("a")
     assert not talks.is_over(over)
+
+
+def test_what_is_still_said_in_a_session_that_has_ended_is_not_heard() -> None:
+    names: list[str] = []
+    sessions = Sessions(lambda _, name, __: names.append(name))
+    sessions.send("node", [b"order"])
+    assert sessions.take("node", names[-1], Stretch(1, 1, (b"\0report",))) == [b"report"]
+    assert sessions.end("node")
+    assert sessions.take("node", names[-1], Stretch(2, 1, (b"\0late",))) == []
+    sessions.send("node", [b"order"])
+    assert names[0] != names[-1]
+    assert sessions.take("node", names[0], Stretch(2, 1, (b"\0late",))) == []
+    assert sessions.take("node", names[-1], Stretch(1, 1, (b"\0report",))) == [b"report"]
+
+
+@pytest.mark.parametrize("may_begin", [False, True])
+def test_a_peer_begins_a_session_where_it_may_and_only_by_what_comes_first(may_begin: bool) -> None:
+    sessions = Sessions(lambda *_: None, may_begin=may_begin)
+    for name in ("one", "anew"):
+        assert sessions.take("peer", name, Stretch(2, 0, (b"\0second",))) == []
+        heard = sessions.take("peer", name, Stretch(1, 0, (b"\0first", b"\0second")))
+        assert heard == ([b"first", b"second"] if may_begin else [])
+    assert sessions.peers() == (["peer"] if may_begin else [])
