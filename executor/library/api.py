@@ -14,6 +14,7 @@ from executor.labels import called, without
 from executor.library.backend import Backend
 from executor.library.client import Client
 from executor.library.context import Context
+from executor.library.driver import Driver
 from executor.library.functions import RemoteFunction
 from executor.library.handles import ActorClass, ActorHandle, actor_number
 from executor.library.hub import Hub
@@ -80,7 +81,7 @@ def init(
     """
     before = existing()
     if before is not None:
-        if ignore_reinit_error and isinstance(before, Hub):
+        if ignore_reinit_error and isinstance(before, Driver):
             return Context(before)
         raise ExecutorError(
             "the executor is open already: call executor.shutdown() first, or pass ignore_reinit_error=True"
@@ -94,11 +95,11 @@ def init(
     check_address(address, given)
     surrounding = surrounding_of(runtime_env, Resources())
     backend = _backend_at(address, given, surrounding)
-    hub = Hub(backend, log_to_driver=log_to_driver, namespace=namespace)
-    hub.surrounding = surrounding if backend.is_here else replace(surrounding, code=Code())
-    become(hub)
+    driver = Driver(Hub(backend, log_to_driver=log_to_driver, namespace=namespace))
+    driver.surrounding = surrounding if backend.is_here else replace(surrounding, code=Code())
+    become(driver)
     _tell_joblib()
-    return Context(hub)
+    return Context(driver)
 
 
 def _backend_at(address: str | Fleet | None, given: Mapping[str, Any], surrounding: Surrounding) -> Backend:
@@ -131,7 +132,7 @@ def _backend(**settings: Any) -> Any:
 def shutdown() -> None:
     """End every task and actor and give everything back, within about two seconds; does nothing when none is open."""
     runtime = existing()
-    if isinstance(runtime, Hub):
+    if isinstance(runtime, Driver):
         Context(runtime).disconnect()
 
 
@@ -407,7 +408,7 @@ def stacks(target: ActorHandle | ObjectRef[Any] | ObjectRefGenerator, *, timeout
         ExecutorError: nothing of it runs just now; or this is called in a worker.
     """
     runtime = current()
-    if not isinstance(runtime, Hub):
+    if not isinstance(runtime, Driver):
         raise ExecutorError("stacks is to be called in the driver: it has the processes")
     if isinstance(target, ActorHandle):
         number = actor_number(target)
@@ -417,7 +418,7 @@ def stacks(target: ActorHandle | ObjectRef[Any] | ObjectRefGenerator, *, timeout
     if found is None:
         raise ExecutorError(f"{target!r} has no process just now: it has ended, or it has not begun")
     worker, calls = found
-    return f"Calls: {', '.join(calls) or 'none'}\n\n" + runtime.backend.stacks(worker, timeout)
+    return f"Calls: {', '.join(calls) or 'none'}\n\n" + runtime.hub.backend.stacks(worker, timeout)
 
 
 @dataclass(frozen=True, slots=True)

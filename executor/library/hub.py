@@ -1,4 +1,4 @@
-"""The driver's side of the library: owns all objects, gives out all work, and hears all workers.
+"""The middle of the library, in the driver: owns all objects, gives out all work, and hears all workers.
 
 Whoever waits in the driver turns the hub meanwhile, so that an answer wakes the thread that wants it and no other. When
 nobody waits, a thread of its own does, so that workers which ask for something never depend on what the driver does.
@@ -9,37 +9,27 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from executor.depot.store import Place
-from executor.errors import (
-    ExecutorClosedError,
-    ExecutorError,
-    GetTimeoutError,
-    ObjectLostError,
-    RuntimeEnvSetupError,
-)
+from executor.errors import ExecutorClosedError, ExecutorError, RuntimeEnvSetupError
 from executor.interrupts import Interrupts, uninterrupted
 from executor.library.actors import Actors
 from executor.library.backend import Backend, WorkerLink, call_of
 from executor.library.calls import Call, Calls, Submission
 from executor.library.definitions import Definition
-from executor.library.desk import Desk
+from executor.library.desk import Answer, Desk
 from executor.library.echo import Echo
 from executor.library.failures import pack_own
 from executor.library.groups import Groups
 from executor.library.hearing import Hearing
 from executor.library.lending import Lending
-from executor.library.objects import ERROR, VALUE, Objects, Outcome
-from executor.library.plans import MOST_RETURNS, Code
-from executor.library.refs import ObjectRef, number_of
-from executor.library.runtime import Runtime
+from executor.library.objects import Objects
+from executor.library.plans import MOST_RETURNS
 from executor.library.tasks import Tasks
 from executor.library.timers import Timers
 from executor.library.turns import Turns
-from executor.library.values import pack_value, place_of
 from executor.library.workers import Worker, Workers
 from executor.messages import DeathCause, Died, Raised
 
@@ -56,15 +46,13 @@ _numbers = itertools.count(1)
 _rows = itertools.count(1 << 48)  # times `MOST_RETURNS`: past all numbers that workers give
 
 
-class Hub(Runtime):
+class Hub:
     """See the module. Everything that it holds is changed under the lock of its pool."""
 
     def __init__(self, backend: Backend, *, log_to_driver: bool = True, namespace: str | None = None) -> None:
         """`namespace` is that of the detached actors that are other drivers' for us; None for a caretaker of some."""
-        super().__init__()
         self.backend = backend
         self.lock, self.ledger, self.store = backend.lock, backend.ledger, backend.store
-        self.node, self.is_among_nodes = backend.node, not backend.is_here
         backend.on_gone, backend.on_room, backend.on_draining = self._gone, self.room_freed, self._leave_node
         self.objects = Objects(backend.give_back)
         self.calls = Calls(self.objects)
@@ -77,17 +65,17 @@ class Hub(Runtime):
         self.actors.find_room, self.actors.on_more = self._find_room, self._weigh
         self.abroad = None if namespace is None else _abroad(self, namespace)
         self.desk = Desk(self)
-        self._dropped: deque[int] = deque()
-        self.drop = self._dropped.append
+        self.dropped: deque[int] = deque()
+        """The objects that references in the driver were let go of."""
         self._causes: dict[str, DeathCause] = {}
         self._timers = Timers()
-        self._afterwards: deque[Callable[[], None]] = deque()
+        self.afterwards: deque[Callable[[], None]] = deque()
         self._lending = Lending(self.tasks, self.actors, self.groups)
         self.workers.take = Hearing(self, self._lending).take
-        self._closed = self._sleeps = False
+        self.is_closed = self._sleeps = False
         self._tend_at = 0.0
-        self._interrupts = Interrupts()
-        self._turns = Turns(self._turn, backend.wake, self._afterwards, self._interrupts)
+        self.interrupts = Interrupts()
+        self.turns = Turns(self._turn, backend.wake, self.afterwards, self.interrupts)
 
     # Turning.
 
@@ -102,14 +90,14 @@ class Hub(Runtime):
         if due is not None and (timeout_s is None or due < timeout_s):
             timeout_s = due
         self._sleeps = timeout_s is None or timeout_s > _SLEEP_S
-        self.backend.turn(timeout_s, self._interrupts, self._settle)
+        self.backend.turn(timeout_s, self.interrupts, self._settle)
         self._sleeps = False
 
     def _settle(self) -> None:
         """See to what the events of a turn have brought about."""
         self._take_endings()
-        if self._dropped:
-            self._take_drops()
+        if self.dropped:
+            self.take_drops()
         if self._lending.room_freed:
             self._lending.use_room()
 
@@ -125,9 +113,9 @@ class Hub(Runtime):
             if self._echo is not None:
                 dues.append(self._echo.look(now, busy=bool(self.calls.open)))
                 if self._echo.has_lines:
-                    self._afterwards.append(self._echo.show)
-            if self._dropped:
-                self._take_drops()
+                    self.afterwards.append(self._echo.show)
+            if self.dropped:
+                self.take_drops()
             elif self.store.use().objects:
                 dues.append(_DROPS_S)  # what the garbage collector lets go of wakes nobody
             known = [max(0.0, due) for due in dues if due is not None]
@@ -138,18 +126,6 @@ class Hub(Runtime):
         with self.lock:
             self._timers.set(time.monotonic() + seconds, action)
         self.backend.wake()
-
-    def turn_until(self, ready: Callable[[], bool], timeout_s: float | None) -> bool:
-        """Wait until something holds, or until the time is over; whether it holds."""
-        if self._closed:
-            self._check_open()
-        self._interrupts.install()
-        holds = self._turns.until(ready, timeout_s)
-        if self._interrupts.came:
-            self._interrupts.catch_up()
-        if not holds:
-            self._check_open()  # it may have been shut down meanwhile
-        return holds
 
     # How workers end.
 
@@ -162,7 +138,7 @@ class Hub(Runtime):
 
     def _gone(self, link: WorkerLink) -> None:
         worker = self.workers.all.get(link.number)
-        if worker is None or self._closed:
+        if worker is None or self.is_closed:
             return
         self._take_endings()
         self.bury(link, self._causes.pop(call_of(worker.number), DeathCause(killed="it was let go of")))
@@ -216,142 +192,35 @@ class Hub(Runtime):
     def _cancel_unread(self, call: Call) -> None:
         self.desk.cancel(call, force=False, recursive=True)
 
-    def _take_drops(self) -> None:
-        dropped, drop = self._dropped, self.objects.drop
+    def take_drops(self) -> None:
+        """Heed which references in the driver were let go of."""
+        dropped, drop = self.dropped, self.objects.drop
         while dropped:
             drop(dropped.popleft())
 
-    # As the runtime of the driver.
+    # Serving.
 
     def new_numbers(self, count: int) -> int:
+        """The first of so many numbers in a row, for objects that the driver makes."""
         if count == 1:
             return next(_numbers)
         with self.lock:
             row = next(_rows)
             return row * MOST_RETURNS
 
-    def arrived(self, number: int) -> ObjectRef[Any]:
-        with self.lock:
-            self.objects.keep(number)
-        return ObjectRef(number, self)
-
-    def own(self, number: int) -> ObjectRef[Any]:
-        return ObjectRef(number, self)
-
-    def pin(self, number: int) -> None:
-        with self.lock:
-            self.objects.keep(number)
-
-    def put(self, value: Any) -> ObjectRef[Any]:
-        self._check_open()
-        self._interrupts.install()
-        ref = self._put_now(value)
-        if self._interrupts.came:
-            self._interrupts.catch_up()
-        return ref
-
-    @uninterrupted
-    def _put_now(self, value: Any) -> ObjectRef[Any]:
-        packed = pack_value(value, self)
-        ref: ObjectRef[Any] = ObjectRef(number := self.new_numbers(1), self)
-        self._change_now(self.objects.put, number, (VALUE, packed))
-        return ref
-
-    def _change(self, action: Callable[..., Any], *arguments: Any) -> Any:
-        """Do something under the lock, in one piece."""
-        result = self._change_now(action, *arguments)
-        if self._interrupts.came:
-            self._interrupts.catch_up()
-        return result
-
-    @uninterrupted
-    def _change_now(self, action: Callable[..., Any], *arguments: Any) -> Any:
-        with self.lock:
-            return action(*arguments)
-
-    def outcomes(self, numbers: Sequence[int], timeout_s: float | None) -> list[Outcome]:
-        entries = self.objects.entries
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        found = []
-        for number in numbers:
-            entry = entries.get(number)
-            if entry is None:
-                raise ExecutorClosedError("the object belongs to an executor that was shut down, or was freed")
-            if entry.outcome is None:
-                left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
-                if not self.turn_until(lambda entry=entry: entry.outcome is not None, left_s):  # type: ignore[misc]
-                    there = sum(entries[n].outcome is not None for n in numbers if n in entries)
-                    raise GetTimeoutError(
-                        f"{there} of {len(numbers)} values were there after {timeout_s:g} s. Ask again, or longer."
-                    )
-            assert entry.outcome is not None
-            found.append(entry.outcome)
-        return found
-
-    def wait(self, numbers: Sequence[int], count: int, timeout_s: float | None) -> set[int]:
-        there = self._there(numbers)
-        if len(there) < count:
-            self._check_open()
-            settled = [0]
-
-            def one_more() -> None:
-                settled[0] += 1
-
-            try:
-                self._change(self.objects.watch, numbers, one_more)
-                self.turn_until(lambda: settled[0] >= count, timeout_s)
-            finally:
-                self._change(self.objects.not_any_more, numbers, one_more)
-            there = self._there(numbers)
-        return there
-
-    def _there(self, numbers: Sequence[int]) -> set[int]:
-        entries = self.objects.entries
-        return {n for n in numbers if (entry := entries.get(n)) is None or entry.outcome is not None}
-
-    def when_there(self, number: int, callback: Callable[[Outcome], None]) -> None:
-        self._check_open()
-
-        def there() -> None:
-            outcome = self.objects.outcome(number) or (ERROR, pack_own(ExecutorError("the object is gone")))
-            if (place := place_of(outcome[1])) is None:
-                self._afterwards.append(partial(callback, outcome))
-            else:  # the thread that calls back may be the one that has to turn for it to come
-                self.backend.bring(place, partial(self._brought, callback, outcome))
-
-        def watch() -> bool:
-            entry = self.objects.entries.get(number)
-            self.objects.when_settled(number, there)
-            return entry is None or entry.outcome is not None
-
-        if self._change(watch):  # else the turn that takes it in calls back
-            self._turns.notice()
-
-    def _brought(self, callback: Callable[[Outcome], None], outcome: Outcome, why_not: str) -> None:
-        if why_not:
-            outcome = (ERROR, pack_own(ObjectLostError(why_not)))
-        self._afterwards.append(partial(callback, outcome))
-        self._turns.notice()
-
     def define(self, definition: Definition) -> None:
+        """Make a function or class known, under the lock."""
         if definition.digest not in self.workers.definitions:
-            self._change(self.workers.learn, definition)
-
-    def carry(self, code: Code) -> None:
-        self.backend.carry(code)
-
-    def submit(self, submission: Submission) -> None:
-        self._submit_now(submission)
-        if self._interrupts.came:
-            self._interrupts.catch_up()
+            self.workers.learn(definition)
 
     @uninterrupted
-    def _submit_now(self, submission: Submission) -> None:
+    def submit(self, submission: Submission) -> None:
+        """Take a call of the driver's."""
         with self.lock:
-            if self._closed:
-                self._check_open()
-            if len(self._dropped) > 1000:
-                self._take_drops()
+            if self.is_closed:
+                self.check_open()
+            if len(self.dropped) > 1000:
+                self.take_drops()
             self.hand_on(submission, 0, 0)
             if self._sleeps and self.tasks.crowded:
                 self.backend.wake()  # somebody has to see to it that nothing is stuck
@@ -374,79 +243,33 @@ class Hub(Runtime):
                 tries = actor.plan.max_task_retries if actor is not None else 0
             self.actors.submit(self.calls.begin(submission, caller, parent, tries))
 
-    def next_item(self, call: int, taken: int, answer: Any) -> ObjectRef[Any] | None:
-        reply = None if answer is None else self.put(answer)
-        number = self.ask("next_item", call, taken, None if reply is None else number_of(reply))
-        return None if number is None else ObjectRef(number, self)
-
-    def ask(self, verb: str, *arguments: Any) -> Any:
-        self._check_open()
-        answers: list[tuple[bool, Any]] = []
-        wanted = True
-
-        def answer(well: bool, value: Any) -> bool:
-            answers.append((well, value))
-            return wanted
-
-        def serve() -> None:
-            self._take_drops()
-            self.desk.serve(0, 0, verb, arguments, answer)
-            if self._lending.room_freed:
-                self._lending.use_room()
-
-        try:
-            self._change(serve)
-            if not answers:
-                self.turn_until(lambda: bool(answers), None)
-        finally:
-            wanted = False
-        well, value = answers[0]
-        if not well:
-            raise value
-        return value
-
-    def allocate(self, size: int) -> tuple[Place, memoryview]:
-        if self._dropped:
-            self._change(self._take_drops)
-        place = self.backend.allocate(size)
-        return place, self.store.memory_of(place)
-
-    def path_of(self, place: Place) -> str:
-        return self.backend.path_of(place)
-
-    def bring(self, places: Sequence[Place], timeout_s: float | None) -> bool:
-        told: list[str] = []
-
-        def tell(why_not: str) -> None:
-            told.append(why_not)
-            self.backend.wake()
-
-        for place in places:
-            self._change(self.backend.bring, place, tell)
-        if len(told) < len(places) and not self.turn_until(lambda: len(told) == len(places), timeout_s):
-            return False
-        if why_not := next(filter(None, told), ""):
-            raise ObjectLostError(why_not)
-        return True
-
-    def give_back(self, place: Place) -> None:
-        self.backend.give_back(place)
+    def serve(self, verb: str, arguments: tuple[Any, ...], answer: Answer) -> None:
+        """Do what the driver asks for, under the lock."""
+        self.take_drops()
+        self.desk.serve(0, 0, verb, arguments, answer)
+        if self._lending.room_freed:
+            self._lending.use_room()
 
     # Ending.
 
-    def _check_open(self) -> None:
-        if self._closed:
+    def check_open(self) -> None:
+        """See that there is somebody to do what is asked.
+
+        Raises:
+            ExecutorClosedError: it was shut down.
+        """
+        if self.is_closed:
             raise ExecutorClosedError("the executor was shut down: call executor.init() to open it again")
         self.backend.check_open()
 
     def close(self) -> None:
         """End everything, within about a second."""
         with self.lock:
-            if self._closed:
+            if self.is_closed:
                 return
-            self._closed = True
-            self._interrupts.remove()
-        self._turns.close()
+            self.is_closed = True
+            self.interrupts.remove()
+        self.turns.close()
         if self._echo is not None:
             self._echo.look_now()
             self._echo.show()
@@ -459,10 +282,11 @@ class Hub(Runtime):
         with self.lock:
             for call in list(self.calls.open.values()):
                 self.calls.fail(call, error)
-        self._turns.call_back()
+        self.turns.call_back()
 
     def disown(self) -> None:
-        self._closed = True
+        """In a forked copy of the process: work for nobody."""
+        self.is_closed = True
 
 
 def _abroad(hub: Hub, namespace: str) -> Abroad | None:

@@ -1,4 +1,4 @@
-"""What the public functions need of the process they are called in: the driver's hub, or a worker's client of it."""
+"""What the public functions need of the process they are called in, which is the driver or a worker."""
 
 from __future__ import annotations
 

@@ -217,7 +217,7 @@ def settled() -> Levels:
     there = psutil.Process()
     holds(lambda: executor.status().actors == (), "there are actors still")
     holds(lambda: len(there.children(recursive=True)) == 1 + CPUS, "there are too few processes, or too many")
-    store = existing().store
+    store = existing().hub.store
     holds(lambda: not store._used and not store._given_back, "the store holds memory still")
     return levels()
 

@@ -17,7 +17,7 @@ import pytest
 
 import executor
 from executor.errors import ExecutorClosedError, ExecutorError, TaskCancelledError
-from executor.library.hub import Hub
+from executor.library.driver import Driver
 from executor.library.refs import number_of
 from executor.library.runtime import current
 from executor.library.serving import Serving
@@ -432,8 +432,9 @@ def test_waiting_again_and_again_leaves_nothing_behind(ray: Any, tmp_path: Path)
         go.wait()
 
     ref = late.remote()
-    hub = current()
-    assert isinstance(hub, Hub)
+    driver = current()
+    assert isinstance(driver, Driver)
+    hub = driver.hub
     for _ in range(10):
         assert ray.wait([ref], timeout=0.001) == ([], [ref])
     assert not hub.objects.entries[number_of(ref)].waiting
@@ -612,8 +613,9 @@ def test_what_is_kept_of_lines_plans_and_groups_is_bounded_by_what_is_alive(ray:
         for number in numbers:
             ray.get(nothing.options(name=f"number {number}").remote())
 
-    hub = current()
-    assert isinstance(hub, Hub)
+    driver = current()
+    assert isinstance(driver, Driver)
+    hub = driver.hub
     for number in range(300):
         ray.get(nothing.options(num_cpus=1 - number / 1000).remote(), timeout=DEADLINE_S)
     ray.get(submit.remote(range(1500)), timeout=DEADLINE_S)

@@ -397,7 +397,7 @@ def _lives(pid: int) -> bool:
 
 
 def test_a_worker_that_gives_back_all_its_calls_gets_them_again(ray: Any) -> None:
-    hub = ray.library.runtime.existing()
+    hub = ray.library.runtime.existing().hub
     with Executor(1) as pool:
         pid = pool.submit(pid_of).result(DEADLINE_S)
         os.kill(pid, signal.SIGSTOP)

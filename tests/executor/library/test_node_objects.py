@@ -60,7 +60,7 @@ def test_the_time_of_get_holds_for_what_has_to_come_from_another_node_too() -> N
         made = on(make, "x").remote(5 * MIB)
         executor.wait([made])
         assert executor.get(on(where, "y").remote()) == "b"
-        existing().backend._depots._own.meet("a", silent.getsockname())  # type: ignore[union-attr]
+        existing().hub.backend._depots._own.meet("a", silent.getsockname())  # type: ignore[union-attr]
         fleet.send("b", Neighbour("a", *silent.getsockname()))
         with pytest.raises(GetTimeoutError, match="had not all come from their nodes after 0.1 s"):
             executor.get(made, timeout=0.1)

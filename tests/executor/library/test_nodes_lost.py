@@ -183,7 +183,7 @@ def test_objects_go_to_the_nodes_of_other_machines_and_back() -> None:
 @pytest.mark.usefixtures("apart")
 def test_objects_go_through_the_head_where_nobody_reaches_a_node(rig: Rig) -> None:
     assert sorted(executor.get([on(where, zone).remote() for zone in "xy"])) == ["a", "b"]
-    backend = existing().backend  # type: ignore[union-attr]
+    backend = existing().hub.backend  # type: ignore[union-attr]
     holds(lambda: len(backend._depots._nodes) == 2, "both keep objects")
     nowhere = ("127.0.0.1", 1)
     for name, other in (("a", "b"), ("b", "a")):
@@ -199,7 +199,7 @@ def test_objects_go_through_the_head_where_nobody_reaches_a_node(rig: Rig) -> No
 @pytest.mark.usefixtures("apart")
 def test_a_future_of_a_large_value_comes_where_the_driver_cannot_reach_its_node(rig: Rig) -> None:
     assert executor.get(on(where, "x").remote()) == "a"
-    depots = existing().backend._depots  # type: ignore[union-attr]
+    depots = existing().hub.backend._depots  # type: ignore[union-attr]
     holds(lambda: "a" in depots._nodes, "it keeps objects")
     depots._own.meet("a", ("127.0.0.1", 1))
     futures = [on(make, "x").remote(5 * MIB).future() for _ in range(2)]
@@ -229,7 +229,7 @@ def test_an_object_of_a_lost_node_is_had_from_a_node_with_a_copy(rig: Rig) -> No
     holds(lambda: len(executor.nodes()) == 2, "the node is lost")
     assert executor.get(on(look, "z").remote(made)) == ("c", 7, False)
     assert bool((executor.get(made) == 7).all())
-    existing().backend._depots._own.meet("a", ("127.0.0.1", 1))  # type: ignore[union-attr]
+    existing().hub.backend._depots._own.meet("a", ("127.0.0.1", 1))  # type: ignore[union-attr]
     assert executor.get(on(look, "z").remote(again)) == ("c", 7, False)  # through the head
 
 

@@ -554,7 +554,7 @@ def test_calls_with_options_of_their_own_leave_nothing_behind(ray: Any) -> None:
     def nothing() -> None:
         return None
 
-    tasks = existing().tasks
+    tasks = existing().hub.tasks
     ray.get([nothing.options(name=f"call {number}").remote() for number in range(1500)])
     assert len(tasks._line_of_plan) < 1500
 
