@@ -8,7 +8,6 @@ that takes its time, or that waits for others, is taken back.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -17,63 +16,14 @@ from executor.library.calls import Call, Calls
 from executor.library.failures import crashed, pack_own
 from executor.library.groups import Groups
 from executor.library.ledger import Lease, Ledger
+from executor.library.lines import Line, Lines
 from executor.library.messages import CALLS, PROCEED, RECALL
 from executor.library.plans import Plan
 from executor.library.workers import Worker, Workers
 from executor.messages import DeathCause
 
-_AHEAD_S = 0.002
-_MOST_AHEAD = 64
 _STUCK_S = 0.02
-_MOST_FREE_WORKERS = 32
 _KEPT_S = 1.0
-_MOST_PLANS = 1000
-_FEW_LINES = 100
-
-
-class Line:
-    """Calls that need the same, the workers that are leased for them, and how long such calls have taken."""
-
-    __slots__ = ("_nested", "_others", "disbanded", "idle", "most_workers", "plan", "seconds", "workers")
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self._others: OrderedDict[Call, None] = OrderedDict()  # out of which a call may be taken anywhere at no cost
-        self._nested: OrderedDict[Call, None] = OrderedDict()
-        self.workers: dict[int, Worker] = {}
-        self.idle: list[Worker] = []
-        self.seconds = 1.0
-        self.disbanded = False
-        self.most_workers = plan.crew.size if plan.crew else 1 << 30 if plan.resources else _MOST_FREE_WORKERS
-
-    def __len__(self) -> int:
-        return len(self._others) + len(self._nested)
-
-    def add(self, call: Call, *, again: bool = False) -> None:
-        """Let a call stand in line: behind the others, or in front when it stood there before.
-
-        What a task submits goes before all that, the latest first: its parent will wait for it, and depth first needs
-        the fewest workers that do nothing but wait.
-        """
-        if call.is_nested:
-            self._nested[call] = None
-            return
-        self._others[call] = None
-        if again:
-            self._others.move_to_end(call, last=False)
-
-    def next(self) -> Call:
-        """Take the first call out of the line."""
-        call, _ = self._nested.popitem() if self._nested else self._others.popitem(last=False)
-        return call
-
-    def remove(self, call: Call) -> None:
-        """Take a call out of the line, if it stands there."""
-        (self._nested if call.is_nested else self._others).pop(call, None)
-
-    def ahead(self) -> int:
-        """How many calls a worker may have at a time."""
-        return max(1, min(_MOST_AHEAD, int(_AHEAD_S / self.seconds)))
 
 
 class Tasks:
@@ -87,9 +37,7 @@ class Tasks:
         self._workers = workers
         self._ledger = ledger
         self._find_room = find_room
-        self._lines: dict[tuple[Any, ...], Line] = {}
-        self._sweep_at = _FEW_LINES
-        self._line_of_plan: dict[int, tuple[Plan, Line]] = {}
+        self._lines = Lines()
         self._line_of_worker: dict[int, Line] = {}
         self._left_nodes: set[str] = set()
         self.crowded = False
@@ -118,30 +66,12 @@ class Tasks:
         self.serve(line)
 
     def _line(self, plan: Plan) -> Line:
-        known = self._line_of_plan.get(id(plan))
-        if known is not None and known[0] is plan:
-            return known[1]
-        key = plan.request, plan.surrounding, plan.spot, plan.labels, plan.crew, plan.max_calls
-        line = self._lines.get(key)
+        line = self._lines.find(plan)
         if line is None:
-            if len(self._lines) >= self._sweep_at:
-                self._sweep()
-            line = self._lines[key] = Line(plan)
+            line = self._lines.add(plan)
             if plan.crew is not None:
                 self._band(line, plan.crew.number)
-        if len(self._line_of_plan) >= _MOST_PLANS:
-            self._line_of_plan.clear()  # each use of `options` makes a plan, and few are met again
-        self._line_of_plan[id(plan)] = plan, line
         return line
-
-    def _sweep(self) -> None:
-        """Forget the lines where nobody stands and nobody works.
-
-        Not at once: one that is used again knows how long its calls take.
-        """
-        self._lines = {key: line for key, line in self._lines.items() if line.workers or len(line)}
-        self._line_of_plan.clear()
-        self._sweep_at = max(_FEW_LINES, 2 * len(self._lines))
 
     def _band(self, line: Line, number: int) -> None:
         """Have a crew's workers leave once nobody needs the crew."""
@@ -153,16 +83,13 @@ class Tasks:
 
     def disband(self, number: int) -> None:
         """Have a crew's workers leave, those that run something once they have."""
-        for key, line in list(self._lines.items()):
+        for line in list(self._lines):
             if line.plan.crew is not None and line.plan.crew.number == number:
                 line.disbanded = True
                 while line.idle:
                     self._let_go(line, line.idle.pop())
                 if not line.workers and not len(line):
-                    del self._lines[key]
-                    plans = [one for one, (_, its) in self._line_of_plan.items() if its is line]
-                    for one in plans:
-                        del self._line_of_plan[one]
+                    self._lines.forget(line)
 
     def _rest(self, line: Line, worker: Worker) -> None:
         """A worker has nothing to do."""
@@ -177,7 +104,7 @@ class Tasks:
 
     def serve_all(self) -> None:
         """Room was freed: see what can run now."""
-        for line in list(self._lines.values()):
+        for line in list(self._lines):
             if len(line):
                 self.serve(line)
 
@@ -294,7 +221,7 @@ class Tasks:
         But for those in a placement group, whose room is there all the same.
         """
         self._left_nodes.add(node)
-        for line in list(self._lines.values()):
+        for line in list(self._lines):
             for worker in list(line.workers.values()):
                 if not self._leaves(worker):
                     continue
@@ -339,7 +266,7 @@ class Tasks:
         if not self.crowded:
             return None
         self.crowded = False
-        for line in self._lines.values():
+        for line in self._lines:
             for worker in line.workers.values():
                 if len(worker.running) > 1:
                     self.crowded = True
@@ -381,7 +308,7 @@ class Tasks:
 
     def release_idle(self) -> bool:
         """Give back what an idle worker holds; whether there was one."""
-        for line in self._lines.values():
+        for line in self._lines:
             if line.idle and (line.plan.resources or line.plan.crew is None):  # else nothing would be gained
                 self._let_go(line, line.idle.pop())
                 return True
@@ -390,7 +317,7 @@ class Tasks:
     def return_idle(self, now: float) -> float | None:
         """Give back what workers have held without need for a while; how long until the next of it is due."""
         due: float | None = None
-        for line in self._lines.values():
+        for line in self._lines:
             while line.plan.crew is None and line.idle:
                 left_s = line.idle[0].idle_since + _KEPT_S - now
                 if left_s > 0:
@@ -418,7 +345,7 @@ class Tasks:
 
     def idle_leases(self) -> list[Lease]:
         """What idle workers hold, which is free for all who ask."""
-        return [w.lease for line in self._lines.values() for w in line.idle if w.lease is not None]
+        return [w.lease for line in self._lines for w in line.idle if w.lease is not None]
 
     def gone(self, worker: Worker, cause: DeathCause) -> None:
         """A worker's process ended: its calls run again where they may, and end with the cause where not."""
@@ -444,7 +371,7 @@ class Tasks:
 
     def fail_spot(self, group: int, error: Any) -> None:
         """A placement group is gone: calls that wait for room in it end, and idle workers in it leave."""
-        for line in list(self._lines.values()):
+        for line in list(self._lines):
             if line.plan.spot is not None and line.plan.spot.group == group:
                 while len(line):
                     self._calls.fail(line.next(), error)
@@ -453,4 +380,4 @@ class Tasks:
 
     def waiting(self) -> list[tuple[Plan, int]]:
         """How many calls wait, by what they need."""
-        return [(line.plan, len(line)) for line in self._lines.values() if len(line)]
+        return [(line.plan, len(line)) for line in self._lines if len(line)]

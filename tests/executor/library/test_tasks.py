@@ -556,7 +556,7 @@ def test_calls_with_options_of_their_own_leave_nothing_behind(ray: Any) -> None:
 
     tasks = existing().hub.tasks
     ray.get([nothing.options(name=f"call {number}").remote() for number in range(1500)])
-    assert len(tasks._line_of_plan) < 1500
+    assert len(tasks._lines._of_plan) < 1500
 
 
 def test_a_process_leaves_after_as_many_calls_as_it_may_run(ray: Any) -> None:
