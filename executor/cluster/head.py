@@ -21,7 +21,8 @@ from executor.cluster.overview import beside, overview
 from executor.cluster.protos import cluster as pb
 from executor.cluster.security.guard import Guard
 from executor.cluster.security.roles import Role
-from executor.cluster.state import HeadState, Noted, RefusedError, Sending, ToAgent, ToDriver
+from executor.cluster.sendings import Noted, Sending, ToAgent, ToDriver
+from executor.cluster.state import HeadState, RefusedError
 from executor.cluster.streams import NO_VISIT, Kind, Outbox, Visit, over_grpc, replace
 from executor.cluster.versions import mismatch, versions_here
 from executor.errors import ClusterError

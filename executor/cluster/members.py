@@ -48,8 +48,6 @@ class Driver:
     """False while only an agent has told of it: then what it holds is not known."""
     holdings: dict[int, Holding] = field(default_factory=dict)
     nodes: set[str] = field(default_factory=set)
-    peers: set[str] = field(default_factory=set)
-    """The drivers that it has written to."""
     waits_for: Request | None = None
     avoids: frozenset[str] = frozenset()
     """The nodes on which that is not to be."""

@@ -8,46 +8,21 @@ in, with the time; what is to be sent comes out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from executor.cluster import wire
+from executor.cluster.correspondence import Correspondence, left
 from executor.cluster.fairness import first_before
 from executor.cluster.members import Agent, Driver, process_of
 from executor.cluster.membership import Terms
 from executor.cluster.names import NodeNames
 from executor.cluster.protos import cluster as pb
+from executor.cluster.sendings import Noted, Sending, ToAgent, ToDriver
 from executor.errors import InfeasibleRequestError
 from executor.holdings import Holdings
 from executor.resources import Node, Request
 
 _CLAIM_S = 5.0
 _ANSWER_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class ToAgent:
-    """Send this to a node's agent."""
-
-    name: str
-    message: pb.ToAgent
-
-
-@dataclass(frozen=True, slots=True)
-class ToDriver:
-    """Send this to a driver."""
-
-    driver: str
-    message: pb.ToDriver
-
-
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """Write down that this has happened."""
-
-    text: str
-
-
-Sending = ToAgent | ToDriver | Noted
 
 
 class RefusedError(Exception):
@@ -67,6 +42,7 @@ class HeadState:
         self.agents: dict[str, Agent] = {}
         self.drivers: dict[str, Driver] = {}
         self.holdings = Holdings(first=(epoch << 32) + 1)
+        self._correspondence = Correspondence()
         self._started_at = now
         self._ticked_at = now
 
@@ -233,7 +209,7 @@ class HeadState:
         if was_given_up:
             parted += hello.peers  # they were told that it has left, and have let go of what it would go on with
         else:
-            driver.peers.update(hello.peers)
+            self._correspondence.wrote(driver.driver, hello.peers)
         if fresh:
             self._take_holdings(driver, hello, now)
         else:
@@ -256,11 +232,11 @@ class HeadState:
         back = pb.ToAgent(back=pb.DriverBack(driver=driver.driver))
         return [
             # Before the welcome, after which it says again what they may not have heard.
-            *(ToDriver(driver.driver, pb.ToDriver(driver_left=pb.DriverLeft(driver=peer))) for peer in parted),
+            *(ToDriver(driver.driver, left(peer)) for peer in parted),
             ToDriver(driver.driver, pb.ToDriver(welcome=welcome)),
             *succession,
             *(ToAgent(name, back) for name in sorted(driver.nodes) if self._is_here(name)),
-            *self._tell_writers(driver.driver),
+            *self._correspondence.back(driver.driver),
             *offers,
         ]
 
@@ -313,7 +289,7 @@ class HeadState:
         return [
             Noted(f"driver {driver} is gone: {why}"),
             *(ToAgent(name, end) for name in sorted(found.leaving)),
-            *self._part(driver),
+            *self._correspondence.part(driver),
             *self._forget_if_left(found),
         ]
 
@@ -321,34 +297,18 @@ class HeadState:
         if driver.leaving:
             return []
         del self.drivers[driver.driver]
+        self._correspondence.forget(driver.driver)
         for holding in driver.holdings.values():
             self.holdings.give_back(holding)
         return self._to_drivers(pb.ToDriver(freed=pb.RoomFreed())) if driver.holdings else []
 
     def wrote(self, driver: str, reader: str) -> None:
         """A driver writes to another: it is told when that comes back, and when it is no more."""
-        self.drivers[driver].peers.add(reader)
+        self._correspondence.wrote(driver, [reader])
 
-    def _tell_writers(self, reader: str) -> Iterator[Sending]:
-        """A driver is there, of whom others may have letters that it has not had."""
-        for driver in self.drivers.values():
-            if reader in driver.peers:
-                yield ToDriver(driver.driver, pb.ToDriver(driver_back=pb.DriverBack(driver=reader)))
-
-    def _tell_of_the_gone(self, now: float) -> Iterator[Sending]:
+    def _tell_of_the_gone(self, now: float) -> list[Sending]:
         """Tell drivers who is not here that they write to; after a restart, once it is late for who was here before."""
-        if self._driver_may_come_back(now):
-            return
-        written_to = set().union(*(driver.peers for driver in self.drivers.values()))
-        for name in sorted(written_to - self.drivers.keys()):
-            yield from self._part(name)
-
-    def _part(self, gone: str) -> Iterator[Sending]:
-        """A driver is no more, of whom others wait for answers."""
-        for driver in self.drivers.values():
-            if gone in driver.peers:
-                driver.peers.discard(gone)
-                yield ToDriver(driver.driver, pb.ToDriver(driver_left=pb.DriverLeft(driver=gone)))
+        return [] if self._driver_may_come_back(now) else self._correspondence.part_from_all_but(self.drivers.keys())
 
     # --------------------------------------------------------------------------------------------------------- room
 

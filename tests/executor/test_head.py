@@ -15,7 +15,8 @@ from executor.cluster.members import next_life
 from executor.cluster.membership import Lease, Terms
 from executor.cluster.names import NodeNames
 from executor.cluster.protos import cluster as pb
-from executor.cluster.state import HeadState, Noted, RefusedError, Sending, ToAgent, ToDriver
+from executor.cluster.sendings import Noted, Sending, ToAgent, ToDriver
+from executor.cluster.state import HeadState, RefusedError
 from executor.holdings import Holding
 from executor.resources import Request, Resources
 
