@@ -77,7 +77,7 @@ class ClusterFleet(Fleet):
         self._lock = threading.RLock()
         self._nodes: dict[str, Node] = {}
         self._talks = Talks(self._driver, lambda parcel: self._line.send(pb.FromDriver(parcel=parcel)))
-        self.mail = self._mail = ClusterMail(
+        self.mail: ClusterMail = ClusterMail(
             self._driver,
             self._post,
             self._asked_head,
@@ -135,8 +135,8 @@ class ClusterFleet(Fleet):
                 priority=self._identity.priority,
                 versions=versions_here(),
                 holdings=[wire.holding(holding) for holding in self._bookings.holdings()],
-                nodes=self._talks.nodes(),
-                peers=self._mail.sessions.peers(),
+                nodes=self._talks.sessions.peers(),
+                peers=self.mail.sessions.peers(),
                 token=self._identity.token,
             )
         return pb.FromDriver(hello=hello)
@@ -157,7 +157,7 @@ class ClusterFleet(Fleet):
                 self._leave([message.draining])
             case "back":
                 with self._lock:
-                    self._talks.say_again(message.back.name)
+                    self._talks.sessions.say_again(message.back.name)
             case "welcome":
                 self._take_welcome(message.welcome)
             case _:
@@ -167,12 +167,12 @@ class ClusterFleet(Fleet):
         match message.WhichOneof("what"):
             case "letter":
                 with self._lock:
-                    written = self._mail.read(message.letter)
+                    written = self.mail.read(message.letter)
                 if written:
                     self._arrive(written)
             case "driver_back":
                 with self._lock:
-                    self._mail.sessions.say_again(message.driver_back.driver)
+                    self.mail.sessions.say_again(message.driver_back.driver)
             case "driver_left":
                 self._part(message.driver_left.driver)
 
@@ -193,10 +193,8 @@ class ClusterFleet(Fleet):
         with self._lock:
             self._connected = True
             self._nodes = {message.name: wire_node(message) for message in welcome.nodes}
-            for name in self._talks.nodes():
-                self._talks.say_again(name)
-            for name in self._mail.sessions.peers():
-                self._mail.sessions.say_again(name)
+            self._talks.sessions.say_all_again()
+            self.mail.sessions.say_all_again()
         self._leave(welcome.draining)
         self._welcomed.set()
         self._arrive([RoomAdded()])
@@ -212,8 +210,8 @@ class ClusterFleet(Fleet):
             self._arrive([Dismissed(refused.why, refused.stopped)])  # before what comes of it
         with self._lock:  # from now on nobody begins to talk to anybody
             self._refusal = f"the head of the cluster refuses us: {refused.why}"
-            nodes = {*self._nodes, *self._draining, *self._talks.nodes()}
-            drivers = self._mail.sessions.peers()
+            nodes = {*self._nodes, *self._draining, *self._talks.sessions.peers()}
+            drivers = self.mail.sessions.peers()
             self._asked.give_up()
         self._welcomed.set()
         if not first:
@@ -225,8 +223,8 @@ class ClusterFleet(Fleet):
 
     def _beat(self, number: int) -> None:
         with self._lock:
-            self._talks.acknowledge()
-            self._mail.sessions.acknowledge()
+            self._talks.sessions.acknowledge()
+            self.mail.sessions.acknowledge()
 
     def _post(self, letter: pb.Letter) -> None:
         """Bring a letter on its way to another driver; when the head will not pass it on, that is gone for us."""
@@ -237,7 +235,7 @@ class ClusterFleet(Fleet):
 
     def _part(self, driver: str) -> None:
         with self._lock:
-            self._mail.sessions.end(driver)
+            self.mail.sessions.end(driver)
         self._arrive([DriverGone(driver)])
 
     # ----------------------------------------------------------------------------------------------------------- nodes
@@ -251,7 +249,7 @@ class ClusterFleet(Fleet):
         with self._lock:
             self._nodes.pop(name, None)
             self._draining.discard(name)
-            is_ours = self._talks.end(name) or self._bookings.is_on(name)
+            is_ours = self._talks.sessions.end(name) or self._bookings.is_on(name)
             settled = self._bookings.lose(name)
             for holding in settled:
                 self._give_back(holding.reservation.reservation_id)
@@ -270,7 +268,7 @@ class ClusterFleet(Fleet):
 
     def send(self, node: str, order: Order) -> None:
         with self._lock:
-            if node in self._nodes or node in self._draining or node in self._talks:
+            if node in self._nodes or node in self._draining or node in self._talks.sessions:
                 self._talks.send(node, order)
 
     @contextmanager

@@ -57,6 +57,11 @@ class Sessions:
         if (session := self._all.get(peer)) is not None:
             self._go(peer, session.again())
 
+    def say_all_again(self) -> None:
+        """There is another connection to all of them."""
+        for peer in self._all:
+            self.say_again(peer)
+
     def acknowledge(self) -> None:
         """Tell all how much was heard of them."""
         for peer, session in self._all.items():

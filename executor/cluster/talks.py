@@ -13,20 +13,13 @@ from executor.hosting.messages import Order, Report
 
 
 class Talks:
-    """The sessions of `driver`, each begun by the first order to a node. `post` brings a parcel on its way."""
+    """The talks of `driver`, each begun by the first order to a node. `post` brings a parcel on its way."""
 
     def __init__(self, driver: str, post: Callable[[pb.Parcel], None]) -> None:
         self._driver = driver
         self._post = post
-        self._sessions = Sessions(self._carry)
+        self.sessions = Sessions(self._carry)
         self._gathered: dict[str, list[bytes]] | None = None
-
-    def __contains__(self, node: str) -> bool:
-        return node in self._sessions
-
-    def nodes(self) -> list[str]:
-        """The nodes with which there is a session."""
-        return self._sessions.peers()
 
     def send(self, node: str, order: Order) -> None:
         """Say something to a node."""
@@ -34,7 +27,7 @@ class Talks:
         if self._gathered is not None:
             self._gathered.setdefault(node, []).append(item)
         else:
-            self._sessions.send(node, [item])
+            self.sessions.send(node, [item])
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -45,29 +38,17 @@ class Talks:
         finally:
             self._gathered = None
             for node, items in gathered.items():
-                self._sessions.send(node, items)
+                self.sessions.send(node, items)
 
     def hear(self, parcel: pb.Parcel) -> list[Report]:
         """What a node says that is new. That of one that was lost does not count any more."""
         stretch = Stretch(parcel.first, parcel.seen, tuple(parcel.items))
-        items = self._sessions.take(parcel.node, parcel.session, stretch)
+        items = self.sessions.take(parcel.node, parcel.session, stretch)
         return [wire.decode_report(item) for item in items]
 
     def is_over(self, parcel: pb.Parcel) -> bool:
         """Whether a node says that it has ended the session that we have with it; one that it never heard of begins."""
-        return parcel.over and self._sessions.was_heard(parcel.node, parcel.session)
-
-    def say_again(self, node: str) -> None:
-        """There is another connection to a node: what it may not have heard goes out once more."""
-        self._sessions.say_again(node)
-
-    def acknowledge(self) -> None:
-        """Tell every node how much was heard of it."""
-        self._sessions.acknowledge()
-
-    def end(self, node: str) -> bool:
-        """Forget the session with a node that is lost; whether there was one."""
-        return self._sessions.end(node)
+        return parcel.over and self.sessions.was_heard(parcel.node, parcel.session)
 
     def _carry(self, node: str, session: str, stretch: Stretch) -> None:
         self._post(

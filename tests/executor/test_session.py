@@ -116,7 +116,7 @@ def test_a_session_is_over_that_its_node_has_known_and_knows_no_more() -> None:
     talks.hear(pb.Parcel(driver="d", node="a", session=posted[0].session, first=1, seen=1))
     assert talks.is_over(over)
     assert not talks.is_over(pb.Parcel(driver="d", node="a", session="another", over=True))
-    talks.end("a")
+    talks.sessions.end("a")
     assert not talks.is_over(over)
 
 
