@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import logging
-import math
 import secrets
 import threading
 import time
@@ -18,11 +17,12 @@ from executor.cluster import wire
 from executor.cluster.dialing import Dial, asked, way
 from executor.cluster.line import Line, Peer
 from executor.cluster.mail import ClusterMail
+from executor.cluster.patience import Patience
 from executor.cluster.protos import cluster as pb
 from executor.cluster.talks import Talks
 from executor.cluster.versions import versions_here
 from executor.devices import Shares
-from executor.errors import ClusterError, ExecutorClosedError, InfeasibleRequestError
+from executor.errors import ClusterError, ExecutorClosedError
 from executor.hosting.bookings import Bookings, holds
 from executor.hosting.fleet import Arrival, Arrive, Dismissed, DriverGone, Fleet, NodeLost, Reported
 from executor.hosting.messages import Freed, Order
@@ -72,7 +72,7 @@ class ClusterFleet(Fleet):
         self._identity = identity or Identity()
         beside = f"@{self._identity.controller}" if self._identity.controller else ""
         self._driver = secrets.token_hex(8) + beside
-        self._patience_s = patience_s
+        self._patience = Patience(patience_s)
         self.waits_for_nodes = patience_s > 0
         self._lock = threading.RLock()
         self._nodes: dict[str, Node] = {}
@@ -88,7 +88,6 @@ class ClusterFleet(Fleet):
         self._draining: set[str] = set()
         self._bookings = Bookings()
         self._asked: Questions[pb.Answered] = Questions()
-        self._waiting_since: dict[Request, float] = {}
         self._welcomed = threading.Event()
         self._refusal = ""
         self._connected = False
@@ -306,9 +305,9 @@ class ClusterFleet(Fleet):
         if answer is None:
             return None
         if answer.infeasible:
-            self._check_patience(request, answer.infeasible)
+            self._patience.wear(request, answer.infeasible, time.monotonic())
             return None
-        self._waiting_since.pop(request, None)
+        self._patience.restore(request)
         if not answer.HasField("holding"):
             return None
         holding = wire.holding_of(answer.holding)
@@ -341,14 +340,6 @@ class ClusterFleet(Fleet):
     def _check_served(self) -> None:
         if self._refusal:
             raise ClusterError(self._refusal)
-
-    def _check_patience(self, request: Request, why: str) -> None:
-        now = time.monotonic()
-        if request not in self._waiting_since and self._patience_s:
-            at_most = "" if self._patience_s == math.inf else f" up to {self._patience_s:g} s"
-            _log.warning("waiting%s for a node that can hold it: %s", at_most, why)
-        if now - self._waiting_since.setdefault(request, now) >= self._patience_s:
-            raise InfeasibleRequestError(why)
 
     def shares(self, reservation: Reservation) -> tuple[Shares | None, ...]:
         with self._lock:
