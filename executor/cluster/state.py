@@ -203,7 +203,11 @@ class HeadState:
         driver.known, driver.heard_at = True, now
         driver.owner, driver.experiment, driver.priority = hello.owner, hello.experiment, hello.priority
         succession = self._succeed_controller(driver)
-        gone = [name for name in hello.nodes if name not in self.agents and not self._may_come_back(now)]
+        lost = [
+            pb.NodeLost(name=name, why="it was lost while the driver was away")
+            for name in hello.nodes
+            if name not in self.agents and not self._may_come_back(now)
+        ]
         offers: list[Sending] = []
         parted: list[str] = []
         if was_given_up:
@@ -217,28 +221,27 @@ class HeadState:
             known = {one.reservation_id for one in hello.holdings}
             for number in [number for number in driver.holdings if number not in known]:
                 offers += self.given_back(driver.driver, number, now)
-        lost = [pb.NodeLost(name=name, why="it was lost while the driver was away") for name in gone]
-        nodes = [wire.node(one.node, one.gpus) for one in self.agents.values() if one.node and one.takes_calls]
-        draining = [_draining(one) for one in self.agents.values() if one.draining and one.name in driver.nodes]
-        welcome = pb.DriverWelcome(
-            cluster=self.cluster,
-            epoch=self.epoch,
-            lease_s=self.terms.lease_s,
-            beat_s=self.terms.beat_s,
-            nodes=nodes,
-            lost=lost,
-            draining=draining,
-        )
         back = pb.ToAgent(back=pb.DriverBack(driver=driver.driver))
         return [
             # Before the welcome, after which it says again what they may not have heard.
             *(ToDriver(driver.driver, left(peer)) for peer in parted),
-            ToDriver(driver.driver, pb.ToDriver(welcome=welcome)),
+            ToDriver(driver.driver, pb.ToDriver(welcome=self._welcome(driver, lost))),
             *succession,
             *(ToAgent(name, back) for name in sorted(driver.nodes) if self._is_here(name)),
             *self._correspondence.back(driver.driver),
             *offers,
         ]
+
+    def _welcome(self, driver: Driver, lost: Iterable[pb.NodeLost]) -> pb.DriverWelcome:
+        return pb.DriverWelcome(
+            cluster=self.cluster,
+            epoch=self.epoch,
+            lease_s=self.terms.lease_s,
+            beat_s=self.terms.beat_s,
+            nodes=[wire.node(one.node, one.gpus) for one in self.agents.values() if one.node and one.takes_calls],
+            lost=lost,
+            draining=[_draining(one) for one in self.agents.values() if one.draining and one.name in driver.nodes],
+        )
 
     def _succeed_controller(self, driver: Driver) -> list[Sending]:
         """There is one process at a time for a controller beside the head: those before this are gone."""
