@@ -99,8 +99,10 @@ class HeadState:
             if driver.leaving is not None:
                 driver.leaving.add(agent.name)
                 yield ToAgent(agent.name, pb.ToAgent(end=pb.EndSession(driver=name, why="its driver has left")))
-            elif driver.known:
-                yield ToDriver(name, pb.ToDriver(back=pb.NodeBack(name=agent.name)))
+        # Also those of whom it knows nothing, or nothing any more: what began their session may have been lost.
+        for driver in self._drivers_on(agent.name):
+            if driver.known and driver.leaving is None:
+                yield ToDriver(driver.driver, pb.ToDriver(back=pb.NodeBack(name=agent.name)))
 
     def agent_spoke(self, name: str, now: float) -> None:
         """Anything was heard of it."""

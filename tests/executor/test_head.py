@@ -198,6 +198,20 @@ def test_a_driver_that_is_silent_for_its_grace_is_taken_for_gone() -> None:
     assert "d" not in head.drivers
 
 
+def test_all_who_have_room_on_a_node_are_told_that_it_is_back_also_those_that_it_has_not_heard_of_yet() -> None:
+    head = a_head()
+    hello = agent("a", "i", cpus=2, name="a", cluster="c")
+    head.agent_came(agent("a", "i", cpus=2), 0)
+    for driver in ("d", "e", "f"):
+        head.driver_came(pb.DriverHello(driver=driver), 0)
+    for driver in ("d", "e"):
+        assert granted(head.asked(driver, 1, ONE, 0)) is not None
+    hello.drivers.append("e")
+    _, told = head.agent_came(hello, 1)
+    assert kinds(told) == ["back", "back"]
+    assert [one.driver for one in told if isinstance(one, ToDriver)] == ["d", "e"]
+
+
 def test_a_driver_whose_calls_were_ended_is_not_taken_in_again() -> None:
     head = a_head()
     head.agent_came(agent("a", "i", cpus=1), 0)
