@@ -36,8 +36,8 @@ class PopulationBasedTraining(TrialScheduler):
     """At every interval of its own each trial is ranked among the population by its latest results.
 
     One of the worst `quantile_fraction` becomes a copy of one of the best: it goes on from that one's checkpoint, which
-    is made if there is none yet, with mutated hyperparameters, under its own id. It is compared with again once it has
-    trained for an interval; members that are over are compared with no more. NaN counts for nothing; a trial that
+    is made if there is none yet, with mutated hyperparameters, under its own id. Until it has trained for an interval
+    it counts as one of the worst; members that are over are compared with no more. NaN counts for nothing; a trial that
     reports it copies one of the best, as though it were last.
 
     Mutated values stay what they may be: a number is multiplied by one of `perturbation_factors` and brought back into
@@ -202,7 +202,7 @@ class PopulationBasedTraining(TrialScheduler):
         if crowded:
             population.wait(member, waits=True)
             return Pause(f"has trained for its interval ({self.time_attr} {member.t:.10g}): others go on")
-        is_best = place is not None and place < population.quantile(self._fraction)
+        is_best = place is not None and place < population.best(self._fraction)
         return Save() if is_best else Continue()
 
     # Synchronous: all together.
@@ -238,11 +238,9 @@ class PopulationBasedTraining(TrialScheduler):
         """One of the worst copies one of the best; whose result is NaN, and who has no place therefore, does, too."""
         member.turns += 1
         population = self._population
-        best = worst = population.quantile(self._fraction)
-        if place is None:
-            best = best or min(population.ranked, 1)
-        elif place < population.ranked - worst:
+        if place is not None and place < population.ranked - population.quantile(self._fraction):
             return None
+        best = population.best(self._fraction, at_least=int(place is None))
         if not best:
             return None
         rng = Random(f"{self.context.seed}/{member.trial_id}/{member.turns}")
@@ -256,10 +254,12 @@ class PopulationBasedTraining(TrialScheduler):
     def _become(self, member: Member, exploit: Exploit) -> None:
         """Let a member stand where its donor does.
 
-        Its own score is not known yet, and with its donor's it would hold the donor back once that is worse.
+        Its own score is not known yet, and with its donor's it would hold the donor back once that is worse. It still
+        takes one of the worst places: else each of them would make room there for the next, and where many wait for
+        room hardly anything but copies would be left.
         """
         member.t = member.due_from = self._population.members[exploit.donor].t
-        self._population.rank(member, None)
+        self._population.rank_last(member)
         if member.waits:
             self._population.queue(member)
 

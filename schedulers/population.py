@@ -15,7 +15,7 @@ from schedulers.ranking import Entry, Ranking
 class Member:
     """A trial that is not over. Times are in units of the scheduler's ``time_attr``.
 
-    `score` is that of its last interval, None before the first and as long as a copy has trained for none; `due_from`
+    `score` is that of its last interval, None before the first and of a copy that has trained for none yet; `due_from`
     where its present interval began; `turns` counts its intervals, and `waits` says that it was told to pause and has
     not started since. `started` is which of all starts its latest was, counted from 1; 0 before its first.
     """
@@ -56,6 +56,7 @@ class Population:
         self._seen = 0
         self._starts = 0
         self._ranking = Ranking()
+        self._copies: set[str] = set()
         self._without_room: set[str] = set()
         self._queue: list[tuple[float, int, int, str]] = []
 
@@ -88,6 +89,7 @@ class Population:
         """A trial is over: nobody is compared with it any more."""
         if (member := self.members.get(trial.trial_id)) is not None:
             self.rank(member, None)
+            self._copies.discard(member.trial_id)
             self._without_room.discard(member.trial_id)
             del self.members[member.trial_id]
 
@@ -120,12 +122,18 @@ class Population:
         if member.is_ranked:
             self._ranking.remove(_entry(member))
         member.score = score
+        self._copies.discard(member.trial_id)
         return self._ranking.add(_entry(member)) if member.is_ranked else None
+
+    def rank_last(self, member: Member) -> None:
+        """Count a copy among the worst, whom it was one of, until it is ranked by a score of its own."""
+        self.rank(member, None)
+        self._copies.add(member.trial_id)
 
     @property
     def ranked(self) -> int:
-        """How many can be compared."""
-        return len(self._ranking)
+        """How many are compared, the copies behind all others."""
+        return len(self._ranking) + len(self._copies)
 
     def place(self, member: Member) -> int | None:
         """How many are better than `member`, of equals the one that came first; None when it cannot be compared."""
@@ -138,6 +146,10 @@ class Population:
     def quantile(self, fraction: float) -> int:
         """How many the best, or the worst, `fraction` of the ranked are: rounded up, at most half of them."""
         return min(math.ceil(self.ranked * fraction), self.ranked // 2)
+
+    def best(self, fraction: float, at_least: int = 0) -> int:
+        """How many of the best `fraction` have a score of their own; `at_least` so many, if there are."""
+        return min(max(self.quantile(fraction), at_least), len(self._ranking))
 
 
 def _entry(member: Member) -> Entry:

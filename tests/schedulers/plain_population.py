@@ -23,6 +23,7 @@ class Plain:
     turns: int = 0
     started: int = 0
     waits: bool = False
+    is_copy: bool = False
 
 
 class PlainPopulation:
@@ -60,6 +61,7 @@ class PlainPopulation:
         member.due_from = min(member.due_from, member.t)
         if member.t < (self.meeting if self.synch else member.due_from + self.interval):
             return "Continue"
+        member.is_copy = False
         member.score = -math.inf if math.isnan(result["accuracy"]) else result["accuracy"]
         return self.arrive(member) if self.synch else self.turn(member)
 
@@ -105,9 +107,10 @@ class PlainPopulation:
         return member.waits and member.t >= self.meeting
 
     def ranked(self) -> tuple[list[Plain], int]:
-        """Those that can be compared, best first, and how many of them are the best, or the worst."""
+        """Those that are compared, best first and copies last, and how many of them are the best, or the worst."""
         scored = [one for one in self.members.values() if one.score is not None and math.isfinite(one.score)]
-        ranked = sorted(scored, key=lambda one: -(one.score or 0.0))
+        copies = [one for one in self.members.values() if one.is_copy]
+        ranked = [*sorted(scored, key=lambda one: -(one.score or 0.0)), *copies]
         return ranked, min(math.ceil(len(ranked) * self.fraction), len(ranked) // 2)
 
     def donor(self, member: Plain, ranked: list[Plain], best: int) -> Plain | None:
@@ -116,10 +119,10 @@ class PlainPopulation:
             best = max(best, 1)
         elif member not in ranked[len(ranked) - best :]:
             return None
-        candidates = ranked[:best]
+        candidates = [one for one in ranked[:best] if not one.is_copy]
         return Random(f"0/{member.name}/{member.turns}").choice(candidates) if candidates else None
 
     @staticmethod
     def copy(member: Plain, donor: Plain) -> None:
         member.t = member.due_from = donor.t
-        member.score = None
+        member.score, member.is_copy = None, True

@@ -75,7 +75,7 @@ def test_of_many_that_try_something_those_that_started_last_count() -> None:
         for member in members:
             scheduler.on_trial_add(member)
             scheduler.on_trial_start(member)
-        for t in (1, 2, 3):
+        for t in (1, 2, 3, 4):
             answers = [report(scheduler, member, t, t * at) for at, member in enumerate(reversed(members[-4:]))]
         return [each.config["lr"] for each in answers if isinstance(each, Exploit)]
 

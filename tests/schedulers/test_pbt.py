@@ -105,15 +105,21 @@ def test_one_that_is_over_is_compared_with_no_more() -> None:
     assert report(scheduler, members[2], 2, 0.7).donor == "t0"
 
 
-def test_a_copy_is_compared_with_no_more_until_it_has_trained_for_an_interval() -> None:
+def test_a_copy_holds_nobody_back_until_it_has_trained_for_an_interval() -> None:
     """With its donor's score it would hold a donor back whose score is worse by now."""
     scheduler = pbt(2)
     first, second = started(scheduler, 2)
     report(scheduler, first, 2, 0.9)
     assert report(scheduler, second, 2, 0.8).donor == "t0"
-    assert report(scheduler, first, 4, 0.7) == Continue()
+    assert report(scheduler, first, 4, 0.7) == Save()
     scheduler.on_trial_start(second)
     assert report(scheduler, second, 4, 0.6).donor == "t0"
+
+
+def test_of_many_that_come_one_after_the_other_a_quarter_copies_and_the_others_stay_as_they_are() -> None:
+    scheduler, chance = pbt(100), Random(0)
+    answers = [report(scheduler, member, 2, chance.random()) for member in started(scheduler, 100)]
+    assert 20 <= sum(isinstance(answer, Exploit) for answer in answers) <= 30
 
 
 def test_nothing_is_compared_during_the_burn_in() -> None:
