@@ -153,10 +153,12 @@ def _give_up_damage(path: Path) -> list[str]:
         found = chain.reach(connection)
     done = []
     if found.damage is not None:
-        kept = path / f"{journal.DATABASE}.bad"
-        shutil.copy2(path / journal.DATABASE, kept)
-        lost = journal.cut(path, found.position + 1)
-        done.append(f"gave up {lost} rows from row {found.position + 1} on; the journal as it was is {kept.name}")
+        first, kept = found.position + 1, f"{journal.DATABASE}.bad"
+        for part in journal.parts_of(path / journal.DATABASE):
+            shutil.copy2(part, path / part.name.replace(journal.DATABASE, kept))
+        journal.cut(path, first)
+        lost = f"{found.end - found.position} rows from row {first} on"
+        done.append(f"gave up {lost}; the journal as it was is {kept}")
     if found.damage is not None or acknowledged is not None:
         (path / mark.NAME).unlink(missing_ok=True)
         done.append("took what is left of the journal as all there is")

@@ -139,6 +139,26 @@ def test_a_damaged_row_is_named_and_what_is_before_it_is_saved(whole: Path) -> N
     assert [iterations(one) for one in tune.resume(whole, verbose=0)] == [[1, 2, 3, 4, 5, 6]] * 3
 
 
+@pytest.mark.fault("F17")
+def test_whichever_page_of_the_file_is_gone_the_rows_before_it_are_saved_or_it_is_said_why(
+    whole: Path, tmp_path: Path
+) -> None:
+    content = (whole / journal.DATABASE).read_bytes()
+    size = int.from_bytes(content[16:18], "big")
+    saved = 0
+    for page in range(size, len(content), size):
+        shutil.rmtree(tmp_path / "page", ignore_errors=True)
+        shutil.copytree(whole, tmp_path / "page")
+        (tmp_path / "page" / journal.DATABASE).write_bytes(content[:page] + bytes(size) + content[page + size :])
+        try:
+            mend(tmp_path / "page", accept_loss=True)
+        except TuneError:
+            continue
+        saved += 1
+        assert [one for one in examine(tmp_path / "page") if one.remedy is Remedy.LOSS] == []
+    assert saved > len(content) / size / 2
+
+
 def test_what_an_experiment_says_about_itself_is_covered_too(whole: Path) -> None:
     with sqlite3.connect(whole / journal.DATABASE) as connection:
         connection.execute("UPDATE experiment SET value = '[\"loss\"]' WHERE key = 'metrics'")

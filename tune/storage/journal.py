@@ -12,7 +12,7 @@ import json
 import secrets
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -219,16 +219,22 @@ class SqliteJournal(Journal):
 def create(directory: Path, facts: dict[str, Any]) -> None:
     """Begin a journal in `directory`, whole or not at all, with `facts` about the experiment (JSON values)."""
     directory.mkdir(parents=True, exist_ok=True)
+    texts = {key: data.to_text(value) for key, value in facts.items()}
+    unfinished = _write(directory, SCHEMA_VERSION, [*texts.items(), (_CHECKSUM, _checksum_of(texts))])
+    (directory / mark.NAME).unlink(missing_ok=True)  # of another journal that was here
+    unfinished.rename(directory / DATABASE)
+
+
+def _write(directory: Path, version: int, facts: Iterable[Sequence[str]], rows: Iterable[Sequence[Any]] = ()) -> Path:
+    """A new database in `directory`, under a name of its own, with these facts and rows as they are to lie in it."""
     unfinished = directory / f".{DATABASE}.new"
     unfinished.unlink(missing_ok=True)
     with contextlib.closing(_open_to_write(unfinished, "rwc", "power")) as connection:
-        connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};")
-        texts = {key: data.to_text(value) for key, value in facts.items()}
-        pairs = [*texts.items(), (_CHECKSUM, _checksum_of(texts))]
-        connection.executemany("INSERT INTO experiment VALUES (?,?)", pairs)
+        connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {version};")
+        connection.executemany("INSERT INTO experiment VALUES (?,?)", facts)
+        connection.executemany(_INSERT, rows)
         connection.execute("COMMIT")
-    (directory / mark.NAME).unlink(missing_ok=True)  # of another journal that was here
-    unfinished.rename(directory / DATABASE)
+    return unfinished
 
 
 def fence(directory: Path) -> None:
@@ -263,13 +269,22 @@ def restate(directory: Path, facts: dict[str, Any]) -> None:
         connection.execute("COMMIT")
 
 
-def cut(directory: Path, position: int) -> int:
-    """Give up the rows from `position` on; how many they were."""
-    with contextlib.closing(connect(directory / DATABASE, "power")) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        gone = connection.execute("DELETE FROM events WHERE position >= ?", (position,)).rowcount
-        connection.execute("COMMIT")
-    return gone
+def cut(directory: Path, position: int) -> None:
+    """Give up the rows from `position` on. Those before it go into a new file: the old one may be damaged anywhere."""
+    path = directory / DATABASE
+    with reading(directory) as connection:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        facts = connection.execute("SELECT key, value FROM experiment")
+        kept = connection.execute("SELECT * FROM events ORDER BY position LIMIT ?", (position - 1,))
+        whole = _write(directory, version, facts, kept)
+    for log in parts_of(path)[1:]:
+        log.unlink()
+    whole.rename(path)
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The files that the database at `path` consists of: its log may hold rows that the file itself does not have."""
+    return [part for end in ("", "-wal", "-shm") if (part := path.with_name(f"{path.name}{end}")).exists()]
 
 
 def connect(path: Path, durability: str = "process") -> sqlite3.Connection:

@@ -209,10 +209,9 @@ def _make_way(live: Path, published: Path, pair: _Pair) -> None:
     lacks = "does not have all that was published: it ran elsewhere since, or this machine lost its end"
     why = "is damaged" if pair.live.damage else lacks
     log.warning("%s %s; it is kept as %s, and what was published goes on", live / DATABASE, why, _OTHER)
-    for part in ("", "-wal", "-shm"):
-        source, target = live / f"{DATABASE}{part}", live / f"{_OTHER}{part}"
-        target.unlink(missing_ok=True)
-        if source.exists():
-            source.rename(target)
+    for earlier in journal.parts_of(live / _OTHER):
+        earlier.unlink()
+    for part in journal.parts_of(live / DATABASE):
+        part.rename(live / part.name.replace(DATABASE, _OTHER))
     if not journal.has(published, pair.live.reached):
         (live / mark.NAME).unlink(missing_ok=True)
