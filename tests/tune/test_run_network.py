@@ -19,11 +19,20 @@ from tune.storage.home import Home, is_on_network
 SPACE = {"config": {"x": tune.uniform(0, 1)}, "metric": "score", "mode": "max", "seed": 3}
 
 
+def why_nothing_can_be_mounted() -> str:
+    """What is lacking for it here; empty when nothing is."""
+    if os.geteuid() != 0:
+        return "only root may here"
+    if shutil.which("bindfs") is None:
+        return "bindfs is not installed (Debian: bindfs, which `make test` installs as root)"
+    return "" if Path("/dev/fuse").exists() else "there is no /dev/fuse: load the module, or give it to the container"
+
+
 @pytest.fixture
 def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A directory on a file system of a kind that is a network's, as far as the system tells."""
-    if os.geteuid() != 0 or shutil.which("bindfs") is None or not Path("/dev/fuse").exists():
-        pytest.skip("mounts a file system by FUSE, with bindfs")
+    if why := why_nothing_can_be_mounted():
+        pytest.skip(f"mounts a file system by FUSE, with bindfs: {why}")
     monkeypatch.setenv("AUDITION_LIVE", str(tmp_path / "live"))
     disk, network = tmp_path / "disk", tmp_path / "network"
     disk.mkdir()
