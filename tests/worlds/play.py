@@ -209,7 +209,7 @@ def play(world: World) -> Play:
 
 def play_heard(world: World, errors: Errors) -> Play:
     """`play` where `errors` hears what is logged: for one world after the other."""
-    errors.said.clear()
+    errors.forget()
     played = Play(world)
     try:
         _play_out(played)
@@ -251,10 +251,19 @@ class Errors(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.said: list[str] = []
+        self._records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(logging.Formatter().format(record))
+        self._records.append(record)
+
+    @property
+    def said(self) -> list[str]:
+        """What was logged, each with its traceback."""
+        return [logging.Formatter().format(record) for record in self._records]
+
+    def forget(self) -> None:
+        """Hear of another world."""
+        self._records.clear()
 
     def __enter__(self) -> Self:
         self._before = [(logger.level, logger.propagate) for logger in _OURS]
