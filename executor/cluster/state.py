@@ -205,11 +205,7 @@ class HeadState:
         driver.known, driver.heard_at = True, now
         driver.owner, driver.experiment, driver.priority = hello.owner, hello.experiment, hello.priority
         succession = self._succeed_controller(driver)
-        lost = [
-            pb.NodeLost(name=name, why="it was lost while the driver was away")
-            for name in hello.nodes
-            if name not in self.agents and not self._may_come_back(now)
-        ]
+        lost = self._lost_to(driver, hello.nodes, fresh, now)
         offers: list[Sending] = []
         parted: list[str] = []
         if was_given_up:
@@ -233,6 +229,17 @@ class HeadState:
             *self._correspondence.back(driver.driver),
             *offers,
         ]
+
+    def _lost_to(self, driver: Driver, nodes: Iterable[str], fresh: bool, now: float) -> list[pb.NodeLost]:
+        """Of the nodes that a driver speaks to, those on which it has nothing any more."""
+        lost = []
+        for name in nodes:
+            if name in self.agents and not fresh and name not in driver.nodes:
+                why = f"node {name} was drained, and has ended what ran there, while the driver was away"
+                lost.append(pb.NodeLost(name=name, why=why))
+            elif name not in self.agents and not self._may_come_back(now):
+                lost.append(pb.NodeLost(name=name, why="it was lost while the driver was away"))
+        return lost
 
     def _welcome(self, driver: Driver, lost: Iterable[pb.NodeLost]) -> pb.DriverWelcome:
         return pb.DriverWelcome(

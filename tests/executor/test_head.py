@@ -333,6 +333,17 @@ def test_a_driver_that_was_away_is_told_what_is_drained_when_it_comes_back() -> 
     assert ([one.name for one in welcome.draining], list(welcome.nodes)) == (["a"], [])
 
 
+def test_a_driver_that_was_away_is_told_that_a_node_has_ended_its_calls_and_keeps_the_others() -> None:
+    head, held = drained_under("d", deadline_s=8)
+    head.agent_spoke("a", 7)
+    head.tick(8)
+    head.session_ended("a", "d")
+    hello = pb.DriverHello(driver="d", holdings=[wire.holding(held)], nodes=["a"])
+    welcome = head.driver_came(hello, 9)[0].message.welcome
+    assert [one.name for one in welcome.lost] == ["a"]
+    assert "drained" in welcome.lost[0].why
+
+
 def test_a_head_that_starts_again_goes_on_draining() -> None:
     head = a_head(epoch=2)
     head.driver_came(pb.DriverHello(driver="d"), 0)
