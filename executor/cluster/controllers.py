@@ -112,9 +112,17 @@ class Post:
         make_private(self.folder)
         if content is not None:
             write_secret(self.folder / _CONTENT, content)
-            write_secret(self.folder / _TOKEN, secrets.token_hex(16).encode())
+            self._make_token()
             self.say(State())
         write_secret(self.folder / _ORDER, json.dumps(asdict(order)).encode())
+
+    def _make_token(self) -> None:
+        write_secret(self.folder / _TOKEN, secrets.token_hex(16).encode())
+
+    def have_token(self) -> None:
+        """Make a token for a controller of before there were any."""
+        if not (self.folder / _TOKEN).exists():
+            self._make_token()
 
     def hold(self) -> None:
         """Be this controller from now on, until this process ends.
@@ -311,6 +319,7 @@ class Controllers:
         self._started[post.name] = _Started(process, time.monotonic(), deaths, why)
 
     def _spawn(self, post: Post) -> subprocess.Popen[bytes]:
+        post.have_token()
         log = os.open(post.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             return subprocess.Popen(

@@ -125,8 +125,9 @@ async def run_head(
             home.keep_names()
 
     modules = {"": controller, ACTORS: _CARETAKER}
-    controllers = Controllers(home.folder, modules) if controller else None
-    guard = Guard(home.denied, controllers.proves) if controllers else Guard(home.denied)
+    known = Controllers(home.folder, modules)  # some may run still that a head before us has started
+    controllers = known if controller else None
+    guard = Guard(home.denied, known.proves)
     head = Head(state, Household(guard, invite, doorkeeper.certify, keep, controllers, home.folder))
     keeping = asyncio.create_task(_keep_door(doorkeeper, listener, partial(door, host, door_port), home))
     Place(_told_to_others(host), port, door_port, os.getpid()).save(home.folder)

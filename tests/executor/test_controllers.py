@@ -64,6 +64,18 @@ def test_one_that_is_over_is_not_started_again(controllers: Controllers) -> None
     assert post.running() is None
 
 
+def test_one_of_before_there_were_tokens_is_given_one_when_it_is_started(
+    controllers: Controllers, heads: Callable[[], Controllers]
+) -> None:
+    controllers.submit("e", "me", b"wait", again=False)
+    post = looks_until(controllers, "e", runs)
+    (post.folder / "token").unlink()
+    os.kill(post.running() or 0, signal.SIGKILL)
+    looks_until(heads(), "e", lambda post: runs(post) and (post.folder / "token").exists())
+    assert controllers.proves("e", post.token)
+    assert not controllers.proves("e", "")
+
+
 def test_one_that_is_killed_is_started_again_also_by_the_next_head(
     controllers: Controllers, heads: Callable[[], Controllers]
 ) -> None:
