@@ -28,7 +28,7 @@ from executor.platform import here
 
 _log = logging.getLogger(__name__)
 
-SOCKET = "drive.sock"
+SOCKET = "head.sock"
 
 _LENGTH = struct.Struct("<I")
 _MOST_BYTES = 64 * 2**20

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from executor.cluster.protos import cluster as pb
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 
 @cache

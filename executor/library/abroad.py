@@ -250,6 +250,8 @@ class Abroad:
                     questions.answer(number, (well, told))
             case (int(kind), number, outcome, packed) if kind == RESULT:
                 self._settle(number, outcome, packed)
+            case _:
+                _log.warning("driver %s: a letter that makes no sense here", driver)
 
     def _settle(self, number: int, kind: int, packed: Packed | list[Packed]) -> None:
         call = self._hub.calls.open.get(number)

@@ -83,6 +83,8 @@ class Guests:
                     self._take_call(driver, actor, call)
             case (int(kind), number) if kind == CANCEL:
                 self._cancel(driver, number)
+            case _:
+                _log.warning("driver %s: a letter that makes no sense here", driver)
 
     def _leave(self, driver: str) -> None:
         """What it has called goes on, and nobody is told what comes of it."""
