@@ -17,6 +17,7 @@ import grpc
 
 from executor.cluster import clock
 from executor.cluster.protos import cluster as pb
+from executor.errors import ClusterError
 
 _log = logging.getLogger(__name__)
 
@@ -178,6 +179,8 @@ class Line(Generic[Up, Down]):
         except grpc.RpcError as error:
             _log.debug("the stream to the head broke: %s", error)
             return _is_nobody(error)
+        except ClusterError as error:
+            _log.warning("%s", error)
         except Exception:  # noqa: BLE001 - the line is to stay, whatever was said on it
             _log.exception("what the head says makes no sense here")
         finally:

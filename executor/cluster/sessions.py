@@ -59,12 +59,12 @@ class Sessions:
 
     def say_all_again(self) -> None:
         """There is another connection to all of them."""
-        for peer in self._all:
+        for peer in self.peers():
             self.say_again(peer)
 
     def acknowledge(self) -> None:
         """Tell all how much was heard of them."""
-        for peer, session in self._all.items():
+        for peer, session in list(self._all.items()):  # one with whom there is no way any more is parted from
             self._go(peer, session.acknowledgement(now=True))
 
     def end(self, peer: str) -> bool:
