@@ -1,9 +1,9 @@
 """Reports through a cluster's head: how long one keeps a trial waiting, how many a second, how soon a death shows.
 
-Controller, head and node are processes of this machine. The node has come by invitation, as from another machine, but
-for `own node`, which is the one that a head starts on its own. `beside` is of a controller on the head's machine, as
-detached ones are, `attached` of a driver that came by invitation. Results are journaled before the answer. `free` is of
-trials that nothing can stop, which report without waiting, as most do.
+Controller, head and node are processes of this machine. The node is the one that a head starts on its own machine, or,
+for what says `far`, has come by invitation as from another machine. `beside` is of a controller on the head's machine,
+as detached ones are, `attached` of a driver that came by invitation. Results are journaled before the answer. `free` is
+of trials that nothing can stop, which report without waiting, as most do.
 
 Beside it, what such a machine takes for less: one bare unary call of gRPC, and one call of Ray's actor, each to another
 process, with nothing kept of it.
@@ -66,13 +66,13 @@ def never(_trial_id: str, _result: Mapping[str, Any]) -> bool:
 
 
 @contextmanager
-def cluster(path: Path, *, own_node: bool = False) -> Iterator[str]:
+def cluster(path: Path, *, far: bool = False) -> Iterator[str]:
     """One node of 64 cpus, whatever this machine has."""
     os.environ["AUDITION_STATE"] = str(path / "state")
     cpus = ("--cpus", str(TRIALS))
-    audition("start", "bench", "--port", str(PORT), *(cpus if own_node else ("--no-node",)))
+    audition("start", "bench", "--port", str(PORT), *(("--no-node",) if far else cpus))
     try:
-        if not own_node:
+        if far:
             line = audition("invite").split()[-1]
             with elsewhere(path / "node"):
                 audition("join", line, *cpus)
@@ -100,21 +100,25 @@ def audition(*arguments: str) -> str:
 
 def ours() -> Figures:
     with storage() as path, cluster(path) as executor:
+        figures = round_trips(path, executor, "")
+    with storage() as path, cluster(path, far=True) as executor:
+        figures |= round_trips(path, executor, "far ")
         common: dict[str, Any] = {"executor": executor, "storage_path": path, "verbose": 0}
-        beside = tune.run(one, name="beside", stop=never, **common)[0].metrics
-        line = audition("invite", "--role", "driver").split()[-1]
-        with elsewhere(path / "driver"):
-            audition("join", line)
-            attached = tune.run(one, name="attached", stop=never, **common)[0].metrics
-        figures = {"beside p50 ms": beside["p50_ms"], "beside p99 ms": beside["p99_ms"]}
-        figures |= {"attached p50 ms": attached["p50_ms"], "attached p99 ms": attached["p99_ms"]}
         for name, options in (("waiting", {"stop": never}), ("free", {})):
             tune.run(many, name=name, num_samples=TRIALS, **options, **common)
             figures[f"{name} reports/s"] = steady_rate(journal_times(path / name, "reported"))
-        figures["killed agent to trial running again s"] = killed(path, common)
-    with storage() as path, cluster(path, own_node=True) as executor:
-        metrics = tune.run(one, name="own", stop=never, executor=executor, storage_path=path, verbose=0)[0].metrics
-        return {**figures, "own node p50 ms": metrics["p50_ms"], "own node p99 ms": metrics["p99_ms"]}
+        return {**figures, "killed agent to trial running again s": killed(path, common)}
+
+
+def round_trips(path: Path, executor: str, where: str) -> Figures:
+    """How long a report takes of a controller beside the head, and of a driver from elsewhere."""
+    common: dict[str, Any] = {"executor": executor, "storage_path": path, "verbose": 0, "stop": never}
+    found = {f"{where}beside": tune.run(one, name="beside", **common)[0].metrics}
+    line = audition("invite", "--role", "driver").split()[-1]
+    with elsewhere(path / "driver"):
+        audition("join", line)
+        found[f"{where}attached"] = tune.run(one, name="attached", **common)[0].metrics
+    return {f"{name} {which} ms": metrics[f"{which}_ms"] for name, metrics in found.items() for which in ("p50", "p99")}
 
 
 def killed(path: Path, common: dict[str, Any]) -> float:
