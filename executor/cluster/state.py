@@ -231,13 +231,17 @@ class HeadState:
         ]
 
     def _lost_to(self, driver: Driver, nodes: Iterable[str], fresh: bool, now: float) -> list[pb.NodeLost]:
-        """Of the nodes that a driver speaks to, those on which it has nothing any more."""
+        """Of the nodes that a driver speaks to, those on which it has nothing any more.
+
+        It speaks also to those that it may have room on one day.
+        """
         lost = []
         for name in nodes:
-            if name in self.agents and not fresh and name not in driver.nodes:
+            agent = self.agents.get(name)
+            if agent is not None and agent.draining and not fresh and name not in driver.nodes:
                 why = f"node {name} was drained, and has ended what ran there, while the driver was away"
                 lost.append(pb.NodeLost(name=name, why=why))
-            elif name not in self.agents and not self._may_come_back(now):
+            elif agent is None and not self._may_come_back(now):
                 lost.append(pb.NodeLost(name=name, why="it was lost while the driver was away"))
         return lost
 

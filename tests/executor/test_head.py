@@ -344,6 +344,14 @@ def test_a_driver_that_was_away_is_told_that_a_node_has_ended_its_calls_and_keep
     assert "drained" in welcome.lost[0].why
 
 
+def test_a_driver_keeps_the_nodes_that_it_speaks_to_and_has_no_room_on_yet() -> None:
+    head = a_head()
+    head.agent_came(agent("a", "i"), 0)
+    head.driver_came(pb.DriverHello(driver="d"), 0)
+    welcome = head.driver_came(pb.DriverHello(driver="d", nodes=["a"]), 1)[0].message.welcome
+    assert (list(welcome.lost), [one.name for one in welcome.nodes]) == ([], ["a"])
+
+
 def test_a_head_that_starts_again_goes_on_draining() -> None:
     head = a_head(epoch=2)
     head.driver_came(pb.DriverHello(driver="d"), 0)
