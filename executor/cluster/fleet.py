@@ -17,6 +17,7 @@ from executor.cluster import wire
 from executor.cluster.dialing import Dial, asked, way
 from executor.cluster.line import Line, Peer
 from executor.cluster.mail import ClusterMail
+from executor.cluster.noroom import NoRoom
 from executor.cluster.patience import Patience
 from executor.cluster.protos import cluster as pb
 from executor.cluster.talks import Talks
@@ -73,6 +74,7 @@ class ClusterFleet(Fleet):
         beside = f"@{self._identity.controller}" if self._identity.controller else ""
         self._driver = secrets.token_hex(8) + beside
         self._patience = Patience(patience_s)
+        self._no_room = NoRoom()
         self.waits_for_nodes = patience_s > 0
         self._lock = threading.RLock()
         self._nodes: dict[str, Node] = {}
@@ -147,7 +149,7 @@ class ClusterFleet(Fleet):
             case "answered":
                 self._take_answer(message.answered)
             case "freed":
-                self._arrive([RoomAdded()])
+                self._add_room()
             case "joined":
                 self._join(wire_node(message.joined.node))
             case "lost":
@@ -196,7 +198,7 @@ class ClusterFleet(Fleet):
             self.mail.sessions.say_all_again()
         self._leave(welcome.draining)
         self._welcomed.set()
-        self._arrive([RoomAdded()])
+        self._add_room()
 
     def _broken(self, no_head: bool) -> None:
         with self._lock:
@@ -242,7 +244,7 @@ class ClusterFleet(Fleet):
     def _join(self, node: Node) -> None:
         with self._lock:
             self._nodes[node.name] = node
-        self._arrive([RoomAdded()])
+        self._add_room()
 
     def _lose(self, name: str, why: str) -> None:
         with self._lock:
@@ -301,11 +303,15 @@ class ClusterFleet(Fleet):
     # ------------------------------------------------------------------------------------------------------------ room
 
     def reserve(self, request: Request, avoid: Collection[str] = ()) -> Reservation | None:
-        answer = self._ask(request, avoid)
+        changes, now = self._no_room.changes, time.monotonic()
+        answer = self._ask(request, avoid, now)
         if answer is None:
             return None
+        if not answer.HasField("holding"):
+            with self._lock:
+                self._no_room.refuse(request, avoid, changes, now)
         if answer.infeasible:
-            self._patience.wear(request, answer.infeasible, time.monotonic())
+            self._patience.wear(request, answer.infeasible, now)
             return None
         self._patience.restore(request)
         if not answer.HasField("holding"):
@@ -319,13 +325,13 @@ class ClusterFleet(Fleet):
         found: pb.StatusReply = self._asked_head("Status", pb.StatusRequest(), pb.StatusReply)
         return sum((wire.resources_of(node.free) for node in found.nodes), Resources())
 
-    def _ask(self, request: Request, avoid: Collection[str]) -> pb.Answered | None:
-        """The head's answer; None when it cannot be reached just now."""
+    def _ask(self, request: Request, avoid: Collection[str], now: float) -> pb.Answered | None:
+        """The head's answer; None when it cannot be reached just now, or has just said that there is no room."""
         with self._lock:
             if self._closed:
                 raise ExecutorClosedError("this executor was closed: open a new one")
             self._check_served()
-            if not self._connected:
+            if not self._connected or self._no_room.is_refused(request, avoid, now):
                 return None
             question = self._asked.open()
             ask = pb.Ask(number=question.number, request=wire.request(request), avoid=avoid)
@@ -358,6 +364,12 @@ class ClusterFleet(Fleet):
 
     def _give_back(self, number: int) -> None:
         self._line.send(pb.FromDriver(give_back=pb.GiveBack(reservation_id=number)))
+        self._no_room.change()
+
+    def _add_room(self) -> None:
+        with self._lock:
+            self._no_room.change()
+        self._arrive([RoomAdded()])
 
     def close(self) -> None:
         with self._lock:
