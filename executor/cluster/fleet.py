@@ -307,15 +307,15 @@ class ClusterFleet(Fleet):
         answer = self._ask(request, avoid, now)
         if answer is None:
             return None
-        if not answer.HasField("holding"):
-            with self._lock:
-                self._no_room.refuse(request, avoid, changes, now)
         if answer.infeasible:
             self._patience.wear(request, answer.infeasible, now)
-            return None
-        self._patience.restore(request)
-        if not answer.HasField("holding"):
-            return None
+        else:
+            self._patience.restore(request)
+        with self._lock:
+            if not answer.HasField("holding"):
+                self._no_room.refuse(request, avoid, changes, now)
+                return None
+            self._no_room.change()  # the head takes whoever was given something for one that waits for nothing more
         holding = wire.holding_of(answer.holding)
         for node, hold in holds(holding).items():
             self.send(node, hold)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 from executor.resources import Request
 
-_ASKED_AGAIN_S = 1.0
-"""Not all that makes room is told to all who wait, and who is not heard of for long loses his turn."""
+_ASKED_AGAIN_S = 0.5
+"""Whoever asks later than that is let through in any case: not all that makes room is told to all who wait."""
 
 
 class NoRoom:
@@ -30,5 +31,8 @@ class NoRoom:
 
     def is_refused(self, request: Request, avoid: Collection[str], now: float) -> bool:
         """Whether there still is none, as far as anybody can tell without asking."""
-        refused_at = self._refused.get((request, frozenset(avoid)))
-        return refused_at is not None and now < refused_at + _ASKED_AGAIN_S
+        asked = request, frozenset(avoid)
+        if self._refused.get(asked, -math.inf) + _ASKED_AGAIN_S > now:
+            return True
+        self._refused.pop(asked, None)
+        return False

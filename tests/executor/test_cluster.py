@@ -17,7 +17,7 @@ from executor.cluster.protos import cluster as pb
 from executor.cluster.versions import versions_here
 from executor.errors import ClusterError, InfeasibleRequestError
 from executor.hosting.executor import RemoteExecutor
-from executor.messages import Died
+from executor.messages import Died, RoomAdded
 from executor.resources import Request, Resources
 from tests.executor import programs
 from tests.executor.cable import Cable
@@ -79,6 +79,25 @@ def reserved(talk: Conversation, request: Request | None = None) -> object:
         talk.executor.events(talk.executor.clock() + 0.05)
     talk._reservations.append(found)
     return found
+
+
+def test_who_was_given_some_room_is_told_when_there_is_what_it_still_waits_for(rig: Rig, talk: Conversation) -> None:
+    rig.join("a", {"cpu": 4})
+    joined(talk, "a")
+    all_of_it = Request((Resources.of(cpu=4),))
+    with rig.connect() as other:
+        held = other.reserve(Request((Resources.of(cpu=2),)))
+        assert held is not None
+        assert talk.executor.reserve(all_of_it) is None
+        little = talk.executor.reserve(Request((Resources.of(cpu=1),)))
+        assert little is not None
+        assert talk.executor.reserve(all_of_it) is None
+        while talk.executor.events(talk.executor.clock() + 0.05):
+            pass
+        other.release(held)
+        until = talk.executor.clock() + DEADLINE_S
+        assert RoomAdded() in talk.executor.events(until)
+        talk.executor.release(little)
 
 
 def test_calls_go_on_while_the_head_is_started_again(rig: Rig, talk: Conversation) -> None:
