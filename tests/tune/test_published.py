@@ -60,6 +60,10 @@ def overwrite(directory: Path) -> None:
     (directory / DATABASE).write_bytes(b"not a database any more, and long enough to look like one" * 20)
 
 
+def empty(directory: Path) -> None:
+    (directory / DATABASE).write_bytes(b"")
+
+
 def misstate(directory: Path) -> None:
     change(directory, "UPDATE experiment SET value = '7' WHERE key = 'name'")
 
@@ -79,7 +83,8 @@ def check_end(home: Home) -> None:
 
 Damage = Callable[[Path], None]
 damaged = pytest.mark.parametrize(
-    "damage", [overwrite, misstate, lambda directory: spoil(directory, 5), lambda directory: spoil(directory, ROWS - 2)]
+    "damage",
+    [overwrite, empty, misstate, lambda directory: spoil(directory, 5), lambda directory: spoil(directory, ROWS - 2)],
 )
 
 

@@ -349,6 +349,8 @@ def open_readonly(directory: Path) -> sqlite3.Connection:
             continue
         if not 1 <= version <= SCHEMA_VERSION:
             connection.close()
+            if path.stat().st_size == 0:  # to SQLite that is a database, which has nothing yet
+                raise JournalUnreadableError(f"{path} is no experiment that can be read: it is empty")
             raise NotAnExperimentError(_wrong_version(path, version))
         return connection
     raise JournalUnreadableError(f"{path} is no experiment that can be read: {error}")
