@@ -68,6 +68,14 @@ def misstate(directory: Path) -> None:
     change(directory, "UPDATE experiment SET value = '7' WHERE key = 'name'")
 
 
+def misname(directory: Path) -> None:
+    """Let what the database reads its rows from have a name that is no text."""
+    change(directory, "ALTER TABLE events RENAME TO rows_before")
+    change(directory, "CREATE VIEW events AS SELECT * FROM rows_nowhere")
+    path = directory / DATABASE
+    path.write_bytes(path.read_bytes().replace(b"rows_nowhere", b"rows_\xff\xfewhere"))
+
+
 def rows(directory: Path) -> int:
     """How many rows the journal has, all of them whole."""
     found = journal.reach(directory)
@@ -84,7 +92,14 @@ def check_end(home: Home) -> None:
 Damage = Callable[[Path], None]
 damaged = pytest.mark.parametrize(
     "damage",
-    [overwrite, empty, misstate, lambda directory: spoil(directory, 5), lambda directory: spoil(directory, ROWS - 2)],
+    [
+        overwrite,
+        empty,
+        misstate,
+        misname,
+        lambda directory: spoil(directory, 5),
+        lambda directory: spoil(directory, ROWS - 2),
+    ],
 )
 
 
@@ -141,6 +156,25 @@ def test_a_damaged_one_that_was_published_and_has_more_is_given_up_only_when_tha
     assert rows(home.live) == 5
     doctor.mend(home.live, accept_loss=True)
     assert rows(home.live) == rows(far) == 8
+
+
+def test_one_that_does_not_say_what_it_is_of_is_given_up_for_a_whole_one_that_has_less(home: Home, far: Path) -> None:
+    publishing.publish_now(home, None)
+    cut(home.live, 6)
+    misstate(far)
+    with pytest.raises(JournalCorruptError, match="says about itself was changed"):
+        published.bring_up_to_date(home)
+    doctor.mend(home.live, accept_loss=True)
+    assert rows(home.live) == rows(far) == 5
+
+
+def test_so_is_one_of_this_machine_for_a_whole_one_that_was_published_before_its_end(home: Home, far: Path) -> None:
+    misstate(home.live)
+    published.bring_up_to_date(home)
+    with pytest.raises(JournalCorruptError, match=f"all up to row {ROWS} was acknowledged"):
+        check_end(home)
+    doctor.mend(home.live, accept_loss=True)
+    assert rows(home.live) == rows(far) == ROWS - 2
 
 
 @pytest.mark.parametrize(("at", "left"), [(5, ROWS - 2), (ROWS, ROWS - 1)], ids=["published", "this machine's"])

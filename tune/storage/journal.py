@@ -397,7 +397,7 @@ def _checksum_of(texts: Mapping[str, str]) -> str:
 
 
 def reach(directory: Path) -> Reach:
-    """How far the journal in `directory` is whole, what it says about the experiment included.
+    """How far the journal in `directory` is whole: not at all where what it says about the experiment is damaged.
 
     Raises:
         NotAnExperimentError: there is none, or one of another version.
@@ -408,10 +408,10 @@ def reach(directory: Path) -> Reach:
             found = chain.reach(connection)
             try:
                 facts(connection)
-            except JournalCorruptError as error:
-                return found._replace(damage=found.damage or error)
+            except JournalCorruptError as error:  # nothing can go on from rows of nobody knows what
+                return Reach(0, b"", found.end, found.damage or error)
             return found
-    except JournalUnreadableError as error:
+    except (JournalUnreadableError, JournalCorruptError) as error:
         return Reach(0, b"", 0, JournalCorruptError(f"its file is no database any more: {error}"))
 
 
