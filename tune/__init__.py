@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         NotInTrialError,
         NotRankZeroError,
         NotRebuildableError,
+        NotReplayableError,
         NotReportableError,
         SearcherError,
         StorageNotSharedError,
@@ -83,6 +84,7 @@ _MODULES = {
             "CheckpointCorruptError",
             "NotInTrialError",
             "NotRankZeroError",
+            "NotReplayableError",
             "NotReportableError",
             "StorageNotSharedError",
             "StorageUnreachableError",
@@ -114,6 +116,7 @@ __all__ += [
     "ExperimentBusyError",
     "JournalCorruptError",
     "NotRebuildableError",
+    "NotReplayableError",
 ]
 __all__ += [
     "CheckpointCorruptError",

@@ -29,6 +29,7 @@ from tune.machine.policies import Policies
 from tune.notices import Notices, NoticesAside, NoticesAtOnce, Telling
 from tune.porter import Porter
 from tune.reopening import Foreign, Reopening, compare
+from tune.replay import replay
 from tune.storage import chain, data, directory, journal, mark, published, publishing, recipe
 from tune.storage.claim import Claim
 from tune.storage.grouped import GroupedJournal
@@ -295,13 +296,9 @@ def _read_back(job: Job, experiment: Experiment, held: Held) -> None:
     """Fold the journal, so that the experiment and its policies stand where they stood."""
     live = job.home.live
     acknowledged = mark.reached(live)
-    with journal.reading(job.home.live) as connection:
-        asked = journal.asked_ahead(connection)
+    with journal.reading(live) as connection:
         journal.check_end(live, acknowledged, chain.last(connection))
-        for position, entry in journal.entries(connection, code=True):
-            experiment.replay(entry)
-            for trial_id in asked.get(position, ()):
-                experiment.policies.asked(trial_id)
+    replay(live, experiment, code=True)
     trials = experiment.trials.values()
     for trial in trials:
         if not trial.state.final and (lost := data.lost_in(data.encode(trial.config))):

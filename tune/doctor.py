@@ -6,7 +6,6 @@ Nothing here runs the user's code: the journal is folded without policies, and t
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,11 +15,12 @@ from typing import Any
 from schedulers.base import ScheduleContext
 from schedulers.fifo import FIFOScheduler
 from searchers.base import SearchContext, Searcher, Suggestion
-from tune.errors import CheckpointCorruptError, JournalCorruptError
+from tune.errors import CheckpointCorruptError, JournalCorruptError, NotReplayableError
 from tune.machine.events import CheckpointRef
 from tune.machine.experiment import Experiment
 from tune.machine.plan import Plan
 from tune.machine.policies import Policies
+from tune.replay import replay
 from tune.storage import chain, directory, journal, mark, published, publishing, recipe
 from tune.storage.home import Home, address_of
 from tune.storage.places import DAMAGED, Place, place_at
@@ -66,10 +66,12 @@ def examine(path: Path) -> list[Finding]:
         with journal.reading(path) as connection:
             last = chain.verify(connection)
             facts = journal.facts(connection)
-            experiment = _folded(connection, facts)
+        experiment = _folded(path, facts)
     except JournalCorruptError as error:
         meaning = "everything before that row is whole; what comes after it cannot be trusted"
         return [*findings, Finding(str(error), meaning, Remedy.LOSS)]
+    except NotReplayableError as error:
+        return [*findings, Finding(str(error), "it cannot go on with this version; nothing of it is lost")]
     try:
         journal.check_end(path, acknowledged, last)
     except JournalCorruptError:
@@ -95,7 +97,8 @@ def mend(path: Path, *, accept_loss: bool) -> list[str]:
             published.bring_up_to_date(home, accept_loss=accept_loss)
         done = _give_up_damage(home.live) if accept_loss else []
         with journal.reading(home.live) as connection:
-            experiment = _folded(connection, journal.facts(connection))
+            facts = journal.facts(connection)
+        experiment = _folded(home.live, facts)
         directory.sweep(home.directory)
         if home.is_published:
             publishing.publish_now(home, claim)
@@ -103,19 +106,14 @@ def mend(path: Path, *, accept_loss: bool) -> list[str]:
         return done + [f"removed {name}" for name in gone]
 
 
-def _folded(connection: sqlite3.Connection, facts: dict[str, Any]) -> Experiment:
+def _folded(path: Path, facts: dict[str, Any]) -> Experiment:
     """The experiment as the journal has it, by nobody's decisions but those that are recorded."""
     searcher, scheduler = _Silent(), FIFOScheduler()
     searcher.bind(SearchContext())
     scheduler.bind(ScheduleContext(None, None, 0, None))
     plan = Plan(metrics=tuple(facts.get("metrics", ())), modes=tuple(facts.get("modes", ())), max_failures=-1)
     experiment = Experiment(plan, Policies(scheduler, searcher))
-    try:
-        for _, entry in journal.entries(connection):
-            experiment.replay(entry)
-    except (AssertionError, LookupError, ValueError, TypeError) as error:
-        row = experiment.position + 1
-        raise JournalCorruptError(f"row {row} of the journal does not follow from those before it: {error}") from error
+    replay(path, experiment)
     return experiment
 
 

@@ -14,6 +14,7 @@ TuneError
 ├── JournalLostError         the journal of a run cannot be written any more (also an OSError)
 ├── ExecutorLostError        what the run's trials ran on is gone
 ├── NotRebuildableError      the recipe names something that cannot be made again from data
+├── NotReplayableError       the journal is whole, and cannot be gone on from: another version wrote it
 ├── CheckpointCorruptError   a checkpoint does not match its manifest
 ├── StorageNotSharedError    a gang's worker does not see the experiment's directory
 ├── StorageUnreachableError  what is behind a URL cannot be reached
@@ -87,6 +88,10 @@ class ExecutorLostError(TuneError):
 
 class NotRebuildableError(TuneError):
     """The recipe names something that cannot be made again from data: says what, and how to give it."""
+
+
+class NotReplayableError(TuneError):
+    """An entry of the journal, whole as it is, does not follow from those before it: another version wrote it."""
 
 
 class CheckpointCorruptError(TuneError):
