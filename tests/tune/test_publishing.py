@@ -90,6 +90,20 @@ def test_nothing_is_deleted_while_nothing_can_be_published(home: Home, story: St
     assert f"everything is kept in {home.live}" in caplog.text
 
 
+def test_a_run_ends_saying_that_its_end_was_not_published_although_it_said_so_of_its_beginning(
+    home: Home, story: Story, caplog
+) -> None:
+    nowhere = Home("nonsense://e", home.directory, home.live)
+    with contextlib.closing(Publisher(nowhere, UrlPlace(home.address), interval_s=NEVER_S)):
+        until = time.monotonic() + DEADLINE_S
+        while not caplog.messages:
+            assert time.monotonic() < until
+            time.sleep(0.005)
+    first, last = caplog.messages
+    assert first.endswith("is published once that works")
+    assert last.endswith("is published when the experiment goes on, or by: audition doctor nonsense://e --mend")
+
+
 class Watched(Claim):
     """A claim that tells when it is looked at."""
 
@@ -102,7 +116,7 @@ class Watched(Claim):
         super().check()
 
 
-def test_a_run_whose_claim_is_lost_touches_no_checkpoint_and_says_so_once(home: Home, story: Story, caplog) -> None:
+def test_a_run_whose_claim_is_lost_touches_no_checkpoint_and_ends_saying_so(home: Home, story: Story, caplog) -> None:
     place = UrlPlace(home.address)
     doomed, damaged = (place.save("t0", 1, iteration, lambda path: None) for iteration in (1, 2))
     with Watched(home.address, home.live) as claim:
@@ -115,4 +129,4 @@ def test_a_run_whose_claim_is_lost_touches_no_checkpoint_and_says_so_once(home: 
             for _ in range(4):
                 claim.looks.get(timeout=DEADLINE_S)
     assert place.names() == [doomed.path, damaged.path]
-    assert caplog.text.count("taken up by process 7 on elsewhere") == 1
+    assert caplog.text.count("taken up by process 7 on elsewhere") == 2

@@ -73,6 +73,7 @@ class Publisher:
         pause_s = 0.0
         while not self._ending.wait(pause_s):
             pause_s = max(self._interval_s, _SHARE * self._publish_if_grown())
+        self._said = ""  # nobody tries again after this: what stands in its way is said, although it was before
         self._publish_if_grown()
 
     def _publish_if_grown(self) -> float:
@@ -84,8 +85,11 @@ class Publisher:
         except ExperimentBusyError as error:
             self._say(str(error))
         except Exception as error:  # noqa: BLE001 (every library behind a URL has errors of its own)
-            kept = f"everything is kept in {self._home.live}, and is published once that works"
-            self._say(f"{self._home.address}: its journal could not be published ({error}); {kept}")
+            address = self._home.address
+            kept = f"everything is kept in {self._home.live}, and is published"
+            by_hand = f"when the experiment goes on, or by: audition doctor {address} --mend"
+            when = by_hand if self._ending.is_set() else "once that works"
+            self._say(f"{address}: its journal could not be published ({error}); {kept} {when}")
         return time.monotonic() - began
 
     def _say(self, trouble: str) -> None:
