@@ -116,6 +116,15 @@ def test_a_whole_journal_goes_on_beside_a_damaged_one_that_was_published(
     assert (home.live / "experiment.db.published.bad").read_bytes() == (far / DATABASE).read_bytes()
 
 
+def test_a_damaged_one_that_was_published_is_kept_and_told_of_once(
+    home: Home, far: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    overwrite(far)
+    for _ in range(2):
+        published.bring_up_to_date(home)
+    assert caplog.text.count("is damaged") == 1
+
+
 @damaged
 def test_a_damaged_journal_gives_way_to_a_published_one_that_has_all_of_it(
     home: Home, far: Path, damage: Damage, caplog: pytest.LogCaptureFixture

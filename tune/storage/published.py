@@ -62,16 +62,17 @@ def bring_up_to_date(home: Home, *, accept_loss: bool = False) -> None:
         if found is None:
             return
         pair = _compare(home.live, found)
+        reached = pair.published.reached
         if pair.prefers_published(accept_loss=accept_loss):
             _make_way(home.live, found, pair)
             (found / DATABASE).rename(home.live / DATABASE)
-        elif pair.published.damage is not None:
+        elif pair.live is not None and pair.published.damage is not None:
             if not accept_loss:
                 pair.check(home)
             log.warning("%s: what is published there is damaged, and kept as %s", home.address, home.live / _BAD)
             (found / DATABASE).replace(home.live / _BAD)
-        if pair.published.damage is None:
-            _remember(home.live, version, pair.published.reached)
+            reached = pair.live.reached
+        _remember(home.live, version, reached)
 
 
 def readable(address: str) -> Path:
@@ -182,9 +183,9 @@ def _version(home: Home) -> str | None:
 
 
 def _remember(live: Path, version: str | None, reached: Reached) -> None:
-    """Remember that the journal in `live` has all of the published one of this version, which ends as `reached` says.
+    """Remember that the journal in `live`, as far as `reached`, has all that can be had of what is published now.
 
-    That is looked at again each time: without power a live journal may lose an end that was published already.
+    That it still does is looked at each time: without power a live journal may lose an end that was published already.
     """
     (live / _SEEN).write_text(f"{reached.position} {reached.checksum.hex()} {version or ''}")
 
