@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,16 @@ from tune.storage import chain, journal, mark, published, publishing
 from tune.storage.home import Home
 from tune.storage.journal import DATABASE
 
+FORKED_READERS = """
+import os, sys, tune
+tune.ResultGrid  # imported before the fork
+for _ in range(4):
+    if os.fork() == 0:
+        for _ in range(10):
+            tune.ResultGrid(sys.argv[1])
+        os._exit(0)
+sys.exit(max(os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(4)))
+"""
 ROWS = 12
 """How many rows the live journal has; all but the last two of them are published."""
 
@@ -114,6 +126,17 @@ def test_a_whole_journal_goes_on_beside_a_damaged_one_that_was_published(
     assert rows(home.live) == ROWS
     assert "is damaged, and kept as" in caplog.text
     assert (home.live / "experiment.db.published.bad").read_bytes() == (far / DATABASE).read_bytes()
+
+
+def test_forked_processes_read_what_is_published_at_the_same_time(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDITION_LIVE", str(tmp_path / "another machine's"))
+    program = [sys.executable, "-c", FORKED_READERS, home.address]
+    read = subprocess.run(program, check=False, capture_output=True, text=True)
+    assert read.returncode == 0, read.stderr
+    (copy,) = (tmp_path / "another machine's").iterdir()
+    assert copy.name.startswith(".read-")
 
 
 def test_a_damaged_one_that_was_published_is_kept_and_told_of_once(

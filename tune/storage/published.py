@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import logging
 import shutil
-import threading
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -58,7 +58,7 @@ def bring_up_to_date(home: Home, *, accept_loss: bool = False) -> None:
     version = _version(home)
     if _is_remembered(home.live, version) and journal.reach(home.live).damage is None:
         return
-    with _fetched(home, version, home.live / ".brought") as found:
+    with _fetched(home, version) as found:
         if found is None:
             return
         pair = _compare(home.live, found)
@@ -90,7 +90,7 @@ def readable(address: str) -> Path:
         return home.live
     digest = hashlib.blake2b(home.address.encode(), digest_size=6).hexdigest()
     copy = home.live.with_name(f".read-{digest}")
-    with _fetched(home, version, copy.with_name(f"{copy.name}.{threading.get_ident()}")) as found:
+    with _fetched(home, version) as found:
         if found is None:
             return home.live
         pair = _compare(home.live, found)
@@ -144,25 +144,27 @@ def _compare(live: Path, published: Path) -> _Pair:
 
 
 @contextlib.contextmanager
-def _fetched(home: Home, version: str | None, folder: Path) -> Iterator[Path | None]:
-    """Copy what is published into `folder`, which is removed afterwards; None when there is only the live journal.
+def _fetched(home: Home, version: str | None) -> Iterator[Path | None]:
+    """A folder with a copy of what is published, gone afterwards; None when there is only the live journal.
+
+    It is on the live journal's disk, and nobody else's: others may be reading the same, as forked processes do.
 
     Raises:
         NotAnExperimentError: there is neither.
     """
-    try:
-        if version is not None and _fetch(home, folder):
-            yield folder
-        elif (home.live / DATABASE).is_file():
-            yield None
-        else:
-            raise NotAnExperimentError(f"there is no experiment at {home.address}")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    beside = home.live.parent
+    if version is not None:
+        beside.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".fetched-", dir=beside, ignore_cleanup_errors=True) as folder:
+            if _fetch(home, Path(folder)):
+                yield Path(folder)
+                return
+    if not (home.live / DATABASE).is_file():
+        raise NotAnExperimentError(f"there is no experiment at {home.address}")
+    yield None
 
 
 def _fetch(home: Home, folder: Path) -> bool:
-    folder.mkdir(parents=True, exist_ok=True)
     if remote.is_url(home.address):
         with remote.reaching(home.address):
             return remote.fetch(f"{home.address}/{DATABASE}", folder / DATABASE)
