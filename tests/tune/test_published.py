@@ -160,6 +160,30 @@ def test_a_damaged_journal_gives_way_to_a_published_one_that_has_all_of_it(
     assert "experiment.db is damaged; it is kept as experiment.db.other" in caplog.text
 
 
+def test_each_journal_that_gave_way_is_kept(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    for row in (7, 6):
+        cut(home.live, row)
+        published.bring_up_to_date(home)
+    assert rows(home.live) == ROWS - 2
+    kept = [sqlite3.connect(home.live / f"experiment.db.{name}") for name in ("other", "other.2")]
+    for one, last in zip(kept, (6, 5), strict=True):
+        with contextlib.closing(one):
+            assert chain.last(one)[0] == last
+    assert "it is kept as experiment.db.other.2" in caplog.text
+
+
+def test_a_log_and_a_mark_of_a_journal_that_is_gone_are_not_taken_for_those_of_another(home: Home, caplog) -> None:
+    with contextlib.closing(sqlite3.connect(home.live / DATABASE, isolation_level=None)) as connection:
+        connection.execute("UPDATE events SET wall = wall + 1 WHERE position = 5")
+        log = (home.live / f"{DATABASE}-wal").read_bytes()
+    (home.live / DATABASE).unlink()
+    (home.live / f"{DATABASE}-wal").write_bytes(log)
+    published.bring_up_to_date(home)
+    check_end(home)
+    assert rows(home.live) == ROWS - 2
+    assert f"is gone, and had {ROWS} rows" in caplog.text
+
+
 def test_an_end_that_went_with_the_power_is_had_from_what_was_published_and_what_was_not_is_said(home: Home) -> None:
     cut(home.live, 6)
     published.bring_up_to_date(home)

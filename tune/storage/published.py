@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import logging
 import shutil
 import tempfile
@@ -64,8 +65,7 @@ def bring_up_to_date(home: Home, *, accept_loss: bool = False) -> None:
         pair = _compare(home.live, found)
         reached = pair.published.reached
         if pair.prefers_published(accept_loss=accept_loss):
-            _make_way(home.live, found, pair)
-            (found / DATABASE).rename(home.live / DATABASE)
+            _take_place(home.live, found, pair)
         elif pair.live is not None and pair.published.damage is not None:
             if not accept_loss:
                 pair.check(home)
@@ -201,20 +201,42 @@ def _is_remembered(live: Path, version: str | None) -> bool:
     return is_same and journal.has(live, Reached(int(position), bytes.fromhex(checksum)))
 
 
-def _make_way(live: Path, published: Path, pair: _Pair) -> None:
-    """Keep the live journal beside the one that takes its place.
+def _take_place(live: Path, published: Path, pair: _Pair) -> None:
+    """Put the published journal in the place of the live one, which is kept beside it.
 
-    Where it had a past of its own, its mark says nothing of the other. Where it has only lost its end, or was damaged,
-    the mark stays, and tells whether the other one has all that was acknowledged.
+    Where that had a past of its own, its mark says nothing of the other. Where it has only lost its end, or was
+    damaged, the mark stays, and tells whether the other one has all that was acknowledged.
     """
     if pair.live is None:
-        return
+        _clear(live, published)
+    else:
+        _keep(live, pair.live)
+        if not journal.has(published, pair.live.reached):
+            (live / mark.NAME).unlink(missing_ok=True)
+    (published / DATABASE).replace(live / DATABASE)
+
+
+def _clear(live: Path, published: Path) -> None:
+    """Remove what is left of a live journal that is gone, and say so if it had more than the published one."""
+    before = mark.reached(live)
+    if before is not None and not journal.has(published, before):
+        log.warning("%s is gone, and had %d rows; what was published goes on", live / DATABASE, before.position)
+    (live / mark.NAME).unlink(missing_ok=True)
+    for left in journal.parts_of(live / DATABASE):
+        left.unlink()
+
+
+def _keep(live: Path, found: Reach) -> None:
+    """Keep the live journal under another name as well, and its logs under that one alone.
+
+    Whenever the process dies, there is a live journal, and none beside the log of another: its rows would be taken in.
+    """
+    later = (f"{_OTHER}.{number}" for number in itertools.count(2))
+    kept = next(name for name in itertools.chain([_OTHER], later) if not (live / name).exists())
     lacks = "does not have all that was published: it ran elsewhere since, or this machine lost its end"
-    why = "is damaged" if pair.live.damage else lacks
-    log.warning("%s %s; it is kept as %s, and what was published goes on", live / DATABASE, why, _OTHER)
-    for earlier in journal.parts_of(live / _OTHER):
-        earlier.unlink()
-    for part in journal.parts_of(live / DATABASE):
-        part.rename(live / part.name.replace(DATABASE, _OTHER))
-    if not journal.has(published, pair.live.reached):
-        (live / mark.NAME).unlink(missing_ok=True)
+    why = "is damaged" if found.damage else lacks
+    log.warning("%s %s; it is kept as %s, and what was published goes on", live / DATABASE, why, kept)
+    database, *logs = journal.parts_of(live / DATABASE)
+    for one in logs:
+        one.rename(live / one.name.replace(DATABASE, kept))
+    (live / kept).hardlink_to(database)
