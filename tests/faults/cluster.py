@@ -31,7 +31,7 @@ class Cluster:
     def __init__(self, state: Path) -> None:
         self.state = state
         self.folder = state / "clusters" / "c"
-        self.port = _free_ports()
+        self.port = free_ports()
         self._nodes: list[int] = []
         os.environ["AUDITION_STATE"] = str(state)
         self.start_head()
@@ -144,7 +144,7 @@ def _parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def _free_ports() -> int:
+def free_ports() -> int:
     """A port that is free, and so is the one after it."""
     while True:
         with socket.socket() as first, socket.socket() as second:

@@ -15,7 +15,7 @@ import pytest
 import tune
 from executor.cluster.controllers import Order, Post
 from executor.errors import ClusterError
-from tests.faults.cluster import Cluster, as_json
+from tests.faults.cluster import Cluster, as_json, free_ports
 from tests.tune import trainables
 from tests.tune.driver import Driver
 from tests.tune.trainables import DEADLINE_S, iterations
@@ -177,6 +177,23 @@ runtime_env: {{working_dir: {code}}}
     assert run.place in cluster.run("forget", "swept")
     with pytest.raises(ClusterError, match="there is no detached experiment 'swept'"):
         tune.DetachedRun("swept", cluster.address)
+
+
+def test_of_two_clusters_that_have_one_of_its_name_the_one_where_it_goes_on_is_meant(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    (tmp_path / "event").touch()
+    sent(cluster, "twice", tmp_path).wait(DEADLINE_S)
+    port = str(free_ports())
+    cluster.run("start", "d", "--port", port, "--no-node")
+    try:
+        sent(cluster, "twice", tmp_path, executor=f"grpc://127.0.0.1:{port}", storage_path=tmp_path / "another's")
+        with pytest.raises(tune.ExperimentBusyError, match="beside the head of cluster 'd'"):
+            find_to_resume("twice", None)
+    finally:
+        cluster.run("stop", "d")
+        cluster.wait_for_none("tune.detached")
+        (cluster.state / "clusters" / "d").rename(tmp_path / "d")  # so that the other is the only one known
 
 
 def test_it_goes_on_by_itself_when_its_cluster_was_stopped_and_is_started_again(

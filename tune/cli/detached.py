@@ -29,6 +29,11 @@ class Detached:
     cluster: str
     place: str
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it goes on there by itself."""
+        return self.state in ("starting", "running")
+
     def __str__(self) -> str:
         why = f": {self.why}" if self.why else ""
         return f"experiment {self.name!r} is {self.state} beside the head of cluster {self.cluster!r}{why}"
@@ -85,7 +90,7 @@ def find_to_resume(experiment: str, given: Path | None) -> Path:
         left = _named(experiment, given)
         if left is None:
             raise
-    if left.state in ("starting", "running"):
+    if left.goes_on:
         raise ExperimentBusyError(f"{left}, and goes on there by itself: `audition show {left.name}`") from None
     python = f"tune.run(..., name={left.name!r}, executor='grpc://{left.cluster}', detached=True, resume=True)"
     raise NotAnExperimentError(
@@ -94,5 +99,9 @@ def find_to_resume(experiment: str, given: Path | None) -> Path:
 
 
 def _named(experiment: str, given: Path | None) -> Detached | None:
-    """The detached experiment of that name, which nobody means who gives a storage directory."""
-    return None if given else next((one for one in detached() if one.name == experiment), None)
+    """The detached experiment of that name, which nobody means who gives a storage directory.
+
+    Of several, one that goes on: it may have ended in one cluster, and have been begun in another.
+    """
+    named = [] if given else [one for one in detached() if one.name == experiment]
+    return max(named, key=lambda one: one.goes_on, default=None)
