@@ -172,6 +172,20 @@ def test_each_journal_that_gave_way_is_kept(home: Home, caplog: pytest.LogCaptur
     assert "it is kept as experiment.db.other.2" in caplog.text
 
 
+def test_what_gives_way_is_kept_with_its_log_and_in_the_place_of_nothing(home: Home) -> None:
+    orphan = home.live / "experiment.db.other-wal"
+    orphan.write_bytes(b"of one that was kept when its process died")
+    with contextlib.closing(sqlite3.connect(home.live / DATABASE, isolation_level=None)) as reader:
+        reader.execute("SELECT count(*) FROM events").fetchone()
+        cut(home.live, 6)  # in the log, for as long as somebody reads
+        published.bring_up_to_date(home)
+    assert rows(home.live) == ROWS - 2
+    assert orphan.read_bytes() == b"of one that was kept when its process died"
+    with contextlib.closing(sqlite3.connect(home.live / "experiment.db.other.2")) as kept:
+        assert chain.last(kept)[0] == 5
+    assert not (home.live / f"{DATABASE}-wal").exists()
+
+
 def test_a_log_and_a_mark_of_a_journal_that_is_gone_are_not_taken_for_those_of_another(home: Home, caplog) -> None:
     with contextlib.closing(sqlite3.connect(home.live / DATABASE, isolation_level=None)) as connection:
         connection.execute("UPDATE events SET wall = wall + 1 WHERE position = 5")

@@ -155,10 +155,13 @@ def _fetched(home: Home, version: str | None) -> Iterator[Path | None]:
     beside = home.live.parent
     if version is not None:
         beside.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".fetched-", dir=beside, ignore_cleanup_errors=True) as folder:
-            if _fetch(home, Path(folder)):
-                yield Path(folder)
+        folder = Path(tempfile.mkdtemp(prefix=".fetched-", dir=beside))
+        try:
+            if _fetch(home, folder):
+                yield folder
                 return
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     if not (home.live / DATABASE).is_file():
         raise NotAnExperimentError(f"there is no experiment at {home.address}")
     yield None
@@ -213,6 +216,9 @@ def _take_place(live: Path, published: Path, pair: _Pair) -> None:
         _keep(live, pair.live)
         if not journal.has(published, pair.live.reached):
             (live / mark.NAME).unlink(missing_ok=True)
+        _, *logs = journal.parts_of(live / DATABASE)
+        for one in logs:  # before: whose rows they have is not to be beside them
+            one.unlink()
     (published / DATABASE).replace(live / DATABASE)
 
 
@@ -227,16 +233,11 @@ def _clear(live: Path, published: Path) -> None:
 
 
 def _keep(live: Path, found: Reach) -> None:
-    """Keep the live journal under another name as well, and its logs under that one alone.
-
-    Whenever the process dies, there is a live journal, and none beside the log of another: its rows would be taken in.
-    """
+    """Keep a copy of the live journal, and of its logs, under another name."""
     later = (f"{_OTHER}.{number}" for number in itertools.count(2))
-    kept = next(name for name in itertools.chain([_OTHER], later) if not (live / name).exists())
+    kept = next(name for name in itertools.chain([_OTHER], later) if not journal.parts_of(live / name))
     lacks = "does not have all that was published: it ran elsewhere since, or this machine lost its end"
     why = "is damaged" if found.damage else lacks
     log.warning("%s %s; it is kept as %s, and what was published goes on", live / DATABASE, why, kept)
-    database, *logs = journal.parts_of(live / DATABASE)
-    for one in logs:
-        one.rename(live / one.name.replace(DATABASE, kept))
-    (live / kept).hardlink_to(database)
+    for one in journal.parts_of(live / DATABASE):
+        shutil.copy2(one, live / one.name.replace(DATABASE, kept))
