@@ -16,7 +16,6 @@ from tune.asking import Asking, AskingAside, AskingInline
 from tune.conclusion import conclude, told_how_to_go_on
 from tune.crew import Crew
 from tune.errors import (
-    ExperimentBusyError,
     InvalidArgumentError,
     NotRebuildableError,
 )
@@ -184,12 +183,10 @@ def _tidied(job: Job, experiment: Experiment, held: Held) -> Iterator[None]:
 
 def _sweep(job: Job, experiment: Experiment, held: Held) -> None:
     """Remove the checkpoints that are of no use, once no published journal counts on them any more."""
+    if job.home.is_published and not publishing.publish_the_end(job.home, held.claim):
+        return
     try:
-        if job.home.is_published:
-            publishing.publish_now(job.home, held.claim)
         job.place.sweep(experiment.kept_checkpoints)
-    except ExperimentBusyError:
-        raise
     except Exception as error:  # noqa: BLE001 (whatever a storage has against it, the results stand)
         log.warning("%s: what is of no use there could not be removed: %s", job.home.address, error)
 

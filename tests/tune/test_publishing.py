@@ -13,7 +13,7 @@ import pytest
 
 from tests.tune.story import Story
 from tune.errors import ExperimentBusyError
-from tune.storage import journal, published, remote
+from tune.storage import journal, published, publishing, remote
 from tune.storage.claim import NAME, Claim
 from tune.storage.home import Home
 from tune.storage.places import UrlPlace
@@ -100,8 +100,15 @@ def test_a_run_ends_saying_that_its_end_was_not_published_although_it_said_so_of
             assert time.monotonic() < until
             time.sleep(0.005)
     first, last = caplog.messages
-    assert first.endswith("is published once that works")
-    assert last.endswith("is published when the experiment goes on, or by: audition doctor nonsense://e --mend")
+    assert first == last
+    assert last.endswith("is published once that works, or by: audition doctor nonsense://e --mend")
+
+
+def test_an_end_that_cannot_be_published_is_said_and_nothing_more_is_tried(home: Home, story: Story, caplog) -> None:
+    nowhere = Home("nonsense://e", home.directory, home.live)
+    assert not publishing.publish_the_end(nowhere, None)
+    assert "the end of its journal could not be published" in caplog.text
+    assert publishing.publish_the_end(home, None)
 
 
 class Watched(Claim):

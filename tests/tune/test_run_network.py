@@ -14,6 +14,7 @@ import pytest
 import tune
 from executor.platform.portable import kind_of_mount
 from tests.tune.trainables import counting, iterations, steps_in
+from tune.cli.experiments import find
 from tune.storage.home import Home, is_on_network
 
 SPACE = {"config": {"x": tune.uniform(0, 1)}, "metric": "score", "mode": "max", "seed": 3}
@@ -67,6 +68,10 @@ def test_an_experiment_there_is_read_by_anybody_and_goes_on_here_or_elsewhere(ru
     found = tune.ResultGrid(network / "e")
     assert [iterations(one) for one in found] == [[1, 2, 3, 4, 5, 6]] * 2
     assert [steps_in(one.checkpoint) for one in found] == [6, 6]
+
+    (network / "e" / "experiment.db").rename(network / "e" / "unpublished")
+    assert find(str(network / "e"), None) == home.live
+    (network / "e" / "unpublished").rename(network / "e" / "experiment.db")
 
     assert len(tune.resume(network / "e", num_samples=1, verbose=0)) == 3
     shutil.rmtree(home.live)

@@ -17,6 +17,7 @@ from tune.job import STORAGE_VARIABLE
 from tune.machine.events import SwitchedOff
 from tune.machine.trial import TrialState
 from tune.storage import data, directory, journal, published, remote
+from tune.storage.home import Home
 from tune.storage.journal import DATABASE
 from tune.views import ranking, reading
 from tune.views.objectives import Objectives
@@ -98,6 +99,8 @@ def find(experiment: str, given: Path | None) -> Path:
     for place in (path, named):
         if (place / DATABASE).is_file():
             return place
+        if place.is_dir() and (live := Home.at(place).live) != place and (live / DATABASE).is_file():
+            return live  # nothing of it could be published yet
     if path.is_dir():
         inside = names_in(path)
         hint = f"; it holds experiments: {', '.join(inside[:10])}" if inside else ""

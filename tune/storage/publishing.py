@@ -73,7 +73,7 @@ class Publisher:
         pause_s = 0.0
         while not self._ending.wait(pause_s):
             pause_s = max(self._interval_s, _SHARE * self._publish_if_grown())
-        self._said = ""  # nobody tries again after this: what stands in its way is said, although it was before
+        self._said = ""  # what stands in the way at the end is said, although it was before
         self._publish_if_grown()
 
     def _publish_if_grown(self) -> float:
@@ -86,10 +86,9 @@ class Publisher:
             self._say(str(error))
         except Exception as error:  # noqa: BLE001 (every library behind a URL has errors of its own)
             address = self._home.address
-            kept = f"everything is kept in {self._home.live}, and is published"
-            by_hand = f"when the experiment goes on, or by: audition doctor {address} --mend"
-            when = by_hand if self._ending.is_set() else "once that works"
-            self._say(f"{address}: its journal could not be published ({error}); {kept} {when}")
+            later = f"is published once that works, or by: audition doctor {address} --mend"
+            kept = f"everything is kept in {self._home.live}, and {later}"
+            self._say(f"{address}: its journal could not be published ({error}); {kept}")
         return time.monotonic() - began
 
     def _say(self, trouble: str) -> None:
@@ -125,6 +124,23 @@ def publish_now(home: Home, claim: Claim | None) -> None:
     """
     with journal.reading(home.live) as connection:
         publish(connection, home, claim)
+
+
+def publish_the_end(home: Home, claim: Claim | None) -> bool:
+    """Publish how the experiment in `home` has ended, after which nobody does; whether that was possible.
+
+    Raises:
+        ExperimentBusyError: `claim` is lost.
+    """
+    try:
+        publish_now(home, claim)
+    except ExperimentBusyError:
+        raise
+    except Exception as error:  # noqa: BLE001 (every library behind a URL has errors of its own)
+        kept = f"everything is kept in {home.live}, and is published by: audition doctor {home.address} --mend"
+        log.warning("%s: the end of its journal could not be published (%s); %s", home.address, error, kept)
+        return False
+    return True
 
 
 def publish(connection: sqlite3.Connection, home: Home, claim: Claim | None) -> None:
