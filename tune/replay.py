@@ -27,7 +27,7 @@ def replay(directory: Path, experiment: Experiment, *, code: bool = False) -> No
                 reached = position
                 for trial_id in asked.get(position, ()):
                     experiment.policies.asked(trial_id)
-        except (TuneError, sqlite3.Error):
+        except (TuneError, sqlite3.Error, UnicodeError, OSError, MemoryError):
             raise
         except Exception as error:  # whatever the machine trips over
             raise _not_replayable(directory, connection, reached + 1, error) from error
@@ -36,7 +36,8 @@ def replay(directory: Path, experiment: Experiment, *, code: bool = False) -> No
 def _not_replayable(
     directory: Path, connection: sqlite3.Connection, position: int, error: Exception
 ) -> NotReplayableError:
-    kind, trial = connection.execute("SELECT kind, trial FROM events WHERE position = ?", (position,)).fetchone()
+    row = connection.execute("SELECT kind, trial FROM events WHERE position = ?", (position,)).fetchone()
+    kind, trial = row or ("unknown", None)
     what = f"{kind} of {trial}" if trial else kind
     return NotReplayableError(
         f"{directory / journal.DATABASE}: row {position} of the journal ({what}) does not follow from those before it"

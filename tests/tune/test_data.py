@@ -252,5 +252,21 @@ def test_a_class_that_takes_other_arguments_now_is_named() -> None:
         data.loads(text, code=True)
 
 
+@dataclass
+class Reader:
+    """Something in a configuration that needs a file of the machine that it was made on."""
+
+    path: str
+
+    def __post_init__(self) -> None:
+        Path(self.path).read_text()
+
+
+def test_what_cannot_be_made_again_here_says_of_what() -> None:
+    text = json.dumps({"$object": f"{__name__}:Reader", "args": ["/nowhere/at/all"], "kwargs": {}})
+    with pytest.raises(NotRebuildableError, match="Reader refuses .*FileNotFoundError.*/nowhere/at/all"):
+        data.loads(text, code=True)
+
+
 def test_a_choice_of_classes_and_functions_comes_back() -> None:
     assert there_and_back(choice([math.sqrt, Path]), code=True) == Choice((math.sqrt, Path))

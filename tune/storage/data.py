@@ -180,8 +180,8 @@ def _decode_code(path: str, value: dict[str, Any]) -> Any:
     positional, by_name = decode(value["args"], code=True), decode(value["kwargs"], code=True)
     try:
         return named(*positional, **by_name)
-    except (TypeError, ValueError) as error:
-        raise NotRebuildableError(f"{path} refuses the arguments that it was made with: {error}") from error
+    except Exception as error:  # whatever the user's class has against it
+        raise NotRebuildableError(f"{path} refuses the arguments that it was made with: {type(error).__name__}: {error}") from error
 
 
 def _has_arguments(named: Any) -> bool:
@@ -202,9 +202,9 @@ def load_named(path: str) -> Any:
         found: Any = import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a module may raise anything as it is imported
         raise NotRebuildableError(
-            f"{path} cannot be imported any more ({error}): put it back under that name"
+            f"{path} cannot be imported any more ({type(error).__name__}: {error}): put it back under that name"
         ) from error
     return found
 
