@@ -19,7 +19,8 @@ from tests.tune.trainables import saving, steps_done
 STEPS = {"asha": 9, "pbt": 6}
 TRIALS = {"asha": 140, "pbt": 60}
 FEWEST_REPORTS = TRIALS["asha"] + TRIALS["pbt"] * STEPS["pbt"]
-"""In all, when nothing goes wrong and ASHA stops every trial at once."""
+"""In all, when nothing goes wrong and ASHA stops every trial at once; some fewer are noted, for the last of one that is
+stopped is not."""
 
 _WORK_S = 0.05
 

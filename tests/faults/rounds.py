@@ -140,6 +140,12 @@ class Telling:
             print(f"{reports:5d} {fault}", flush=True)
             self._broken[machine.name] = (time.monotonic() + fault.lasts * LEASE_S, self._strike(fault, machine))
 
+    def end(self) -> int:
+        """Let nothing more happen; how much of the story is left out."""
+        left_out = len(self._faults)
+        self._faults.clear()
+        return left_out
+
     @property
     def is_told(self) -> bool:
         """Whether nothing more happens, and nothing is left to be mended."""
@@ -196,10 +202,13 @@ def play(seed: int, folder: Path) -> list[str]:
     ready_s = time.monotonic() - began
     drivers = {kind: stage.start_driver(kind, seed) for kind in populations.TRIALS}
     telling = Telling(stage, story(seed, nodes=NODES, reports=populations.FEWEST_REPORTS))
-    while any(driver.poll() is None for driver in drivers.values()) or not telling.is_told:
+    left_out = 0
+    while (runs := any(driver.poll() is None for driver in drivers.values())) or not telling.is_told:
         if time.monotonic() - began > ROUND_S:
             return [f"it has not come to an end in {ROUND_S:g} s"]
         telling.go_on(sum(len(stage.notes(kind)) for kind in drivers))
+        if not runs:
+            left_out += telling.end()
         time.sleep(_LOOK_S)
     ran_s = time.monotonic() - began - ready_s
     stage.wait("all nodes are there and free, with no process of a trial left", stage.is_quiet)
@@ -213,6 +222,7 @@ def play(seed: int, folder: Path) -> list[str]:
         "ran_s": round(ran_s, 1),
         "attempts": sum(verdict.attempts(folder / kind) for kind in drivers),
         "late_checkpoints": sum(verdict.late_checkpoints(folder / kind) for kind in drivers),
+        "faults_left_out": left_out,
         "broken": len(broken),
     }
     print(json.dumps(told))

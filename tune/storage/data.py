@@ -181,7 +181,9 @@ def _decode_code(path: str, value: dict[str, Any]) -> Any:
     try:
         return named(*positional, **by_name)
     except Exception as error:  # whatever the user's class has against it
-        raise NotRebuildableError(f"{path} refuses the arguments that it was made with: {type(error).__name__}: {error}") from error
+        raise NotRebuildableError(
+            f"{path} refuses the arguments that it was made with: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _has_arguments(named: Any) -> bool:
