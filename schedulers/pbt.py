@@ -235,14 +235,20 @@ class PopulationBasedTraining(TrialScheduler):
     # Exploit and explore.
 
     def _exploit(self, member: Member, place: int | None) -> Exploit | None:
-        """One of the worst copies one of the best; whose result is NaN, and who has no place therefore, does, too."""
+        """One of the worst copies one of the best; whose result is NaN, and who has no place therefore, does, too.
+
+        But who comes no further by that than before goes on: where every result is NaN from some point on, copies of
+        those that stand before it would be made for ever.
+        """
         member.turns += 1
         population = self._population
         if place is not None and place < population.ranked - population.quantile(self._fraction):
             return None
         best = population.best(self._fraction, at_least=int(place is None))
-        if not best:
+        if not best or (place is None and member.t <= member.lost_at):
             return None
+        if place is None:
+            member.lost_at = member.t
         rng = Random(f"{self.context.seed}/{member.trial_id}/{member.turns}")
         donor = population.at(rng.choice(range(best)))
         config = self._explore(member, donor, rng)

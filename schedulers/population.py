@@ -17,7 +17,8 @@ class Member:
 
     `score` is that of its last interval, None before the first and of a copy that has trained for none yet; `due_from`
     where its present interval began; `turns` counts its intervals, and `waits` says that it was told to pause and has
-    not started since. `started` is which of all starts its latest was, counted from 1; 0 before its first.
+    not started since. `started` is which of all starts its latest was, counted from 1; 0 before its first. `lost_at` is
+    how far it had come when it last had no number and copied another for that.
     """
 
     trial: Trial
@@ -28,6 +29,7 @@ class Member:
     turns: int = 0
     started: int = 0
     waits: bool = False
+    lost_at: float = -math.inf
 
     @property
     def trial_id(self) -> str:

@@ -24,6 +24,7 @@ class Plain:
     started: int = 0
     waits: bool = False
     is_copy: bool = False
+    lost_at: float = -math.inf
 
 
 class PlainPopulation:
@@ -120,6 +121,10 @@ class PlainPopulation:
         elif member not in ranked[len(ranked) - best :]:
             return None
         candidates = [one for one in ranked[:best] if not one.is_copy]
+        if member not in ranked and candidates:
+            if member.t <= member.lost_at:
+                return None
+            member.lost_at = member.t
         return Random(f"0/{member.name}/{member.turns}").choice(candidates) if candidates else None
 
     @staticmethod

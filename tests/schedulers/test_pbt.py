@@ -83,6 +83,15 @@ def test_a_copy_of_one_that_is_behind_counts_its_interval_from_there() -> None:
     assert isinstance(report(scheduler, second, 5, 0.1), Exploit)
 
 
+def test_who_comes_no_further_by_a_copy_than_where_its_results_are_nan_goes_on() -> None:
+    scheduler = pbt()
+    members = started(scheduler)
+    report_all(scheduler, members[1:], 2, 0.1, 0.2, 0.3)
+    assert report(scheduler, members[0], 4, math.nan).donor == "t3"
+    assert report(scheduler, members[0], 4, math.nan) == Continue()
+    assert report(scheduler, members[0], 6, math.nan).donor == "t3"
+
+
 @pytest.mark.parametrize("mode", ["min", "max"])
 def test_nan_is_compared_with_nobody_and_copies_one_of_the_best(mode: str) -> None:
     scheduler = bound(
